@@ -1,0 +1,123 @@
+# Everything a developer runs. Needs Python 3.11 or later, a Rust toolchain and make; `make help` lists the targets.
+# Tools and dependencies are installed into .venv/ and .cache/, in the versions of requirements/constraints.txt.
+
+PYTHON ?= python3
+CARGO ?= cargo
+CARGO_DENY_VERSION := 0.20.2
+
+BIN := .venv/bin
+CORE := python/headrace/_core.abi3.so
+CARGO_DENY := .cache/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_CONSTRAINT := $(CURDIR)/requirements/constraints.txt
+# One interpreter for every build of the binding: another one would make cargo compile pyo3 again.
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help  ## print this list
+help:
+	@awk -F '## ' '/^\.PHONY: [a-z-]+  ## / { split($$1, name, " "); printf "  make %-12s %s\n", name[2], $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup  ## create .venv with the dependencies and the tools
+setup: .venv/.setup
+
+.venv/.setup: requirements/dev.txt requirements/constraints.txt pyproject.toml scripts/dependencies.py
+	@$(PYTHON) -c 'import sys; sys.exit("headrace needs Python 3.11 or later, found " + sys.version) if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python scripts/dependencies.py --extra lite > .venv/runtime.txt
+	$(BIN)/python -m pip install --quiet --requirement requirements/dev.txt --requirement .venv/runtime.txt
+	@touch $@
+
+.PHONY: build  ## compile the Rust core (release) and install headrace into .venv, editable
+build: $(CORE)
+
+$(CORE): .venv/.setup pyproject.toml $(RUST_SOURCES)
+	$(BIN)/maturin develop --release --locked --quiet
+	@touch $@
+
+.PHONY: demo  ## load the sample into ./demo.db, verify it and search it
+demo: build
+	$(BIN)/python examples/demo.py ./demo.db
+
+.PHONY: test  ## all tests that together take minutes: Rust core, then Python
+test: build
+	$(CARGO) test --locked --quiet
+	$(BIN)/python -m pytest -m "not long"
+
+# Exit status 5 is pytest's "no test has the mark".
+.PHONY: test-long  ## the tests marked `long`: chaos at length, real servers, Airflow, Ray
+test-long: build
+	$(BIN)/python -m pytest -m long --timeout 1200 || [ $$? -eq 5 ]
+
+.PHONY: check  ## every check that is not a test: style, types, layers, licences, generated code, docs
+check: check-python check-rust check-protos check-docs
+
+.PHONY: check-python  ## ruff, mypy, stubtest, import-linter
+check-python: build
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/stubtest headrace._core --allowlist stubtest-allow.txt
+	$(BIN)/lint-imports
+
+.PHONY: check-rust  ## rustfmt, clippy with and without the binding, rustdoc, cargo-deny
+check-rust: .venv/.setup $(CARGO_DENY)
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --quiet --all-targets -- --deny warnings
+	$(CARGO) clippy --locked --quiet --all-targets --features python -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --locked --quiet --no-deps --features python --document-private-items
+	$(CARGO_DENY) --locked --all-features check bans licenses sources
+
+# Advisories are not checked: they are fetched from a host that is not reachable everywhere.
+# The profile trades the tool's speed, which nobody notices, for compile time (2 minutes on two cores instead of 5).
+$(CARGO_DENY):
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	$(CARGO) install cargo-deny --locked --quiet --version $(CARGO_DENY_VERSION) --no-default-features --root .cache/tools/cargo-deny-$(CARGO_DENY_VERSION)
+
+.PHONY: check-protos  ## the generated protobuf modules are those of protos/
+check-protos:
+	rm -rf .cache/protos-check
+	PIP_CONSTRAINT= protos/regen.sh .cache/protos-check
+	diff --recursive --unified --exclude=__pycache__ --exclude=__init__.py .cache/protos-check/headrace/_proto python/headrace/_proto
+
+.PHONY: check-docs  ## the examples in README.md and docs/ are valid, and those marked `run` work
+check-docs: build
+	$(BIN)/python scripts/check_docs.py
+
+.PHONY: format  ## format Python and Rust
+format: .venv/.setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(CARGO) fmt
+
+.PHONY: bench  ## packing against memcpy and pymilvus; results belong into docs/performance.md
+bench: build
+	$(CARGO) bench --locked
+	for bench in benches/*.py; do $(BIN)/python $$bench || exit 1; done
+
+.PHONY: protos  ## generate the protobuf modules from protos/
+protos:
+	PIP_CONSTRAINT= protos/regen.sh
+
+.PHONY: wheel  ## build the wheel and the sdist into dist/, test the wheel with the oldest and the newest dependencies
+wheel: build
+	$(BIN)/python scripts/wheel.py
+
+# Resolves anew, so its difference is what a reviewer reads.
+.PHONY: lock  ## pin the newest versions of everything in requirements/constraints.txt
+lock:
+	rm -rf .cache/lock
+	$(PYTHON) -m venv .cache/lock
+	$(PYTHON) scripts/dependencies.py --extra lite > .cache/lock/runtime.txt
+	PIP_CONSTRAINT= .cache/lock/bin/python -m pip install --quiet --upgrade --requirement requirements/dev.txt --requirement .cache/lock/runtime.txt
+	{ sed -n '/^#/p' requirements/constraints.txt; .cache/lock/bin/python -m pip freeze --all --exclude setuptools; } > .cache/lock/constraints.txt
+	mv .cache/lock/constraints.txt requirements/constraints.txt
+
+.PHONY: clean  ## remove everything that make made
+clean:
+	rm -rf .venv .cache target dist demo.db $(CORE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find python tests scripts benches examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,117 @@
+"""headrace: the bulk loader for Milvus.
+
+>>> import headrace
+>>> headrace.LoadOptions().mode
+'auto'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headrace import packing
+    from headrace.client import AsyncMilvusClient, MilvusClient
+    from headrace.config import Endpoint, LoadOptions
+    from headrace.errors import (
+        CellError,
+        ConfigError,
+        ConnectError,
+        EmbeddedError,
+        HeadraceError,
+        InputError,
+        InternalError,
+        LoadError,
+        MilvusException,
+        MissingExtraError,
+        RowsRejectedError,
+        RowsUnsentError,
+        RpcError,
+        SchemaError,
+        SourceError,
+        TransportError,
+        VerificationError,
+    )
+    from headrace.loader import Loader, aload, load
+    from headrace.report import LoadReport, Progress
+    from headrace.schema import CollectionSchema, DataType, FieldSchema
+
+__version__ = "0.1.0"
+
+#: Where each public name lives. Names are imported when they are first used, so that ``import headrace`` and the
+#: command line start fast.
+_HOMES = {
+    "client": ("AsyncMilvusClient", "MilvusClient"),
+    "config": ("Endpoint", "LoadOptions"),
+    "errors": (
+        "CellError",
+        "ConfigError",
+        "ConnectError",
+        "EmbeddedError",
+        "HeadraceError",
+        "InputError",
+        "InternalError",
+        "LoadError",
+        "MilvusException",
+        "MissingExtraError",
+        "RowsRejectedError",
+        "RowsUnsentError",
+        "RpcError",
+        "SchemaError",
+        "SourceError",
+        "TransportError",
+        "VerificationError",
+    ),
+    "loader": ("Loader", "aload", "load"),
+    "report": ("LoadReport", "Progress"),
+    "schema": ("CollectionSchema", "DataType", "FieldSchema"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AsyncMilvusClient",
+    "CellError",
+    "CollectionSchema",
+    "ConfigError",
+    "ConnectError",
+    "DataType",
+    "EmbeddedError",
+    "Endpoint",
+    "FieldSchema",
+    "HeadraceError",
+    "InputError",
+    "InternalError",
+    "LoadError",
+    "LoadOptions",
+    "LoadReport",
+    "Loader",
+    "MilvusClient",
+    "MilvusException",
+    "MissingExtraError",
+    "Progress",
+    "RowsRejectedError",
+    "RowsUnsentError",
+    "RpcError",
+    "SchemaError",
+    "SourceError",
+    "TransportError",
+    "VerificationError",
+    "aload",
+    "load",
+    "packing",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "packing":
+        return importlib.import_module("headrace.packing")
+    if name in _HOME_OF:
+        value = getattr(importlib.import_module(f"headrace.{_HOME_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'headrace' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,1 @@
+"""Generated protobuf messages (``protos/regen.sh``); the only Python modules that know Milvus's field numbers."""

@@ -1,0 +1,168 @@
+"""Cuts and joins conformed batches into pieces that make requests of about the wanted size.
+
+Every piece knows which rows of which source it holds, so that any row can be named later, whatever was cut,
+joined or left out on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace._core import Packer
+from headrace.errors import InternalError
+
+__all__ = ["Batcher", "Piece", "Span", "locate", "own", "slice_spans", "span_rows", "take_spans"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """``count`` consecutive rows of one source, the first of them row ``start`` of that source."""
+
+    source: str
+    start: int
+    count: int
+
+
+def span_rows(spans: Sequence[Span]) -> int:
+    """How many rows the spans hold."""
+    return sum(span.count for span in spans)
+
+
+def slice_spans(spans: Sequence[Span], offset: int, length: int) -> tuple[Span, ...]:
+    """The spans of rows ``offset`` to ``offset + length`` of what ``spans`` hold."""
+    out: list[Span] = []
+    for span in spans:
+        if length <= 0:
+            break
+        if offset >= span.count:
+            offset -= span.count
+            continue
+        count = min(span.count - offset, length)
+        out.append(Span(span.source, span.start + offset, count))
+        length -= count
+        offset = 0
+    return tuple(out)
+
+
+def take_spans(spans: Sequence[Span], kept: npt.NDArray[np.int64]) -> tuple[Span, ...]:
+    """The spans of the rows at the ascending positions ``kept`` (shape ``(k,)``, int64) of what ``spans`` hold."""
+    out: list[Span] = []
+    # Runs of neighbouring positions stay one span.
+    runs = np.split(kept, np.flatnonzero(np.diff(kept) != 1) + 1) if len(kept) else []
+    for run in runs:
+        out.extend(slice_spans(spans, int(run[0]), len(run)))
+    return tuple(out)
+
+
+def locate(spans: Sequence[Span], row: int) -> tuple[str, int]:
+    """The source, and the row in it, of row ``row`` of what ``spans`` hold."""
+    for span in spans:
+        if row < span.count:
+            return span.source, span.start + row
+        row -= span.count
+    raise InternalError(f"batching: expected a row inside its spans, found {row} rows past them; please report this")
+
+
+def own(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A deep copy of ``batch`` that shares no memory with it; what a slice left out is not copied."""
+    return pa.ipc.read_record_batch(pa.ipc.read_message(batch.serialize()), batch.schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows that make one request: a conformed batch and the source rows it came from."""
+
+    batch: pa.RecordBatch
+    spans: tuple[Span, ...]
+    size: int
+    """Length of the encoded request, in bytes."""
+
+
+class Batcher:
+    """Makes pieces of about ``target_bytes`` encoded bytes: larger batches are cut, smaller ones wait and are joined.
+
+    Cutting copies nothing (pieces are slices). Joining copies, so it is only for batches below half the target.
+
+    Args:
+        packer: Measures encoded sizes.
+        target_bytes: The wanted size of a request.
+        copy_waiting: Whether a batch that waits is copied first, because its memory belongs to a caller
+            who may overwrite it.
+    """
+
+    def __init__(self, packer: Packer, *, target_bytes: int, copy_waiting: bool) -> None:
+        self._packer = packer
+        self._target = target_bytes
+        self._keep: Callable[[pa.RecordBatch], pa.RecordBatch] = own if copy_waiting else lambda batch: batch
+        self._waiting: list[Piece] = []
+        self._waiting_bytes = 0
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that wait to be joined with later ones."""
+        return sum(piece.batch.num_rows for piece in self._waiting)
+
+    def add(self, batch: pa.RecordBatch, spans: tuple[Span, ...]) -> list[Piece]:
+        """Take a conformed batch; return the pieces that are ready, in row order."""
+        if batch.num_rows == 0:
+            return []
+        size = self._packer.encoded_len(batch)
+        if self._waiting_bytes + size < self._target // 2:
+            self._waiting.append(Piece(self._keep(batch), spans, size))
+            self._waiting_bytes += size
+            return []
+        piece = Piece(batch, spans, size)
+        if self._waiting:
+            piece = self._join([*self._waiting, piece])
+            self._waiting.clear()
+            self._waiting_bytes = 0
+        return self._cut(piece)
+
+    def flush(self) -> list[Piece]:
+        """Return what waits, as pieces."""
+        if not self._waiting:
+            return []
+        piece = self._join(self._waiting)
+        self._waiting = []
+        self._waiting_bytes = 0
+        return self._cut(piece)
+
+    def _join(self, pieces: list[Piece]) -> Piece:
+        if len(pieces) == 1:
+            return pieces[0]
+        table = pa.Table.from_batches([piece.batch for piece in pieces]).combine_chunks()
+        joined = table.to_batches()[0]
+        spans = _merge([span for piece in pieces for span in piece.spans])
+        return Piece(joined, spans, self._packer.encoded_len(joined))
+
+    def _cut(self, piece: Piece) -> list[Piece]:
+        batch, spans, size = piece.batch, piece.spans, piece.size
+        if size <= self._target or batch.num_rows == 1:
+            return [piece]
+        # Even pieces: a request of the target's size followed by a sliver would cost a round trip for nothing.
+        count = -(-size // self._target)
+        even = min(self._target, size // count + 2 * (size // batch.num_rows) + 64)
+        pieces: list[Piece] = []
+        offset = 0
+        while offset < batch.num_rows:
+            rows = self._packer.fit(batch, offset, even)
+            part = batch.slice(offset, rows)
+            pieces.append(Piece(part, slice_spans(spans, offset, rows), self._packer.encoded_len(part)))
+            offset += rows
+        return pieces
+
+
+def _merge(spans: list[Span]) -> tuple[Span, ...]:
+    out: list[Span] = []
+    for span in spans:
+        last = out[-1] if out else None
+        if last is not None and last.source == span.source and last.start + last.count == span.start:
+            out[-1] = Span(last.source, last.start, last.count + span.count)
+        else:
+            out.append(span)
+    return tuple(out)

@@ -1,0 +1,112 @@
+"""Arrow values as JSON text, one document a row: what a JSON field and the dynamic field take.
+
+The only path of a load that works value by value in Python: JSON has no columns.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+__all__ = ["dumps", "has_json_form", "to_json_values"]
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def dumps(value: object) -> str:
+    """One JSON document in UTF-8-ready text, without spaces.
+
+    Raises:
+        ValueError: If a number is NaN or infinite, which JSON cannot say.
+        TypeError: If a value has no JSON form (bytes, dates).
+    """
+    return _encode(value)
+
+
+def has_json_form(kind: pa.DataType) -> bool:
+    """Whether every value of this Arrow type has one obvious JSON form.
+
+    Binary values, times and decimals have several, so none is chosen silently.
+    """
+    if pa.types.is_dictionary(kind):
+        return has_json_form(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):
+        return has_json_form(kind.storage_type)
+    if pa.types.is_map(kind):
+        key = kind.key_type
+        return (_is_text(key) or pa.types.is_integer(key)) and has_json_form(kind.item_type)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return has_json_form(kind.value_type)
+    if pa.types.is_struct(kind):
+        return all(has_json_form(kind.field(i).type) for i in range(kind.num_fields))
+    return bool(
+        pa.types.is_null(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or _is_text(kind)
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_view(kind))
+
+
+def _is_view(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string_view(kind))
+
+
+def to_json_values(array: pa.Array) -> list[Any]:
+    """Each row as the Python value that JSON can say; None where the row is null.
+
+    A row whose text is not valid UTF-8 becomes the ``UnicodeDecodeError`` itself, so that the caller can refuse
+    that row alone. ``array`` must be of a type for which :func:`has_json_form` holds.
+    """
+    shape = _shaper(array.type)
+    try:
+        values = array.to_pylist()
+    except UnicodeDecodeError:
+        return [_decoded(array[i], shape) for i in range(len(array))]
+    return values if shape is None else [shape(value) for value in values]
+
+
+def _decoded(scalar: pa.Scalar, shape: Callable[[Any], Any] | None) -> Any:
+    try:
+        value = scalar.as_py()
+    except UnicodeDecodeError as error:
+        return error
+    return value if shape is None else shape(value)
+
+
+def _shaper(kind: pa.DataType) -> Callable[[Any], Any] | None:
+    """What still has to happen to ``to_pylist``'s values; None where they are JSON already."""
+    if pa.types.is_dictionary(kind):
+        return _shaper(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):
+        return _shaper(kind.storage_type)
+    if pa.types.is_float16(kind):
+        # Older pyarrow gives numpy.float16, which the json module does not know.
+        return _or_none(float)
+    if pa.types.is_map(kind):
+        item = _shaper(kind.item_type) or _same
+        return _or_none(lambda pairs: {str(key): item(value) for key, value in pairs})
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        inner = _shaper(kind.value_type)
+        return None if inner is None else _or_none(lambda values: [inner(value) for value in values])
+    if pa.types.is_struct(kind):
+        fields = [(kind.field(i).name, _shaper(kind.field(i).type)) for i in range(kind.num_fields)]
+        changed = [(name, inner) for name, inner in fields if inner is not None]
+        if changed:
+            return _or_none(lambda row: {**row, **{name: inner(row[name]) for name, inner in changed}})
+    return None
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _or_none(change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else change(value)

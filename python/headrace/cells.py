@@ -1,0 +1,191 @@
+"""Python values, one a row, as Arrow columns: lists and dicts of a running program.
+
+Values have no declared types here, so the values themselves decide; a value that fits nothing is a
+:class:`~headrace.errors.CellError` with its row. Arrays with a dtype are in :mod:`headrace.columns`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.casts import jsontext
+from headrace.errors import CellError
+
+__all__ = ["cells_to_array", "is_csr", "json_cells", "sparse_cells"]
+
+_INDEX_KEYS = ("indices", "index")
+_VALUE_KEYS = ("values", "value")
+
+
+def is_csr(value: object) -> bool:
+    """Whether it is a compressed sparse row matrix, by its parts: ``indptr``, ``indices`` and ``data``."""
+    has_parts = all(hasattr(value, part) for part in ("indptr", "indices", "data"))
+    return has_parts and getattr(value, "format", "csr") == "csr"
+
+
+def cells_to_array(cells: Sequence[Any], name: str) -> pa.Array:
+    """A column of Python values: numbers, strings, bools, lists, 1-d arrays, dicts; None is null.
+
+    Dicts with integer keys and one-row CSR matrices are sparse vectors; other dicts are structs.
+
+    Raises:
+        CellError: If a value does not go with those before it.
+    """
+    if _is_sparse_cell(_first_telling(cells)):
+        return sparse_cells(cells, name)
+    try:
+        return pa.array(cells)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise _first_bad(cells, name, error) from error
+
+
+def _first_telling(cells: Sequence[Any]) -> Any:
+    """The first cell that is not null, and not an empty dict where the cells are dicts."""
+    for cell in cells:
+        if cell is not None and not (isinstance(cell, Mapping) and not cell):
+            return cell
+    return None
+
+
+def _is_sparse_cell(cell: object) -> bool:
+    if isinstance(cell, Mapping):
+        return bool(cell) and all(isinstance(key, int | np.integer) for key in cell)
+    return is_csr(cell)
+
+
+def _first_bad(cells: Sequence[Any], name: str, error: Exception) -> CellError:
+    """Find the row from which on the cells are no column; the longest good beginning is found by halving."""
+    good, bad = 0, len(cells)
+    while good + 1 < bad:
+        middle = (good + bad) // 2
+        try:
+            pa.array(cells[:middle])
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            bad = middle
+        else:
+            good = middle
+    row = bad - 1
+    found = f"{type(cells[row]).__name__} ({str(error).splitlines()[0]})"
+    return CellError(
+        row=row, field=name, expected="a value of one type in every row", found=found, remedy="convert the values"
+    )
+
+
+def json_cells(cells: Sequence[Any], name: str) -> pa.Array:
+    """A JSON column: text passes as a JSON document, every other value is written as one; None is null.
+
+    Raises:
+        CellError: If a value has no JSON form.
+    """
+    texts: list[str | bytes | None] = []
+    for row, cell in enumerate(cells):
+        if cell is None or isinstance(cell, str | bytes):
+            texts.append(cell)
+            continue
+        try:
+            texts.append(jsontext.dumps(_plain(cell)))
+        except (TypeError, ValueError) as error:
+            raise CellError(
+                row=row, field=name, expected="a value with a JSON form", found=str(error), remedy="convert the value"
+            ) from error
+    if any(isinstance(text, bytes) for text in texts):
+        return pa.array([text.encode() if isinstance(text, str) else text for text in texts], pa.large_binary())
+    return pa.array(texts, pa.large_utf8())
+
+
+def _plain(value: Any) -> Any:
+    """numpy's scalars and arrays inside a document as Python's own."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def sparse_cells(cells: Sequence[Any], name: str) -> pa.Array:
+    """A column of sparse vectors, ``list<struct<index: int64, value: float32 or float64>>``; None is null.
+
+    Each cell is a dict ``{index: value}``, a dict ``{"indices": [...], "values": [...]}``, a sequence of
+    ``(index, value)`` pairs or a one-row CSR matrix. Values that float32 cannot hold keep the column in float64.
+
+    Raises:
+        CellError: If a cell is none of these, an index is not an integer or a value not a number.
+    """
+    parts = [_sparse_parts(row, cell, name) for row, cell in enumerate(cells)]
+    lengths = np.fromiter((len(index) for index, _ in parts), np.int64, count=len(parts))
+    index = _joined([index for index, _ in parts], np.dtype(np.int64))
+    value = _joined([value for _, value in parts], np.dtype(np.float64))
+    with np.errstate(over="ignore"):
+        narrow = value.astype(np.float32)
+    if not (np.isinf(narrow) & np.isfinite(value)).any():
+        value = narrow
+    pairs = pa.StructArray.from_arrays([pa.array(index), pa.array(value)], names=["index", "value"])
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]).astype(np.int32)
+    nulls = np.fromiter((cell is None for cell in cells), bool, count=len(cells))
+    # A null offset makes its row null.
+    mask = np.append(nulls, [False]) if nulls.any() else None
+    return pa.ListArray.from_arrays(pa.array(offsets, mask=mask), pairs)
+
+
+def _joined(parts: list[np.ndarray], dtype: np.dtype[Any]) -> np.ndarray:
+    return np.concatenate([np.zeros(0, dtype), *parts]).astype(dtype, copy=False)
+
+
+def _sparse_parts(row: int, cell: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    if cell is None:
+        return np.zeros(0, np.int64), np.zeros(0, np.float64)
+    if is_csr(cell):
+        shape = tuple(cell.shape)
+        if len(shape) == 2 and shape[0] != 1:
+            raise _sparse_error(row, name, "a matrix of one row", f"shape {shape}")
+        start, end = int(cell.indptr[0]), int(cell.indptr[-1])
+        return np.asarray(cell.indices)[start:end].astype(np.int64), _values(row, name, cell.data[start:end])
+    if isinstance(cell, Mapping):
+        index_key, value_key = (next((key for key in keys if key in cell), None) for keys in (_INDEX_KEYS, _VALUE_KEYS))
+        indices, values = list(cell.keys()), list(cell.values())
+        if len(cell) == 2 and index_key is not None and value_key is not None:
+            indices, values = cell[index_key], cell[value_key]
+    elif isinstance(cell, list | tuple) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in cell):
+        indices, values = [pair[0] for pair in cell], [pair[1] for pair in cell]
+    else:
+        raise _sparse_error(row, name, "a sparse vector", type(cell).__name__)
+    index, value = _indices(row, name, indices), _values(row, name, values)
+    if len(index) != len(value):
+        raise _sparse_error(row, name, "as many indices as values", f"{len(index)} and {len(value)}")
+    return index, value
+
+
+def _indices(row: int, name: str, indices: Iterable[Any]) -> np.ndarray:
+    if isinstance(indices, np.ndarray) and indices.dtype.kind in "iu" and indices.ndim == 1:
+        return indices.astype(np.int64)
+    # JSON has only text keys, so digits are an index as well.
+    indices = [int(key) if isinstance(key, str) and key.isdecimal() else key for key in indices]
+    wrong = [key for key in indices if not isinstance(key, int | np.integer) or isinstance(key, bool)]
+    if wrong:
+        raise _sparse_error(row, name, "integer indices", repr(wrong[0]))
+    try:
+        return np.fromiter(indices, np.int64, count=len(indices))
+    except OverflowError as error:
+        raise _sparse_error(row, name, "indices below 4294967295", repr(max(indices, key=abs))) from error
+
+
+def _values(row: int, name: str, values: Iterable[Any]) -> np.ndarray:
+    if isinstance(values, np.ndarray) and values.dtype.kind in "fiu" and values.ndim == 1:
+        return values.astype(np.float64)
+    values = list(chain(values))
+    wrong = [v for v in values if not isinstance(v, int | float | np.integer | np.floating) or isinstance(v, bool)]
+    if wrong:
+        raise _sparse_error(row, name, "numbers as values", repr(wrong[0]))
+    return np.array(values, np.float64)
+
+
+def _sparse_error(row: int, name: str, expected: str, found: str) -> CellError:
+    remedy = "give {index: value}, pairs, or indices and values of one length"
+    return CellError(row=row, field=name, expected=expected, found=found, remedy=remedy)

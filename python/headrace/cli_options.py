@@ -1,0 +1,169 @@
+"""The options that commands share, with their help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    SizeType = click.ParamType[int]
+else:
+    # Not subscriptable before click 8.2.
+    SizeType = click.ParamType
+
+__all__ = ["ByteSize", "create_options", "endpoint_options", "load_options", "source_options", "version_option"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class ByteSize(SizeType):
+    """A number of bytes: ``4194304``, ``4MB`` (10^6), ``4MiB`` (2^20)."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes that ``value`` means; a usage error for anything else or less than one byte."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(|[KMG]I?)B?\s*", str(value).upper())
+        number = 0 if match is None else int(float(match[1]) * _FACTORS[match[2]])
+        if number < 1:
+            self.fail(f"expected a size such as 4MiB or 4194304, found {value!r}", param, ctx)
+        return number
+
+
+def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    import platform
+
+    from headrace import _core
+
+    build = _core.build_info()
+    details = f"{build['profile']} build for {build['target']}, arrow {build['arrow']}, Python {platform.python_version()}"
+    click.echo(f"headrace {build['version']} ({details})")
+    context.exit()
+
+
+version_option = click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and how it was built.",
+)
+
+source_options: Callable[[F], F] = _all(
+    click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
+    click.option("-q", "--quiet", is_flag=True, help="Print nothing on standard error but errors."),
+)
+
+endpoint_options: Callable[[F], F] = _all(
+    click.option(
+        "--uri",
+        metavar="URI",
+        help="http://HOST:PORT, https://HOST:PORT, or a path that ends in .db for the embedded Milvus Lite. "
+        "[default: MILVUS_URI, else http://localhost:19530]",
+    ),
+    click.option(
+        "--token",
+        metavar="TOKEN",
+        help="user:password or an API key. Visible to other users of this machine in the list of processes: "
+        "better --token-file or MILVUS_TOKEN.",
+    ),
+    click.option("--token-file", type=_FILE, metavar="FILE", help="Read the token from this file."),
+    click.option("--db", "db_name", metavar="NAME", help="The database. [default: MILVUS_DB, else the server's default]"),
+    click.option("--ca-cert", type=_FILE, metavar="FILE", help="Certificate authorities to trust (PEM)."),
+    click.option("--client-cert", type=_FILE, metavar="FILE", help="Client certificate for mutual TLS (PEM)."),
+    click.option("--client-key", type=_FILE, metavar="FILE", help="Private key of the client certificate (PEM)."),
+    click.option("--server-name", metavar="NAME", help="The name in the server's certificate, where it is not HOST."),
+)
+
+create_options: Callable[[F], F] = _all(
+    click.option(
+        "--key",
+        metavar="COLUMN",
+        help="The column that is the primary key. [default: the collection's key, or a column named id]",
+    ),
+    click.option("--auto-id", is_flag=True, default=None, help="Let the server make the keys of a created collection."),
+    click.option(
+        "--vector",
+        multiple=True,
+        metavar="COLUMN",
+        help="A column of variable-length lists that holds vectors; may be given several times.",
+    ),
+    click.option(
+        "--metric",
+        type=click.Choice(["COSINE", "L2", "IP"], case_sensitive=False),
+        help="Metric of dense vectors in a created collection. [default: COSINE; sparse vectors have IP]",
+    ),
+    click.option("--num-shards", type=click.IntRange(min=1), metavar="N", help="Shards of a created collection."),
+    click.option("--partition-key", metavar="FIELD", help="Partition key of a created collection."),
+    click.option(
+        "--dynamic/--no-dynamic",
+        default=None,
+        help="Whether a created collection takes undeclared columns. [default: no]",
+    ),
+    click.option(
+        "--consistency",
+        type=click.Choice(["strong", "bounded", "session", "eventually"], case_sensitive=False),
+        help="Consistency level of a created collection. [default: the server's]",
+    ),
+    click.option("--partition", "partition_name", metavar="NAME", help="Load into this partition."),
+)
+
+load_options: Callable[[F], F] = _all(
+    click.option(
+        "--create", is_flag=True, help="Make the collection from the source's columns where it does not exist."
+    ),
+    click.option(
+        "--mode",
+        type=click.Choice(["auto", "insert", "upsert"]),
+        help="auto inserts into a collection that is new or empty and upserts otherwise. [default: auto]",
+    ),
+    click.option(
+        "--verify",
+        type=click.Choice(["none", "count", "sample", "full"]),
+        help="What to prove at the end: the number of rows; random rows bit for bit; every value. [default: none]",
+    ),
+    click.option(
+        "--searchable",
+        type=click.Choice(["after", "before", "no"]),
+        help="Load a created collection into memory after the last row, before the first, or not. [default: after]",
+    ),
+    click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Load at most N rows."),
+    click.option(
+        "--max-rejects",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Stop when more rows than this are rejected. [default: the larger of 100 and 0.1 %]",
+    ),
+    click.option("--batch-bytes", type=ByteSize(), metavar="SIZE", help="Size of a request, such as 4MiB. For experts."),
+    click.option(
+        "--max-in-flight", type=click.IntRange(min=1), metavar="N", help="Most requests in flight. For experts."
+    ),
+    click.option(
+        "--state-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Where rejects and report go. [default: a new directory under $XDG_STATE_HOME/headrace]",
+    ),
+    click.option("--dry-run", is_flag=True, help="Read, check and pack everything, and send nothing."),
+)

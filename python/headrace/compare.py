@@ -1,0 +1,307 @@
+"""Compare what was sent with what was read back, cell by cell and bit for bit.
+
+Both sides are Arrow record batches with their rows in the same order; layouts may differ (a map on one side, a
+list of structs on the other). Floats compare by their bits, sparse rows by their entries in the order of their
+indices, JSON by value, everything else as it is. The work is done on whole columns; Python objects are made only
+for cells that differ and for JSON whose bytes do.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.schema import DataType, FieldSchema
+
+__all__ = ["Difference", "SparseRows", "differences", "fixed_values", "json_equal", "shorten"]
+
+#: Most characters of a value that a message shows.
+SHOWN = 120
+
+Mask = npt.NDArray[np.bool_]
+Lengths = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One cell that differs: its row in the compared batches, its field, and both sides for a person to read."""
+
+    row: int
+    field: str
+    expected: str
+    found: str
+
+
+def differences(expected: pa.RecordBatch, found: pa.RecordBatch, fields: Sequence[FieldSchema]) -> list[Difference]:
+    """Every cell of ``expected`` that ``found`` does not hold, by row and then by field.
+
+    Args:
+        expected: The conformed rows that were sent.
+        found: The same rows as read back, in the same order; further columns are ignored.
+        fields: The collection's fields; a field that ``expected`` has no column for was not sent and is left out.
+    """
+    result: list[Difference] = []
+    for field in fields:
+        if field.name not in expected.schema.names:
+            continue
+        sent = _with_default(expected.column(field.name), field)
+        if field.name not in found.schema.names:
+            result += [Difference(r, field.name, _shown(sent, r), "no such column") for r in range(len(sent))]
+            continue
+        stored = found.column(field.name)
+        for row in np.flatnonzero(_differs(sent, stored, field)).tolist():
+            result.append(Difference(row, field.name, *_explain(sent, stored, row, field)))
+    result.sort(key=lambda d: d.row)
+    return result
+
+
+def shorten(text: str, limit: int = SHOWN) -> str:
+    """``text``, cut in the middle where it is longer than ``limit`` characters."""
+    if len(text) <= limit:
+        return text
+    half = (limit - 5) // 2
+    return f"{text[:half]} ... {text[-half:]}"
+
+
+def fixed_values(column: pa.FixedSizeListArray) -> pa.Array:
+    """The child values of the column's own rows (slices respected), null rows included: ``rows * width`` values."""
+    width = column.type.list_size
+    return column.values.slice(column.offset * width, len(column) * width)
+
+
+def json_equal(left: Any, right: Any) -> bool:
+    """Whether two parsed JSON documents are the same value: ``1`` is not ``true``, the order of keys is no matter."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(json_equal(left[k], right[k]) for k in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(json_equal, left, right))
+    if isinstance(left, dict | list) or isinstance(right, dict | list):
+        return False
+    return bool(left == right)
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """Sparse vectors of ``n`` rows in one flat form, entries of each row in ascending order of their index.
+
+    ``lengths`` int64[n] counts the entries of each row; ``indices`` uint64 and ``values`` float32 hold the entries
+    of all rows, one row after the other.
+    """
+
+    lengths: Lengths
+    indices: npt.NDArray[np.uint64]
+    values: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, column: pa.Array) -> SparseRows:
+        """Read any of the layouts that a sparse column may have: struct of lists, list of structs, map."""
+        if pa.types.is_struct(column.type):
+            index_lists, value_lists = column.field(0), column.field(1)
+            starts, lengths = _ranges(index_lists)
+            value_starts, _ = _ranges(value_lists)
+            indices, values = index_lists.values, value_lists.values
+        else:
+            starts, lengths = _ranges(column)
+            value_starts = starts
+            if pa.types.is_map(column.type):
+                indices, values = column.keys, column.items
+            else:
+                indices, values = column.values.field(0), column.values.field(1)
+        lengths = np.where(_nulls(column), 0, lengths)
+        flat_indices = _numbers(indices)[_positions(starts, lengths)].astype(np.uint64)
+        flat_values = _numbers(values)[_positions(value_starts, lengths)].astype(np.float32, copy=False)
+        rows = np.repeat(np.arange(len(lengths)), lengths)
+        if np.any((flat_indices[1:] <= flat_indices[:-1]) & (rows[1:] == rows[:-1])):
+            order = np.lexsort((flat_indices, rows))
+            flat_indices, flat_values = flat_indices[order], flat_values[order]
+        return cls(lengths, flat_indices, flat_values)
+
+    def row(self, number: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float32]]:
+        """Indices and values of one row."""
+        start = int(self.lengths[:number].sum())
+        stop = start + int(self.lengths[number])
+        return self.indices[start:stop], self.values[start:stop]
+
+
+def _with_default(column: pa.Array, field: FieldSchema) -> pa.Array:
+    # The server stores the default where a null is sent.
+    if field.default_value is None or column.null_count == 0:
+        return column
+    return pc.fill_null(column, pa.scalar(field.default_value, column.type))
+
+
+def _nulls(column: pa.Array) -> Mask:
+    mask: Mask = column.is_null().to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _differs(sent: pa.Array, stored: pa.Array, field: FieldSchema) -> Mask:
+    null_sent, null_stored = _nulls(sent), _nulls(stored)
+    both = ~(null_sent | null_stored)
+    if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
+        unequal = _sparse_differ(SparseRows.of(sent), SparseRows.of(stored))
+    elif field.dtype is DataType.JSON:
+        unequal = _json_differ(sent, stored, both)
+    elif field.dtype.is_dense_vector:
+        unequal = _dense_differ(sent, stored)
+    elif field.dtype is DataType.ARRAY:
+        unequal = _lists_differ(sent, stored)
+    else:
+        unequal = _scalars_differ(sent, stored)
+    return (unequal & both) | (null_sent != null_stored)
+
+
+def _scalars_differ(sent: pa.Array, stored: pa.Array) -> Mask:
+    if _is_text(sent.type) or _is_text(stored.type):
+        return _unequal(sent.cast(pa.large_string()), stored.cast(pa.large_string()))
+    if pa.types.is_boolean(sent.type) or sent.type != stored.type:
+        return _unequal(sent, stored)
+    mask: Mask = _bits(_numbers(sent)) != _bits(_numbers(stored))
+    return mask
+
+
+def _unequal(sent: pa.Array, stored: pa.Array) -> Mask:
+    """Where two columns of one type differ; a null differs from everything."""
+    mask: Mask = pc.fill_null(pc.not_equal(sent, stored), True).to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _dense_differ(sent: pa.Array, stored: pa.Array) -> Mask:
+    if sent.type.list_size != stored.type.list_size:
+        return np.ones(len(sent), dtype=np.bool_)
+    shape = (len(sent), sent.type.list_size)
+    mask: Mask = np.any(_scalars_differ(fixed_values(sent), fixed_values(stored)).reshape(shape), axis=1)
+    return mask
+
+
+def _sparse_differ(sent: SparseRows, stored: SparseRows) -> Mask:
+    differs: Mask = sent.lengths != stored.lengths
+    of_sent, of_stored = np.repeat(~differs, sent.lengths), np.repeat(~differs, stored.lengths)
+    rows = np.repeat(np.arange(len(differs)), np.where(differs, 0, sent.lengths))
+    unequal = sent.indices[of_sent] != stored.indices[of_stored]
+    unequal |= _bits(sent.values[of_sent]) != _bits(stored.values[of_stored])
+    differs[rows[unequal]] = True
+    return differs
+
+
+def _lists_differ(sent: pa.Array, stored: pa.Array) -> Mask:
+    sent_starts, sent_lengths = _ranges(sent)
+    stored_starts, stored_lengths = _ranges(stored)
+    differs: Mask = sent_lengths != stored_lengths
+    lengths = np.where(differs, 0, sent_lengths)
+    rows = np.repeat(np.arange(len(differs)), lengths)
+    sent_values = sent.values.take(pa.array(_positions(sent_starts, lengths)))
+    stored_values = stored.values.take(pa.array(_positions(stored_starts, lengths)))
+    differs[rows[_scalars_differ(sent_values, stored_values)]] = True
+    return differs
+
+
+def _json_differ(sent: pa.Array, stored: pa.Array, both: Mask) -> Mask:
+    sent, stored = sent.cast(pa.large_binary()), stored.cast(pa.large_binary())
+    other_bytes = _unequal(sent, stored)
+    differs: Mask = np.zeros(len(sent), dtype=np.bool_)
+    for row in np.flatnonzero(other_bytes & both).tolist():
+        # Milvus Lite writes documents anew ({"a":1} comes back as {"a": 1}).
+        differs[row] = not _same_document(sent[row].as_py(), stored[row].as_py())
+    return differs
+
+
+def _same_document(sent: bytes, stored: bytes) -> bool:
+    try:
+        return json_equal(json.loads(sent), json.loads(stored))
+    except ValueError:
+        return False
+
+
+def _ranges(column: pa.Array) -> tuple[Lengths, Lengths]:
+    """First position and number of each row's elements in ``column.values``; null rows have none."""
+    if pa.types.is_fixed_size_list(column.type):
+        width = column.type.list_size
+        starts = (np.arange(len(column), dtype=np.int64) + column.offset) * width
+        lengths = np.full(len(column), width, dtype=np.int64)
+    elif len(column) == 0:
+        starts = lengths = np.empty(0, dtype=np.int64)
+    else:
+        width_type = np.int64 if pa.types.is_large_list(column.type) else np.int32
+        offsets = np.frombuffer(column.buffers()[1], dtype=width_type, count=column.offset + len(column) + 1)
+        offsets = offsets[column.offset :].astype(np.int64)
+        starts, lengths = offsets[:-1], np.diff(offsets)
+    return starts, np.where(_nulls(column), 0, lengths)
+
+
+def _positions(starts: Lengths, lengths: Lengths) -> Lengths:
+    """The positions ``starts[i] .. starts[i] + lengths[i] - 1`` of all rows, one after the other."""
+    first = np.cumsum(lengths) - lengths
+    positions: Lengths = np.repeat(starts - first, lengths) + np.arange(int(lengths.sum()), dtype=np.int64)
+    return positions
+
+
+def _numbers(column: pa.Array) -> npt.NDArray[Any]:
+    """The values of a column of numbers without a copy, with anything at all where it is null."""
+    dtype = np.dtype(column.type.to_pandas_dtype())
+    if len(column) == 0:
+        return np.empty(0, dtype=dtype)
+    return np.frombuffer(column.buffers()[1], dtype=dtype, count=column.offset + len(column))[column.offset :]
+
+
+def _bits(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return values.view(f"u{values.dtype.itemsize}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _shown(column: pa.Array, row: int) -> str:
+    value = column[row].as_py()
+    return "null" if value is None else shorten(repr(value))
+
+
+def _explain(sent: pa.Array, stored: pa.Array, row: int, field: FieldSchema) -> tuple[str, str]:
+    """Both sides of a cell that differs; of a vector the first element that does."""
+    if not (sent[row].is_valid and stored[row].is_valid):
+        return _shown(sent, row), _shown(stored, row)
+    if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
+        entries = [_sparse_text(SparseRows.of(side.slice(row, 1))) for side in (sent, stored)]
+        return _first_difference(entries[0], entries[1], "entry")
+    if field.dtype.is_dense_vector:
+        elements = [_element_texts(fixed_values(side.slice(row, 1))) for side in (sent, stored)]
+        return _first_difference(elements[0], elements[1], "element")
+    return _shown(sent, row), _shown(stored, row)
+
+
+def _sparse_text(row: SparseRows) -> list[str]:
+    values = zip(row.indices.tolist(), _float_texts(row.values), strict=True)
+    return [f"{index}: {value}" for index, value in values]
+
+
+def _element_texts(values: pa.Array) -> list[str]:
+    numbers = _numbers(values)
+    return _float_texts(numbers) if numbers.dtype.kind == "f" else [str(v) for v in numbers.tolist()]
+
+
+def _float_texts(values: npt.NDArray[Any]) -> list[str]:
+    width = values.dtype.itemsize * 2
+    return [f"{v!s} (0x{b:0{width}x})" for v, b in zip(values, _bits(values).tolist(), strict=True)]
+
+
+def _first_difference(sent: list[str], stored: list[str], what: str) -> tuple[str, str]:
+    count = max(len(sent), len(stored))
+    unequal = [i for i in range(count) if sent[i : i + 1] != stored[i : i + 1]]
+    first = unequal[0] if unequal else 0
+
+    def side(values: list[str]) -> str:
+        value = values[first] if first < len(values) else "nothing"
+        return f"{what} {first} of {len(values)} is {value}"
+
+    more = f"; {len(unequal)} differ" if len(unequal) > 1 else ""
+    return side(sent), side(stored) + more

@@ -1,0 +1,244 @@
+"""Where to load to and how: frozen values, checked when built.
+
+Every value has a default that needs no thought; ``MILVUS_URI``, ``MILVUS_TOKEN`` and ``MILVUS_DB`` in the
+environment are the defaults of an :class:`Endpoint` made by :meth:`Endpoint.resolve`.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+from urllib.parse import urlsplit
+
+from headrace.errors import ConfigError, explain
+
+__all__ = ["DEFAULT_URI", "Endpoint", "LoadOptions", "Mode", "Searchable", "VerifyLevel", "choose_endpoint"]
+
+DEFAULT_URI = "http://localhost:19530"
+_DEFAULT_PORT = 19530
+MIB = 1 << 20
+
+Mode = Literal["auto", "insert", "upsert"]
+VerifyLevel = Literal["none", "count", "sample", "full"]
+Searchable = Literal["after", "before", "no"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """One Milvus server, or one embedded database.
+
+    Attributes:
+        uri: ``http://host:port``, ``https://host:port`` (TLS), or a path that ends in ``.db``: the embedded
+            Milvus Lite.
+        token: ``user:password`` or an API key; never shown in a repr, log or report.
+        db_name: The database; empty for the server's default.
+        ca_cert: PEM file with the certificate authorities to trust; None for the system's.
+        client_cert: PEM file with the client's certificate chain, for mutual TLS.
+        client_key: PEM file with the client's private key, for mutual TLS.
+        server_name: The name to verify the server's certificate against, where it differs from the host.
+        timeout: Seconds to establish the connection, and nothing else.
+
+    Raises:
+        ConfigError: If a value cannot be used.
+    """
+
+    uri: str = DEFAULT_URI
+    token: str | None = field(default=None, repr=False)
+    db_name: str = ""
+    ca_cert: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    server_name: str | None = None
+    timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        if self.timeout <= 0:
+            raise ConfigError(explain("timeout", "seconds above 0", repr(self.timeout), "give a positive number"))
+        if (self.client_cert is None) != (self.client_key is None):
+            raise ConfigError(
+                explain("client certificate", "both a certificate and a key", "one of the two", "give both or neither")
+            )
+        if not self.is_embedded:
+            self._split()
+        if not self.tls and (self.ca_cert or self.client_cert or self.server_name):
+            found = repr(self.uri)
+            raise ConfigError(explain("uri", "https:// with TLS files", found, "use https:// or leave them out"))
+
+    @classmethod
+    def resolve(
+        cls,
+        uri: str | os.PathLike[str] | None = None,
+        *,
+        token: str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        db_name: str | None = None,
+        ca_cert: str | os.PathLike[str] | None = None,
+        client_cert: str | os.PathLike[str] | None = None,
+        client_key: str | os.PathLike[str] | None = None,
+        server_name: str | None = None,
+        timeout: float = 10.0,
+        environ: Mapping[str, str] | None = None,
+    ) -> Endpoint:
+        """Build an endpoint from what a caller gave, then ``MILVUS_*`` of the environment, then the defaults.
+
+        Raises:
+            ConfigError: If both a token and a user are given, or a value cannot be used.
+        """
+        env = os.environ if environ is None else environ
+        if token and (user or password):
+            raise ConfigError(explain("credentials", "a token or a user with a password", "both", "give one of them"))
+        if user or password:
+            token = f"{user or ''}:{password or ''}"
+        return cls(
+            uri=os.fspath(uri) if uri is not None else env.get("MILVUS_URI") or DEFAULT_URI,
+            token=token or env.get("MILVUS_TOKEN") or None,
+            db_name=env.get("MILVUS_DB", "") if db_name is None else db_name,
+            ca_cert=None if ca_cert is None else Path(ca_cert),
+            client_cert=None if client_cert is None else Path(client_cert),
+            client_key=None if client_key is None else Path(client_key),
+            server_name=server_name,
+            timeout=timeout,
+        )
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether ``uri`` is a path to an embedded database."""
+        return "://" not in self.uri and self.uri.endswith(".db")
+
+    @property
+    def path(self) -> Path:
+        """The embedded database's absolute path."""
+        return Path(self.uri).expanduser().absolute()
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.uri.startswith("https://")
+
+    @property
+    def address(self) -> str:
+        """``host:port``, as gRPC takes it."""
+        host, port = self._split()
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def authorization(self) -> str | None:
+        """The ``authorization`` metadata value: base64 of the token, without a ``Bearer`` prefix."""
+        return None if self.token is None else base64.b64encode(self.token.encode()).decode()
+
+    def _split(self) -> tuple[str, int]:
+        parts = urlsplit(self.uri)
+        remedy = "use http://HOST:PORT, https://HOST:PORT or a path that ends in .db"
+        shown = repr(self.uri) if parts.password is None else "a URI with a password in it"
+        if parts.username is not None or parts.password is not None:
+            raise ConfigError(explain("uri", "no credentials in it", shown, "give them as a token"))
+        try:
+            port = parts.port
+        except ValueError as error:
+            raise ConfigError(explain("uri", "a port from 1 to 65535", shown, remedy)) from error
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+            raise ConfigError(explain("uri", "a Milvus address", shown, remedy))
+        return parts.hostname, port or (443 if parts.scheme == "https" else _DEFAULT_PORT)
+
+
+def choose_endpoint(
+    endpoint: Endpoint | None,
+    uri: str | os.PathLike[str] | None,
+    *,
+    token: str | None,
+    user: str | None,
+    password: str | None,
+    db_name: str | None,
+) -> Endpoint:
+    """The endpoint that was given, or one made of the other arguments.
+
+    Raises:
+        ConfigError: If both are given.
+    """
+    if endpoint is None:
+        return Endpoint.resolve(uri, token=token, user=user, password=password, db_name=db_name)
+    if any(value is not None for value in (uri, token, user, password, db_name)):
+        raise ConfigError(explain("endpoint", "an Endpoint or a uri with credentials", "both", "give one of them"))
+    return endpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions:
+    """How to load. Everything has a default; nothing needs tuning.
+
+    Attributes:
+        mode: ``"auto"`` inserts where this load created the collection or a strongly consistent count found it
+            empty, else upserts; ``"insert"`` and ``"upsert"`` force it.
+        partition_name: The partition to load into; empty for the default one.
+        create: Whether to create the collection from the source's schema where it does not exist.
+        key: The column that is the primary key; None takes the collection's, or a column named ``id``.
+        auto_id: Whether a created collection's keys are made by the server.
+        vector: Columns of variable-length lists that are vectors (needed where there are several candidates).
+        metric: Metric of every created index; None for COSINE (dense) and IP (sparse).
+        num_shards: Shards of a created collection; None for the server's default.
+        partition_key: The partition-key field of a created collection, or None.
+        dynamic: Whether a created collection keeps undeclared columns in its dynamic field.
+        consistency: Consistency level of a created collection; None for the server's default.
+        searchable: Load the collection into memory ``"after"`` the last row, ``"before"`` the first, or ``"no"``.
+        verify: What to prove at the end: ``"none"``, ``"count"``, ``"sample"`` or ``"full"``.
+        limit: Load at most this many rows of the source; None for all.
+        dry_run: Read, conform and pack everything and send nothing.
+        max_rejects: Rejected rows after which the load stops; None for the larger of 100 rows and 0.1 %.
+        batch_bytes: Aim for requests of about this many bytes.
+        window_bytes: Most memory for source batches, packed requests and gRPC's copies together.
+        max_in_flight: Most requests in flight at once.
+        channels: gRPC channels, each with a connection of its own.
+        rpc_timeout: Seconds a write may take before its outcome counts as unknown.
+        give_up_after: Seconds without any progress after which the load ends with rows unsent.
+        state_dir: Where the rejects and the report go; None for ``$XDG_STATE_HOME/headrace/<collection>-<id>``.
+
+    Raises:
+        ConfigError: If a value cannot be used.
+    """
+
+    mode: Mode = "auto"
+    partition_name: str = ""
+    create: bool = False
+    key: str | None = None
+    auto_id: bool = False
+    vector: tuple[str, ...] = ()
+    metric: str | None = None
+    num_shards: int | None = None
+    partition_key: str | None = None
+    dynamic: bool = False
+    consistency: str | None = None
+    searchable: Searchable = "after"
+    verify: VerifyLevel = "none"
+    limit: int | None = None
+    dry_run: bool = False
+    max_rejects: int | None = None
+    batch_bytes: int = 4 * MIB
+    window_bytes: int = 64 * MIB
+    max_in_flight: int = 4
+    channels: int = 2
+    rpc_timeout: float = 60.0
+    give_up_after: float = 120.0
+    state_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("mode", Mode), ("verify", VerifyLevel), ("searchable", Searchable)):
+            value = getattr(self, name)
+            if value not in get_args(allowed):
+                raise ConfigError(explain(name, f"one of {', '.join(get_args(allowed))}", repr(value), "choose one"))
+        for name in ("batch_bytes", "window_bytes", "max_in_flight", "channels", "num_shards"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(explain(name, "a number of at least 1", repr(value), "give a positive number"))
+        for name in ("limit", "max_rejects"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ConfigError(explain(name, "a number of at least 0", repr(value), "give 0 or more"))
+        for name in ("rpc_timeout", "give_up_after"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise ConfigError(explain(name, "seconds above 0", repr(value), "give a positive number"))

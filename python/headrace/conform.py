@@ -1,0 +1,338 @@
+"""A batch becomes exactly the collection's fields: names matched, safe casts, nulls, defaults, the dynamic field.
+
+What does not fit by type stops the load before it begins, all misfits in one message; what does not fit by value is
+refused row by row, with the reason, and the other rows go on. Cells that the packer checks anyway (lengths of text,
+NaN in vectors, sparse indices ...) are not checked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.casts import Cast, Refusal, canonical_type, find_cast, type_text
+from headrace.casts.dynamic import dynamic_column
+from headrace.casts.lists import is_list, open_list
+from headrace.casts.scalars import json_text, null_mask
+from headrace.config import LoadOptions
+from headrace.errors import SchemaError, explain
+from headrace.matching import Matched, match_columns
+from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, DataType, FieldSchema
+
+__all__ = ["ColumnMapping", "ConformPlan", "Conformed", "Refusal", "plan_conform"]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMapping:
+    """Where one source column goes, in words.
+
+    Attributes:
+        source: The column.
+        field: The field; ``$meta`` for columns that the dynamic field keeps.
+        source_type: The column's Arrow type.
+        field_type: The field's type, as ``FLOAT_VECTOR(384)``.
+        note: What was guessed or changes on the way, or empty.
+    """
+
+    source: str
+    field: str
+    source_type: str
+    field_type: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conformed:
+    """A batch of exactly the sent fields, in their canonical layouts.
+
+    Attributes:
+        batch: The rows that remain.
+        kept: Their row numbers in the input (int64, ascending), or None when all remain.
+        refused: One refusal for each other row, rows ascending.
+    """
+
+    batch: pa.RecordBatch
+    kept: np.ndarray | None
+    refused: list[Refusal]
+
+
+#: How many shapes of Python rows a plan remembers.
+_MOST_VARIANTS = 64
+
+#: The input batch to a field's column of as many rows, and the refused ones.
+_Build = Callable[[pa.RecordBatch], tuple[pa.Array, list[Refusal]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    field: FieldSchema
+    sources: tuple[str, ...]
+    build: _Build
+
+
+class ConformPlan:
+    """How the batches of one source become those of one collection. Made by :func:`plan_conform`; thread-safe.
+
+    Attributes:
+        columns: The names of the sent fields, in the collection's order.
+        source_columns: The columns that have to be read.
+        mapping: Where each of them goes.
+        left_out: Fields that are not sent: the server fills them with null or their default.
+        notes: What else a person should know.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[_Step],
+        source: pa.Schema,
+        replan: Callable[[pa.Schema], Sequence[_Step]],
+        *,
+        mapping: tuple[ColumnMapping, ...],
+        left_out: tuple[str, ...],
+        notes: tuple[str, ...],
+    ) -> None:
+        self.columns = tuple(step.field.name for step in steps)
+        self.mapping = mapping
+        self.left_out = left_out
+        self.notes = notes
+        self._steps = {step.field.name: step for step in steps}
+        used = {name for step in steps for name in step.sources}
+        self.source_columns = tuple(name for name in source.names if name in used)
+        self._types = {name: source.field(name).type for name in self.source_columns}
+        self._replan = replan
+        self._variants: dict[tuple[tuple[str, pa.DataType], ...], tuple[_Step, ...]] = {}
+
+    def apply(self, batch: pa.RecordBatch) -> Conformed:
+        """Conform one batch. Columns that need no cast are not copied; the input is never changed.
+
+        A batch whose columns have other types than planned (Python rows: each batch has the types of its values)
+        is planned again; the sent fields stay ``columns``.
+
+        Raises:
+            SchemaError: If such a batch does not fit.
+        """
+        arrays: list[pa.Array] = []
+        refused: dict[int, Refusal] = {}
+        for step in self._steps_for(batch.schema):
+            array, bad = step.build(batch)
+            arrays.append(array)
+            for refusal in bad:
+                refused.setdefault(refusal.row, refusal)
+        conformed = pa.RecordBatch.from_arrays(arrays, names=list(self.columns))
+        if not refused:
+            return Conformed(conformed, None, [])
+        remain = np.ones(batch.num_rows, bool)
+        remain[list(refused)] = False
+        kept = np.flatnonzero(remain).astype(np.int64, copy=False)
+        return Conformed(conformed.take(pa.array(kept)), kept, [refused[row] for row in sorted(refused)])
+
+    def _steps_for(self, schema: pa.Schema) -> Sequence[_Step]:
+        names = schema.names
+        if all(name in names and schema.field(name).type == kind for name, kind in self._types.items()):
+            return tuple(self._steps.values())
+        shape = tuple((field.name, field.type) for field in schema)
+        steps = self._variants.get(shape)
+        if steps is None:
+            if len(self._variants) >= _MOST_VARIANTS:
+                self._variants.clear()
+            steps = self._variants[shape] = self._planned_again(schema)
+        return steps
+
+    def _planned_again(self, schema: pa.Schema) -> tuple[_Step, ...]:
+        other = {step.field.name: step for step in self._replan(schema)}
+        more = [name for name in other if name not in self._steps]
+        if more:
+            raise SchemaError(
+                explain(
+                    "a later batch",
+                    f"the fields of the first one ({', '.join(self.columns)})",
+                    f"also {', '.join(more)}",
+                    "give every batch the same columns",
+                ),
+                field=more[0],
+            )
+        return tuple(other.get(name) or _absent(self._steps[name].field) for name in self.columns)
+
+
+def plan_conform(
+    arrow_schema: pa.Schema,
+    target: CollectionSchema,
+    *,
+    options: LoadOptions,
+    sample: pa.RecordBatch | None = None,
+    fill_defaults: bool = False,
+) -> ConformPlan:
+    """Plan how columns of ``arrow_schema`` become the fields of ``target``.
+
+    Names match exactly first, then without regard to case (noted). A nullable field, or one with a default, may be
+    missing in the source. Columns without a field go to the dynamic field where there is one.
+
+    Args:
+        arrow_schema: The source's columns.
+        target: The collection.
+        options: ``key`` names the column that is the primary key.
+        sample: Some rows, to refuse before the load what no row would pass.
+        fill_defaults: Send full columns for missing fields with a default. Servers before 2.5 need it: leaving a
+            column out stops 2.3.5.
+
+    Raises:
+        SchemaError: If something does not fit; the message names every misfit.
+    """
+    matched = match_columns(arrow_schema, target, options)
+    planned = _plan(arrow_schema, target, matched, sample=sample, fill_defaults=fill_defaults)
+
+    def replan(schema: pa.Schema) -> Sequence[_Step]:
+        again = match_columns(schema, target, options)
+        return _plan(schema, target, again, sample=None, fill_defaults=fill_defaults).steps
+
+    return ConformPlan(
+        planned.steps,
+        arrow_schema,
+        replan,
+        mapping=tuple(planned.mapping),
+        left_out=tuple(planned.left_out),
+        notes=matched.remarks,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    steps: list[_Step]
+    mapping: list[ColumnMapping]
+    left_out: list[str]
+
+
+def _plan(
+    schema: pa.Schema,
+    target: CollectionSchema,
+    matched: Matched,
+    *,
+    sample: pa.RecordBatch | None,
+    fill_defaults: bool,
+) -> _Planned:
+    problems = list(matched.problems)
+    planned = _Planned([], [], [])
+    for field in target.sent_fields:
+        source = matched.columns.get(field.name)
+        if source is not None:
+            kind = schema.field(source).type
+            try:
+                cast = find_cast(kind, field)
+                _check_sample(sample, source, field)
+            except SchemaError as error:
+                problems.append(error if source == field.name else _renamed(error, source))
+                continue
+            planned.steps.append(_Step(field, (source,), _column(source, cast, field)))
+            note = "; ".join(part for part in (matched.notes.get(source, ""), cast.note) if part)
+            planned.mapping.append(ColumnMapping(source, field.name, str(kind), type_text(field), note))
+        elif field.is_dynamic:
+            if matched.extras:
+                planned.steps.append(_Step(field, matched.extras, _dynamic(matched.extras)))
+        elif fill_defaults and field.default_value is not None:
+            planned.steps.append(_absent(field))
+        elif field.nullable or field.default_value is not None:
+            planned.left_out.append(field.name)
+        else:
+            problems.append(_missing(field, schema))
+    if problems:
+        raise _all_of(problems)
+    note = "no such field: kept in the dynamic field"
+    for name in matched.extras:
+        planned.mapping.append(ColumnMapping(name, DYNAMIC_FIELD_NAME, str(schema.field(name).type), "JSON", note))
+    return planned
+
+
+def _all_of(problems: Sequence[SchemaError]) -> SchemaError:
+    if len(problems) == 1:
+        return problems[0]
+    lines = "\n".join(f"  {problem}" for problem in problems)
+    return SchemaError(f"source and collection do not fit in {len(problems)} places:\n{lines}", field=problems[0].field)
+
+
+def _renamed(error: SchemaError, source: str) -> SchemaError:
+    return SchemaError(f"column {source!r} for {error}", field=error.field)
+
+
+def _missing(field: FieldSchema, schema: pa.Schema) -> SchemaError:
+    remedy = "name the key's column with --key" if field.is_primary else "add the column to the source"
+    found = f"the columns {', '.join(map(repr, schema.names))}" if schema.names else "no columns"
+    return SchemaError(
+        explain(f"field {field.name!r}", f"a column for {type_text(field)}", found, remedy), field=field.name
+    )
+
+
+def _check_sample(sample: pa.RecordBatch | None, source: str, field: FieldSchema) -> None:
+    """Refuse lists none of which has the vector's length, before a load that would reject every row."""
+    if sample is None or field.dtype is not DataType.FLOAT_VECTOR or source not in sample.schema.names:
+        return
+    array = sample.column(source)
+    if not is_list(array.type) or pa.types.is_fixed_size_list(array.type):
+        return
+    lengths = np.diff(open_list(array)[0])
+    nulls = null_mask(array)
+    seen = np.unique(lengths if nulls is None else lengths[~nulls]).tolist()
+    if seen and field.dim not in seen:
+        shown = ", ".join(map(str, seen[:5])) + (" ..." if len(seen) > 5 else "")
+        raise SchemaError(
+            explain(
+                f"field {field.name!r}",
+                f"vectors of {field.dim} numbers",
+                f"lists of {shown} numbers",
+                "choose another column, or load into a collection whose dim fits",
+            ),
+            field=field.name,
+        )
+
+
+def _column(source: str, cast: Cast, field: FieldSchema) -> _Build:
+    run = cast.run
+
+    def build(batch: pa.RecordBatch) -> tuple[pa.Array, list[Refusal]]:
+        array = batch.column(batch.schema.get_field_index(source))
+        refused: list[Refusal] = []
+        if run is not None:
+            array, refused = run(array)
+        if field.nullable or array.null_count == 0:
+            return array, refused
+        if field.default_value is not None or field.is_dynamic:
+            return array.fill_null(_default(field, array.type)), refused
+        return array, refused + _refused_nulls(array, field)
+
+    return build
+
+
+def _default(field: FieldSchema, kind: pa.DataType) -> pa.Scalar:
+    value = "{}" if field.is_dynamic else field.default_value
+    if field.dtype is DataType.JSON and not isinstance(value, str | bytes):
+        value, _ = json_text(value)
+    return pa.scalar(value, kind)
+
+
+def _refused_nulls(array: pa.Array, field: FieldSchema) -> list[Refusal]:
+    nulls = null_mask(array)
+    rows = [] if nulls is None else np.flatnonzero(nulls).tolist()
+    expected = "a primary key" if field.is_primary else f"a value ({field.name} is not nullable)"
+    return [Refusal(row, field.name, expected, "null", "fill the value in or leave the row out") for row in rows]
+
+
+def _dynamic(names: tuple[str, ...]) -> _Build:
+    def build(batch: pa.RecordBatch) -> tuple[pa.Array, list[Refusal]]:
+        return dynamic_column([(name, batch.column(batch.schema.get_field_index(name))) for name in names])
+
+    return build
+
+
+def _absent(field: FieldSchema) -> _Step:
+    """The step for a field that a batch has no column for: its default, null, or an empty ``$meta``."""
+
+    def build(batch: pa.RecordBatch) -> tuple[pa.Array, list[Refusal]]:
+        kind = canonical_type(field)
+        if field.default_value is not None or field.is_dynamic:
+            return pa.repeat(_default(field, kind), batch.num_rows), []
+        nulls = pa.nulls(batch.num_rows, kind)
+        return nulls, [] if field.nullable else _refused_nulls(nulls, field)
+
+    return _Step(field, (), build)

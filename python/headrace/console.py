@@ -1,0 +1,97 @@
+"""What a person reads on standard error: numbers, lines and tables as text.
+
+Standard output belongs to the one JSON document of a command; nothing here writes to it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+__all__ = ["Console", "count", "duration", "size", "table"]
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def count(number: float) -> str:
+    """``1234567`` as ``1,234,567``."""
+    return f"{number:,.0f}"
+
+
+def size(number: float) -> str:
+    """Bytes in decimal units: ``4194304`` as ``4.2 MB``."""
+    for unit in _UNITS[:-1]:
+        if abs(number) < 999.5:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:,.3g} {_UNITS[-1]}"
+
+
+def duration(seconds: float) -> str:
+    """``0.42 s``, ``12.3 s``, ``2 min 05 s``, ``3 h 02 min``."""
+    if seconds < 59.95:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 0, numbers: Sequence[int] = ()) -> str:
+    """Rows under a header, columns aligned; what does not fit into ``width`` is cut from the last column.
+
+    Args:
+        header: A title per column.
+        rows: Texts, as many per row as the header has; line breaks in them become spaces.
+        width: Characters per line; 0 for no limit.
+        numbers: Columns that are aligned to the right.
+    """
+    cells = [[" ".join(cell.split()) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    if width:
+        widths[-1] = max(8, min(widths[-1], width - sum(widths[:-1]) - 2 * (len(widths) - 1)))
+    lines = []
+    for row in cells:
+        texts = [_cut(cell, widths[column]) for column, cell in enumerate(row)]
+        aligned = [t.rjust(widths[c]) if c in numbers else t.ljust(widths[c]) for c, t in enumerate(texts)]
+        lines.append("  ".join(aligned).rstrip())
+    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+class Console:
+    """Standard error for a person: silent with ``quiet``, except for errors."""
+
+    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self.quiet = quiet
+        self.stream = sys.stderr if stream is None else stream
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person watches a terminal that can move its cursor."""
+        return self.stream.isatty() and os.environ.get("TERM") != "dumb"
+
+    @property
+    def width(self) -> int:
+        """Characters per line: the terminal's, else 120."""
+        return shutil.get_terminal_size((120, 24)).columns if self.is_terminal else 120
+
+    def line(self, text: str = "") -> None:
+        """Print a line, unless quiet."""
+        if not self.quiet:
+            self._write(text)
+
+    def error(self, text: str) -> None:
+        """Print what went wrong, on one line, quiet or not."""
+        self._write("headrace: " + " ".join(text.split()))
+
+    def _write(self, text: str) -> None:
+        encoding = self.stream.encoding or "utf-8"
+        self.stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        self.stream.flush()

@@ -1,0 +1,319 @@
+"""The collection that a source's columns suggest: the rules of ``--create``.
+
+Nullable is a created field only where nulls are known: the sample shows one, or the file's statistics count some.
+Arrow marks almost every column nullable, Milvus before 2.5 has no nulls, and a null that turns up later in a field
+that is not nullable is refused with its row. Keys, partition keys and vectors are never nullable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.casts import unwrapped
+from headrace.casts.jsontext import has_json_form
+from headrace.casts.lists import is_list, open_list
+from headrace.casts.scalars import null_mask
+from headrace.casts.sparse import SparseLayout, sparse_layout
+from headrace.config import LoadOptions
+from headrace.errors import SchemaError, explain
+from headrace.matching import index_columns
+from headrace.schema import (
+    DYNAMIC_FIELD_NAME,
+    MAX_ARRAY_CAPACITY,
+    MAX_VARCHAR_BYTES,
+    CollectionSchema,
+    DataType,
+    FieldSchema,
+)
+
+__all__ = ["infer_schema"]
+
+_SCALARS: dict[pa.DataType, DataType] = {
+    pa.bool_(): DataType.BOOL,
+    pa.int8(): DataType.INT8,
+    pa.int16(): DataType.INT16,
+    pa.int32(): DataType.INT32,
+    pa.int64(): DataType.INT64,
+    pa.uint8(): DataType.INT16,
+    pa.uint16(): DataType.INT32,
+    pa.uint32(): DataType.INT64,
+    pa.float16(): DataType.FLOAT,
+    pa.float32(): DataType.FLOAT,
+    pa.float64(): DataType.DOUBLE,
+}
+_INTEGERS = frozenset({DataType.INT8, DataType.INT16, DataType.INT32, DataType.INT64})
+#: Children of a struct that is a sparse vector. Others may be: they have to be named with --vector.
+_INDEX_NAMES = frozenset({"index", "indices", "idx", "indexes", "token", "tokens", "token_id", "token_ids", "dim"})
+_VALUE_NAMES = frozenset({"value", "values", "val", "vals", "weight", "weights", "score", "scores"})
+_DEFAULT_KEY = "id"
+_MOST_OFFERED = 5
+
+
+def infer_schema(
+    arrow_schema: pa.Schema,
+    *,
+    sample: pa.RecordBatch | None,
+    options: LoadOptions,
+    nulls: Collection[str] = (),
+) -> CollectionSchema:
+    """The schema of the collection to create for columns of ``arrow_schema``.
+
+    Args:
+        arrow_schema: The source's columns.
+        sample: Its first rows: they tell the length of variable-length lists, and which columns have nulls.
+        options: ``key``, ``auto_id``, ``vector``, ``partition_key`` and ``dynamic`` are used.
+        nulls: Columns that are known to have nulls beyond the sample.
+
+    Raises:
+        SchemaError: If there is no key, no vector, or a column without a rule; the message names what would help.
+    """
+    return _Inference(arrow_schema, sample, options, frozenset(nulls)).schema()
+
+
+class _Inference:
+    def __init__(
+        self, arrow_schema: pa.Schema, sample: pa.RecordBatch | None, options: LoadOptions, nulls: frozenset[str]
+    ) -> None:
+        indexes = index_columns(arrow_schema)
+        dynamic = {DYNAMIC_FIELD_NAME} if options.dynamic else set()
+        self._columns = [f for f in arrow_schema if f.name not in indexes and f.name not in dynamic]
+        self._names = [column.name for column in self._columns]
+        self._types = {column.name: unwrapped(column.type) for column in self._columns}
+        self._sample = sample
+        self._options = options
+        self._nulls = nulls
+
+    def schema(self) -> CollectionSchema:
+        """The whole schema, or the first problem of each kind."""
+        for option, names in (("--vector", self._options.vector), ("--partition-key", self._partition_keys())):
+            for name in names:
+                if name not in self._names:
+                    raise _error(name, "a column of the source", self._known(), f"choose one of them with {option}")
+        key = self._key()
+        lists = self._list_vectors()
+        fields = [key] if self._options.auto_id else []
+        problems = []
+        for column in self._columns:
+            if column.name == key.name:
+                fields.append(key)
+                continue
+            try:
+                fields.append(self._field(column.name, lists))
+            except SchemaError as error:
+                problems.append(error)
+        if problems:
+            raise _all_of(problems)
+        if not any(field.dtype.is_vector for field in fields):
+            raise _error_of_source(
+                "a vector column (fixed-size lists of floats, lists of one length, or a sparse layout)",
+                self._known_types(),
+                "name the vector's column with --vector, or add one",
+            )
+        return CollectionSchema(fields, enable_dynamic_field=self._options.dynamic)
+
+    def _partition_keys(self) -> tuple[str, ...]:
+        return () if self._options.partition_key is None else (self._options.partition_key,)
+
+    def _known(self) -> str:
+        return f"the columns {', '.join(map(repr, self._names))}" if self._names else "no columns"
+
+    def _known_types(self) -> str:
+        return ", ".join(f"{name!r} ({kind})" for name, kind in self._types.items()) or "no columns"
+
+    # The key
+
+    def _key(self) -> FieldSchema:
+        name = self._options.key or _DEFAULT_KEY
+        if self._options.auto_id:
+            if name in self._names:
+                found = "a column of that name, and keys made by the server (auto id)"
+                raise _error(name, "one source of keys", found, "leave out auto id, or leave out or rename the column")
+            return FieldSchema(name, DataType.INT64, is_primary=True, auto_id=True)
+        if name not in self._names:
+            wanted = "a column of the source" if self._options.key else "a column 'id' or a named key"
+            raise self._no_key(wanted, self._known())
+        field = self._key_field(name)
+        if field is None:
+            raise self._no_key("a key of integers or strings", f"{name!r} of {self._types[name]}")
+        return field
+
+    def _key_field(self, name: str) -> FieldSchema | None:
+        dtype = _SCALARS.get(self._types[name])
+        if dtype in _INTEGERS:
+            return FieldSchema(name, DataType.INT64, is_primary=True)
+        if _is_text(self._types[name]):
+            return FieldSchema(name, DataType.VARCHAR, is_primary=True, max_length=MAX_VARCHAR_BYTES)
+        return None
+
+    def _no_key(self, expected: str, found: str) -> SchemaError:
+        offered = [name for name in self._names if self._could_be_key(name)][:_MOST_OFFERED]
+        would_do = f" ({', '.join(offered)} would do)" if offered else ""
+        remedy = f"name the key's column with --key COLUMN{would_do}, or let the server make keys with --auto-id"
+        return SchemaError(explain("primary key", expected, found, remedy), field=self._options.key)
+
+    def _could_be_key(self, name: str) -> bool:
+        if self._key_field(name) is None or name in self._nulls:
+            return False
+        values = self._sampled(name)
+        if values is None:
+            return True
+        return values.null_count == 0 and len(values.unique()) == len(values)
+
+    # The other fields
+
+    def _sampled(self, name: str) -> pa.Array | None:
+        if self._sample is None or name not in self._sample.schema.names:
+            return None
+        return self._sample.column(name)
+
+    def _is_nullable(self, name: str) -> bool:
+        if name in self._nulls:
+            return True
+        values = self._sampled(name)
+        return values is not None and values.null_count > 0
+
+    def _field(self, name: str, lists: dict[str, int]) -> FieldSchema:
+        kind = self._types[name]
+        if name in lists:
+            return FieldSchema(name, DataType.FLOAT_VECTOR, dim=lists[name])
+        if _is_fixed_vector(kind):
+            return FieldSchema(name, DataType.FLOAT_VECTOR, dim=kind.list_size)
+        if self._is_sparse(name, kind):
+            return FieldSchema(name, DataType.SPARSE_FLOAT_VECTOR)
+        if name in self._options.vector:
+            raise _error(name, "a column that can be a vector", str(kind), "choose another column with --vector")
+        nullable = self._is_nullable(name)
+        if name == self._options.partition_key:
+            return self._partition_key_field(name, kind)
+        if kind in _SCALARS:
+            return FieldSchema(name, _SCALARS[kind], nullable=nullable)
+        if _is_text(kind):
+            return FieldSchema(name, DataType.VARCHAR, max_length=MAX_VARCHAR_BYTES, nullable=nullable)
+        element = _element_type(kind)
+        if element is not None:
+            return FieldSchema(
+                name,
+                DataType.ARRAY,
+                element_type=element,
+                max_capacity=MAX_ARRAY_CAPACITY,
+                max_length=MAX_VARCHAR_BYTES if element is DataType.VARCHAR else None,
+                nullable=nullable,
+            )
+        if _is_document(kind):
+            return FieldSchema(name, DataType.JSON, nullable=nullable)
+        raise _error(name, "a type with a rule for a new field", str(kind), _advice(kind))
+
+    def _partition_key_field(self, name: str, kind: pa.DataType) -> FieldSchema:
+        if _SCALARS.get(kind) in _INTEGERS:
+            return FieldSchema(name, DataType.INT64, is_partition_key=True)
+        if _is_text(kind):
+            return FieldSchema(name, DataType.VARCHAR, max_length=MAX_VARCHAR_BYTES, is_partition_key=True)
+        raise _error(name, "a partition key of integers or strings", str(kind), "choose another column")
+
+    def _is_sparse(self, name: str, kind: pa.DataType) -> bool:
+        layout = sparse_layout(kind)
+        if layout is None or not pa.types.is_floating(layout.value):
+            return False
+        return layout.kind == "map" or _is_named_sparse(layout) or name in self._options.vector
+
+    # Lists that are vectors
+
+    def _list_vectors(self) -> dict[str, int]:
+        """Variable-length list columns that become FLOAT_VECTOR, with their dims."""
+        lengths = {name: self._lengths(name) for name, kind in self._types.items() if _is_float_list(kind)}
+        named = [name for name in self._options.vector if name in lengths]
+        if self._options.vector:
+            return {name: self._named_dim(name, lengths[name]) for name in named}
+        candidates = {name: seen[0] for name, seen in lengths.items() if len(seen) == 1 and seen[0] > 1}
+        sure = [name for name, kind in self._types.items() if _is_fixed_vector(kind)]
+        if candidates and len(candidates) + len(sure) > 1:
+            shown = ", ".join(f"{name!r} ({dim} numbers)" for name, dim in candidates.items())
+            and_sure = f" beside {', '.join(map(repr, sure))}" if sure else ""
+            raise _error_of_source(
+                "to know which lists are vectors",
+                f"lists of one length in {shown}{and_sure}",
+                "name each vector's column with --vector COLUMN; the other lists become arrays",
+            )
+        return candidates
+
+    def _lengths(self, name: str) -> list[int]:
+        """The different lengths of the sampled rows."""
+        values = self._sampled(name)
+        if values is None or not is_list(values.type):
+            return []
+        nulls = null_mask(values)
+        lengths = np.diff(open_list(values)[0])
+        return [int(length) for length in np.unique(lengths if nulls is None else lengths[~nulls])]
+
+    def _named_dim(self, name: str, lengths: Sequence[int]) -> int:
+        if len(lengths) != 1 or lengths[0] == 0:
+            found = "no rows to see it" if not lengths else f"lengths {', '.join(map(str, lengths[:_MOST_OFFERED]))}"
+            remedy = "create the collection first, with the dim that you want"
+            raise _error(name, "one length in the first rows, for the vector's dim", found, remedy)
+        return lengths[0]
+
+
+def _error(column: str, expected: str, found: str, remedy: str) -> SchemaError:
+    return SchemaError(explain(f"column {column!r}", expected, found, remedy), field=column)
+
+
+def _error_of_source(expected: str, found: str, remedy: str) -> SchemaError:
+    return SchemaError(explain("source", expected, found, remedy))
+
+
+def _all_of(problems: Sequence[SchemaError]) -> SchemaError:
+    if len(problems) == 1:
+        return problems[0]
+    lines = "\n".join(f"  {problem}" for problem in problems)
+    return SchemaError(f"{len(problems)} columns have no place in a new collection:\n{lines}", field=problems[0].field)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_fixed_vector(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type))
+
+
+def _is_float_list(kind: pa.DataType) -> bool:
+    is_variable = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return bool(is_variable and pa.types.is_floating(kind.value_type))
+
+
+def _is_named_sparse(layout: SparseLayout) -> bool:
+    index, value = (name.casefold() for name in layout.names)
+    return index in _INDEX_NAMES and value in _VALUE_NAMES
+
+
+def _element_type(kind: pa.DataType) -> DataType | None:
+    """The element type of an ARRAY for this list, or None where it is no list of plain values."""
+    if not is_list(kind):
+        return None
+    value = unwrapped(kind.value_type)
+    if pa.types.is_fixed_size_list(kind) and value in (pa.int8(), pa.uint8()):
+        # Quantised vectors: an array of numbers would be a surprise.
+        return None
+    return DataType.VARCHAR if _is_text(value) else _SCALARS.get(value)
+
+
+def _is_document(kind: pa.DataType) -> bool:
+    nested = pa.types.is_struct(kind) or pa.types.is_map(kind) or is_list(kind)
+    # A list of nulls or of wide integers is a list without a rule, not a document.
+    plain_list = is_list(kind) and not pa.types.is_nested(kind.value_type)
+    return bool(nested and not plain_list and has_json_form(kind))
+
+
+def _advice(kind: pa.DataType) -> str:
+    if pa.types.is_null(kind):
+        return "drop the column: it has no values in the first rows"
+    if pa.types.is_uint64(kind):
+        return "cast it to int64 in the source, or drop it"
+    if pa.types.is_temporal(kind):
+        return "cast it to int64 or to a string in the source, or drop it"
+    if pa.types.is_decimal(kind):
+        return "cast it to double or to a string in the source, or drop it"
+    return "cast it in the source, drop it, or create the collection first"

@@ -1,0 +1,216 @@
+"""What a load of a source would do, without doing it: what ``headrace inspect`` shows. Nothing is written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from headrace import operations as ops
+from headrace.calls import drive_sync
+from headrace.config import Endpoint, LoadOptions
+from headrace.conform import plan_conform
+from headrace.console import count, size, table
+from headrace.errors import InputError
+from headrace.inference import infer_schema
+from headrace.packing import make_packer
+from headrace.protocol import CollectionInfo
+from headrace.reading import iterate
+from headrace.schema import CollectionSchema
+from headrace.sources import Source, open_source
+from headrace.summary import mapping_table
+from headrace.target import index_params
+from headrace.transport import SyncTransport
+
+__all__ = ["Inspection", "inspect_source", "inspection_lines"]
+
+#: Most bytes of the rows that are looked at.
+SAMPLE_BYTES = 4 << 20
+EXIT_REFUSED = 2
+
+
+@dataclass
+class Inspection:
+    """What was found out about a source, and how it fits a collection.
+
+    Attributes:
+        source: The source's label.
+        files: Per file or object: ``path``, ``rows`` (None where only reading tells), ``bytes`` on disk.
+        skipped: Files that were left out.
+        rows: Rows in all, where known.
+        columns: Per column: ``name`` and Arrow ``type``.
+        collection: The collection that was asked about, or None.
+        uri: The server that was asked, or None.
+        exists: Whether the collection exists; None where no server was asked.
+        rows_before: Rows of an existing collection that is loaded, strongly consistent.
+        primary_key: The key field of the collection, existing or to be created.
+        mapping: Per column: ``source``, ``source_type``, ``field``, ``field_type``, ``note``.
+        indexes: Per vector field of a collection to be created: ``field``, ``metric``.
+        notes: What a person should know: narrowed columns, guesses, fields that the server fills.
+        request_bytes_per_row: Bytes of one row in a request, from the rows that were looked at.
+        problem: Why a load would be refused, or None.
+    """
+
+    source: str
+    files: list[dict[str, Any]]
+    skipped: list[str]
+    rows: int | None
+    columns: list[dict[str, str]]
+    collection: str | None = None
+    uri: str | None = None
+    exists: bool | None = None
+    rows_before: int | None = None
+    primary_key: str | None = None
+    mapping: list[dict[str, str]] = field(default_factory=list)
+    indexes: list[dict[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    request_bytes_per_row: float | None = None
+    problem: str | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """2 where a load would be refused, else 0."""
+        return 0 if self.problem is None else EXIT_REFUSED
+
+    def to_json(self) -> str:
+        """Everything as one JSON document."""
+        return json.dumps({**asdict(self), "exit_status": self.exit_status}, indent=2, ensure_ascii=False)
+
+
+def inspect_source(
+    source: object, *, options: LoadOptions, collection: str | None = None, endpoint: Endpoint | None = None
+) -> Inspection:
+    """Look at a source's heads, footers and first rows, and at the collection where a server is given.
+
+    What makes a load impossible, such as a column that fits no field, is the result's ``problem``.
+
+    :raises SourceError: if the source cannot be read.
+    :raises ConnectError, MilvusException: if the server cannot be asked.
+    """
+    with open_source(source) as opened:
+        found = _look_at(opened)
+        info = None
+        if collection is not None and endpoint is not None:
+            found.collection, found.uri = collection, endpoint.uri
+            info, found.rows_before = _ask(collection, endpoint)
+            found.exists = info is not None
+        sample = next(iterate(opened, max_bytes=SAMPLE_BYTES, columns=None, limit=options.limit), None)
+        try:
+            _plan(found, opened, None if sample is None else sample.batch, info, options)
+        except InputError as error:
+            found.problem = str(error)
+        return found
+
+
+def inspection_lines(found: Inspection, *, width: int = 0) -> Iterator[str]:
+    """The inspection for a person to read."""
+    rows = "rows unknown" if found.rows is None else f"{count(found.rows)} rows"
+    on_disk = sum(entry["bytes"] or 0 for entry in found.files)
+    yield f"{found.source}: {rows}, {len(found.files)} file(s), {size(on_disk)} on disk"
+    if len(found.files) > 1:
+        yield ""
+        shown = [[entry["path"], _number(entry["rows"]), size(entry["bytes"] or 0)] for entry in found.files]
+        yield table(("file", "rows", "bytes"), shown, numbers=(1, 2))
+    for path in found.skipped:
+        yield f"left out: {path}"
+    yield ""
+    if found.mapping:
+        yield _target(found)
+        yield mapping_table(found.mapping, width)
+    else:
+        yield table(("column", "type"), [[entry["name"], entry["type"]] for entry in found.columns], width=width)
+    if found.request_bytes_per_row is not None:
+        total = "" if found.rows is None else f", {size(found.request_bytes_per_row * found.rows)} in all"
+        yield ""
+        yield f"about {size(found.request_bytes_per_row)} per row on the wire{total}"
+    for note in found.notes:
+        yield f"note: {note}"
+
+
+def _number(rows: int | None) -> str:
+    return "?" if rows is None else count(rows)
+
+
+def _target(found: Inspection) -> str:
+    if found.exists:
+        rows = "" if found.rows_before is None else f" and holds {count(found.rows_before)} rows"
+        return f"collection {found.collection!r} exists{rows}; its key is {found.primary_key!r}"
+    name = "a collection" if found.collection is None else f"collection {found.collection!r}"
+    metrics = ", ".join(f"{index['field']} ({index['metric']})" for index in found.indexes)
+    indexed = f", indexed: {metrics}" if metrics else ""
+    return f"--create would make {name} with the key {found.primary_key!r}{indexed}"
+
+
+def _look_at(source: Source) -> Inspection:
+    rows: dict[str, int | None] = {}
+    for part in source.parts() if source.replayable else ():
+        before = rows.get(part.label, 0)
+        rows[part.label] = None if part.rows is None or before is None else before + part.rows
+    return Inspection(
+        source=source.label,
+        files=[{"path": label, "rows": number, "bytes": _file_size(label)} for label, number in rows.items()],
+        skipped=list(source.skipped),
+        rows=source.rows_total,
+        columns=[{"name": column.name, "type": str(column.type)} for column in source.schema],
+    )
+
+
+def _file_size(label: str) -> int | None:
+    path = Path(label)
+    return os.path.getsize(path) if path.is_file() else None
+
+
+def _ask(collection: str, endpoint: Endpoint) -> tuple[CollectionInfo | None, int | None]:
+    """The collection and its rows; None for what is not there or not loaded."""
+    if endpoint.is_embedded and not endpoint.path.exists():
+        # Connecting would create the database.
+        return None, None
+    with SyncTransport(endpoint) as transport:
+        info = drive_sync(transport, ops.describe_collection(collection))
+        if info is None or not drive_sync(transport, ops.is_loaded(collection)):
+            return info, None
+        return info, drive_sync(transport, ops.count(collection))
+
+
+def _plan(
+    found: Inspection,
+    source: Source,
+    sample: pa.RecordBatch | None,
+    info: CollectionInfo | None,
+    options: LoadOptions,
+) -> None:
+    if info is not None:
+        schema = info.schema
+    else:
+        schema = infer_schema(source.schema, sample=sample, options=options, nulls=source.nulls)
+        found.indexes = [
+            {"field": index.field_name, "metric": index.metric_type} for index in index_params(schema, options.metric)
+        ]
+    found.primary_key = schema.primary_key.name
+    plan = plan_conform(source.schema, schema, options=options, sample=sample)
+    found.mapping = [asdict(entry) for entry in plan.mapping]
+    found.notes += plan.notes
+    if plan.left_out:
+        found.notes.append(f"the server fills {', '.join(plan.left_out)}")
+    if sample is not None:
+        _measure(found, plan.apply(sample).batch, schema, plan.columns)
+
+
+def _measure(found: Inspection, batch: pa.RecordBatch, schema: CollectionSchema, columns: tuple[str, ...]) -> None:
+    packer = make_packer(schema, collection_name="inspect", columns=columns)
+    refused = packer.check(batch)
+    if refused:
+        row, name, expected, value, _ = refused[0]
+        found.notes.append(
+            f"{len(refused)} of the first {batch.num_rows} rows would be rejected, for example row {row}, "
+            f"field {name!r}: expected {expected}, found {value}"
+        )
+        bad = {row for row, *_ in refused}
+        batch = batch.take(pa.array([row for row in range(batch.num_rows) if row not in bad], pa.int64()))
+    if batch.num_rows:
+        found.request_bytes_per_row = packer.encoded_len(batch) / batch.num_rows

@@ -1,0 +1,159 @@
+"""One load of one source, from opening it to the report."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from headrace.config import Endpoint, LoadOptions
+from headrace.errors import ConfigError, HeadraceError, explain
+from headrace.proving import complete, conformed_batches
+from headrace.reading import ReadAhead, iterate
+from headrace.report import LoadReport, Progress
+from headrace.reporting import build_report
+from headrace.schema import CollectionSchema
+from headrace.session import LoadSession
+from headrace.sources import Source, SourceBatch, open_source
+
+__all__ = ["LoadJob"]
+
+
+class LoadJob:
+    """One load of one source, from opening it to the report.
+
+    Args:
+        source: What to load; see :func:`load`.
+        collection: The collection's name.
+        endpoint: The server.
+        options: How to load.
+        schema: Schema of a collection to create, where it is not to be made from the source's.
+        progress: Called about four times a second from another thread; must return quickly.
+        announce: Called with lines for people, the first of which names the state directory.
+
+    :raises ConfigError: if the state directory cannot be made.
+    """
+
+    def __init__(
+        self,
+        source: object,
+        *,
+        collection: str,
+        endpoint: Endpoint,
+        options: LoadOptions,
+        schema: CollectionSchema | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        announce: Callable[[str], None] | None = None,
+    ) -> None:
+        self._given = source
+        self._options = options
+        self._announce = announce or (lambda _: None)
+        self._session = LoadSession(
+            collection=collection,
+            endpoint=endpoint,
+            options=options,
+            schema=schema,
+            progress=progress,
+            copy_waiting=False,
+        )
+        self._exhausted = False
+
+    @property
+    def state_dir(self) -> Path:
+        """Where the rejects and the report are kept."""
+        return self._session.state_dir
+
+    def stop(self, reason: str) -> None:
+        """Stop intake and finish what is in flight within a grace; :meth:`run` then returns its report.
+
+        ``reason`` is a signal's name (``"SIGINT"``) or any words. Safe in any thread and in a signal handler.
+        """
+        signal = reason if reason in ("SIGINT", "SIGTERM") else None
+        self._session.stop(f"stopped by {reason}", interrupted=signal)
+
+    def run(self) -> LoadReport:
+        """Load. Once sending has begun every ending is in the report; before that it is an exception.
+
+        :raises ConfigError, InputError, ConnectError, MilvusException, EmbeddedError: before anything was sent.
+        """
+        session = self._session
+        self._announce(f"rejects and report: {session.state_dir}")
+        # Files are looked at before anybody is called; plain values wait for the collection's schema.
+        source = open_source(self._given) if is_path(self._given) else None
+        try:
+            session.open()
+            source = source or open_source(self._given, schema=session.schema)
+            self._check(source)
+            self._load(source)
+            complete(session, lambda: self._reread(source))
+            return build_report(session, source_exhausted=self._exhausted)
+        finally:
+            if source is not None:
+                source.close()
+            session.close()
+
+    def _check(self, source: Source) -> None:
+        if self._options.verify == "full" and not source.replayable and not self._options.dry_run:
+            remedy = "use --verify sample, or load from files"
+            raise ConfigError(explain("--verify full", "a source that can be read twice", source.label, remedy))
+
+    def _load(self, source: Source) -> None:
+        session, limit = self._session, self._options.limit
+        session.rows_total = _at_most(source.rows_total, limit)
+        batches = self._start(source)
+        try:
+            with self._ahead(batches) as found:
+                for batch in found:
+                    session.feed(batch)
+            session.flush()
+            self._exhausted = not session.stopping
+        except HeadraceError as error:
+            # What was read before is sent and accounted for; the report says why no more was.
+            session.failure = session.failure or error
+        except BaseException:
+            session.stop("interrupted")
+            session.settle()
+            raise
+        session.settle()
+
+    def _start(self, source: Source) -> Iterator[SourceBatch]:
+        """Read a first batch, prepare the session with it, and return all batches."""
+        session = self._session
+        first = next(self._iterate(source, columns=None), None) if source.replayable else None
+        batches = self._iterate(source, columns=None)
+        if not source.replayable:
+            first = next(batches, None)
+        session.prepare(source.schema, None if first is None else first.batch, source.nulls)
+        if source.replayable:
+            return self._iterate(source, columns=session.plan.source_columns)
+        return iter(()) if first is None else itertools.chain([first], batches)
+
+    def _iterate(self, source: Source, *, columns: tuple[str, ...] | None) -> Iterator[SourceBatch]:
+        return iterate(source, max_bytes=self._session.target_bytes, columns=columns, limit=self._options.limit)
+
+    def _ahead(self, batches: Iterator[SourceBatch]) -> contextlib.AbstractContextManager[Iterable[SourceBatch]]:
+        """Files are read one batch ahead; what is in memory already, or a caller's own iterator, is not."""
+        if is_path(self._given):
+            return ReadAhead(batches, window=self._session.window, charge=self._session.target_bytes)
+        return contextlib.nullcontext(batches)
+
+    def _reread(self, source: Source) -> Iterator[pa.RecordBatch]:
+        session = self._session
+        batches = self._iterate(source, columns=session.plan.source_columns)
+        refused = session.ledger.refused_keys
+        return conformed_batches(batches, session.plan, session.packer, key=session.key, refused=refused)
+
+
+def _at_most(rows: int | None, limit: int | None) -> int | None:
+    return rows if rows is None or limit is None else min(rows, limit)
+
+
+def is_path(source: object) -> bool:
+    """Whether ``source`` names files: a path, or a list of paths."""
+    if isinstance(source, str | os.PathLike):
+        return True
+    return isinstance(source, list | tuple) and bool(source) and all(is_path(item) for item in source)

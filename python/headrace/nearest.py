@@ -1,0 +1,113 @@
+"""Proves that stored rows can be searched: each vector must find its own row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace import operations as ops
+from headrace.calls import Operation
+from headrace.compare import SparseRows, fixed_values
+from headrace.protocol import CollectionInfo
+from headrace.schema import ConsistencyLevel, DataType, FieldSchema
+
+__all__ = ["verify_nearest"]
+
+#: Hits of a search among which a row's own key must be.
+HITS = 10
+#: Query vectors of one search.
+QUERIES = 64
+#: How far a server's float32 distance may be from the exact one, relative to the size of the terms summed.
+TOLERANCE = 1e-4
+#: Metrics by which a larger value is nearer.
+_SIMILARITIES = frozenset({"COSINE", "IP"})
+
+Mismatch = dict[str, Any]
+
+
+def verify_nearest(
+    info: CollectionInfo, batch: pa.RecordBatch, *, partition_name: str = ""
+) -> Operation[list[Mismatch]]:
+    """Search every dense float and sparse vector of ``batch``; name the rows that do not find themselves.
+
+    A row that is not among the first hits is one that the index lost, unless all hits are as near as the row itself
+    (many equal vectors) or nearer (inner products of vectors that are not normalised). Vectors without a direction
+    (all zero, empty) and null ones are not searched, nor fields without an index or with a metric of another kind.
+
+    Args:
+        info: The collection, loaded.
+        batch: Conformed rows that are stored, with their keys.
+        partition_name: Search in this partition only.
+    """
+    if batch.num_rows == 0:
+        return []
+    indexes = yield from ops.describe_index(info.name)
+    metrics = {index.field_name: index.metric_type.upper() for index in indexes}
+    keys = batch.column(info.schema.primary_key.name).to_pylist()
+    mismatches: list[Mismatch] = []
+    for field in info.schema.vector_fields:
+        metric = metrics.get(field.name, "")
+        if field.name not in batch.schema.names or metric not in _SIMILARITIES | {"L2"}:
+            continue
+        vectors = _queries(batch.column(field.name), field)
+        if vectors is None:
+            continue
+        rows = [row for row, (_, norm) in enumerate(vectors) if norm > 0]
+        for start in range(0, len(rows), QUERIES):
+            part = rows[start : start + QUERIES]
+            answers = yield from ops.search(
+                info.name,
+                [vectors[row][0] for row in part],
+                anns_field=field.name,
+                limit=HITS,
+                search_params={"metric_type": metric},
+                partition_names=[partition_name] if partition_name else [],
+                consistency_level=ConsistencyLevel.STRONG,
+            )
+            for row, hits in zip(part, answers, strict=True):
+                if _lost(keys[row], vectors[row][1], metric, hits):
+                    mismatches.append(_mismatch(keys[row], field, metric, hits))
+    return mismatches
+
+
+def _queries(column: pa.Array, field: FieldSchema) -> list[tuple[Any, float]] | None:
+    """Each row's vector as a query, with its squared norm; norm 0 for null. None for types that are not searched."""
+    valid = column.is_valid().to_pylist()
+    if field.dtype is DataType.FLOAT_VECTOR:
+        matrix: npt.NDArray[np.float32] = fixed_values(column).to_numpy().reshape(len(column), -1)
+        return [(vector, _squared(vector) if ok else 0.0) for vector, ok in zip(matrix, valid, strict=True)]
+    if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
+        rows = SparseRows.of(column)
+        found = []
+        for number in range(len(column)):
+            indices, values = rows.row(number)
+            found.append((dict(zip(indices.tolist(), values.tolist(), strict=True)), _squared(values)))
+        return found
+    return None
+
+
+def _squared(values: npt.NDArray[np.float32]) -> float:
+    wide = values.astype(np.float64)
+    return float(wide @ wide)
+
+
+def _lost(key: Any, squared_norm: float, metric: str, hits: list[dict[str, Any]]) -> bool:
+    if any(hit["id"] == key for hit in hits):
+        return False
+    if len(hits) < HITS:
+        return True
+    own = {"COSINE": 1.0, "IP": squared_norm, "L2": 0.0}[metric]
+    last = float(hits[-1]["distance"])
+    tolerance = TOLERANCE * max(1.0, squared_norm)
+    return last < own - tolerance if metric in _SIMILARITIES else last > own + tolerance
+
+
+def _mismatch(key: Any, field: FieldSchema, metric: str, hits: list[dict[str, Any]]) -> Mismatch:
+    if hits:
+        found = f"{len(hits)} others, from {hits[0]['id']!r} at {hits[0]['distance']:.6g}"
+    else:
+        found = "no hit"
+    return {"key": key, "field": field.name, "expected": f"its own row among {HITS} hits by {metric}", "found": found}

@@ -1,0 +1,182 @@
+"""Collections: describe, create, drop, list, load, flush."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+from headrace._proto import common_pb2, milvus_pb2
+from headrace.calls import Operation, Rpc, Sleep
+from headrace.errors import MilvusException, TransportError, explain
+from headrace.operations.base import DEFAULT_TIMEOUT, ask
+from headrace.protocol import (
+    CollectionInfo,
+    collection_info,
+    is_missing_collection,
+    key_values,
+    schema_to_proto,
+    status_error,
+)
+from headrace.schema import CollectionSchema, ConsistencyLevel, check_name
+
+__all__ = [
+    "LoadState",
+    "create_collection",
+    "describe_collection",
+    "drop_collection",
+    "flush",
+    "get_load_state",
+    "has_collection",
+    "is_loaded",
+    "list_collections",
+    "load_collection",
+]
+
+#: Seconds to wait until a collection is in memory, where the caller says nothing.
+LOAD_TIMEOUT = 600.0
+#: Pauses between two looks at the load state: doubled from the first to the last.
+_FIRST_POLL, _LAST_POLL = 0.05, 1.0
+
+
+class LoadState(IntEnum):
+    """Whether a collection is in memory; names and numbers are Milvus's."""
+
+    NotExist = 0
+    NotLoad = 1
+    Loading = 2
+    Loaded = 3
+
+    def __repr__(self) -> str:
+        return f"<LoadState: {self.name}>"
+
+
+def _describe(name: str, timeout: float | None) -> Operation[milvus_pb2.DescribeCollectionResponse | None]:
+    request = milvus_pb2.DescribeCollectionRequest(collection_name=name)
+    answer = yield Rpc("DescribeCollection", request, milvus_pb2.DescribeCollectionResponse, timeout)
+    if is_missing_collection(answer.status):
+        return None
+    if refusal := status_error(answer.status, "DescribeCollection"):
+        raise refusal
+    found: milvus_pb2.DescribeCollectionResponse = answer
+    return found
+
+
+def describe_collection(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[CollectionInfo | None]:
+    """What the server knows of a collection, by name or alias; None where there is none.
+
+    :raises SchemaError: if it has struct array fields, which headrace cannot write.
+    """
+    answer = yield from _describe(name, timeout)
+    return None if answer is None else collection_info(answer)
+
+
+def has_collection(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[bool]:
+    """Whether there is a collection or alias of that name."""
+    # Asked by DescribeCollection, as pymilvus does: HasCollection does not know aliases everywhere.
+    return (yield from _describe(name, timeout)) is not None
+
+
+def list_collections(*, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[list[str]]:
+    """The names of the database's collections, in the server's order."""
+    request = milvus_pb2.ShowCollectionsRequest()
+    answer = yield from ask("ShowCollections", request, milvus_pb2.ShowCollectionsResponse, timeout)
+    return list(answer.collection_names)
+
+
+def create_collection(
+    name: str,
+    schema: CollectionSchema,
+    *,
+    num_shards: int | None = None,
+    num_partitions: int | None = None,
+    consistency_level: ConsistencyLevel | None = None,
+    properties: Mapping[str, str] | None = None,
+    timeout: float | None = DEFAULT_TIMEOUT,
+) -> Operation[None]:
+    """Create a collection, without indexes.
+
+    Args:
+        name: Its name.
+        schema: Its fields.
+        num_shards: How many shards its writes are spread over; None for the server's default.
+        num_partitions: How many partitions a partition key is spread over; None for the server's default.
+        consistency_level: What reads wait for by default; None for BOUNDED, as pymilvus has it.
+        properties: Collection properties.
+        timeout: Seconds for the call.
+
+    :raises SchemaError: if the name or a default value cannot be used.
+    """
+    check_name("collection", name)
+    level = ConsistencyLevel.BOUNDED if consistency_level is None else consistency_level
+    request = milvus_pb2.CreateCollectionRequest(
+        collection_name=name,
+        schema=schema_to_proto(schema, name).SerializeToString(),
+        shards_num=num_shards or 0,
+        num_partitions=num_partitions or 0,
+        # The wire's default is STRONG, so the level is always said.
+        consistency_level=int(level),
+        properties=key_values(properties or {}),
+    )
+    yield from ask("CreateCollection", request, common_pb2.Status, timeout)
+
+
+def drop_collection(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[None]:
+    """Drop a collection; one that does not exist is no error, on real servers and here."""
+    request = milvus_pb2.DropCollectionRequest(collection_name=name)
+    answer = yield Rpc("DropCollection", request, common_pb2.Status, timeout)
+    if not is_missing_collection(answer) and (refusal := status_error(answer, "DropCollection")):
+        raise refusal
+
+
+def get_load_state(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[LoadState]:
+    """Whether a collection is in memory; NotExist where there is none."""
+    request = milvus_pb2.GetLoadStateRequest(collection_name=name)
+    answer = yield Rpc("GetLoadState", request, milvus_pb2.GetLoadStateResponse, timeout)
+    if is_missing_collection(answer.status):
+        return LoadState.NotExist
+    if refusal := status_error(answer.status, "GetLoadState"):
+        raise refusal
+    return LoadState(answer.state)
+
+
+def is_loaded(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[bool]:
+    """Whether a collection can be searched now."""
+    return (yield from get_load_state(name, timeout=timeout)) is LoadState.Loaded
+
+
+def load_collection(name: str, *, timeout: float | None = LOAD_TIMEOUT) -> Operation[None]:
+    """Load a collection into memory and wait until it is there.
+
+    Args:
+        name: The collection, which needs an index on every vector field.
+        timeout: Seconds until it must be there, counted by the pauses between looks; None waits without end.
+
+    :raises MilvusException: if the server refuses (code 700 without an index).
+    :raises TransportError: if it was not there in time; the server goes on loading it.
+    """
+    request = milvus_pb2.LoadCollectionRequest(collection_name=name, replica_number=1)
+    # Milvus Lite loads, and builds its indexes, before it answers.
+    yield from ask("LoadCollection", request, common_pb2.Status, timeout)
+    waited, pause = 0.0, _FIRST_POLL
+    while True:
+        state = yield from get_load_state(name)
+        if state is LoadState.Loaded:
+            return
+        if state is LoadState.NotExist:
+            raise MilvusException(
+                f"collection {name!r} was dropped while it was loaded", code=100, method="GetLoadState"
+            )
+        if timeout is not None and waited >= timeout:
+            remedy = "wait longer, or check the memory of the server's query nodes"
+            raise TransportError(
+                explain(f"collection {name!r}", f"in memory within {timeout:g} s", f"state {state.name}", remedy)
+            )
+        yield Sleep(pause)
+        waited += pause
+        pause = min(pause * 2, _LAST_POLL)
+
+
+def flush(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[None]:
+    """Seal what was written so far. An acknowledged write is durable without it; servers allow one in ten seconds."""
+    request = milvus_pb2.FlushRequest(collection_names=[name])
+    yield from ask("Flush", request, milvus_pb2.FlushResponse, timeout)

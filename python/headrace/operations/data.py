@@ -1,0 +1,151 @@
+"""Rows by filter or key: count, query, get, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from headrace._proto import milvus_pb2
+from headrace.calls import Operation
+from headrace.decoding import decode_fields
+from headrace.errors import MilvusException
+from headrace.operations.base import DEFAULT_TIMEOUT, ask, consistency_fields
+from headrace.protocol import key_values
+from headrace.schema import ConsistencyLevel
+
+__all__ = ["count", "delete", "get_by_keys", "keys_filter", "query"]
+
+#: Keys in one request: 1,000 rows of the widest float vector (32,768) are 131 MB, near what servers send at once.
+KEYS_PER_QUERY = 1000
+#: merr.ErrCollectionNotLoaded.
+_NOT_LOADED = 101
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+
+
+def keys_filter(key_name: str, keys: Sequence[int] | Sequence[str]) -> str:
+    """The filter ``key in [...]``, texts quoted and escaped."""
+    shown = (f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(int(key)) for key in keys)
+    return f"{key_name} in [{', '.join(shown)}]"
+
+
+def count(
+    name: str,
+    filter: str = "",  # noqa: A002 - pymilvus's name
+    *,
+    partition_names: Sequence[str] = (),
+    consistency_level: ConsistencyLevel | None = ConsistencyLevel.STRONG,
+    timeout: float | None = DEFAULT_TIMEOUT,
+) -> Operation[int]:
+    """How many rows are stored, strongly consistent by default; rows stored twice under one key count twice.
+
+    :raises MilvusException: if the server refuses; code 101 where the collection is not loaded.
+    """
+    request = milvus_pb2.QueryRequest(
+        collection_name=name,
+        expr=filter,
+        output_fields=["count(*)"],
+        partition_names=partition_names,
+        **consistency_fields(consistency_level),
+    )
+    answer = yield from ask("Query", request, milvus_pb2.QueryResults, timeout)
+    for column in answer.fields_data:
+        if column.scalars.long_data.data:
+            return int(column.scalars.long_data.data[0])
+    # Milvus Lite answers so for a collection that is not loaded.
+    raise MilvusException(f"collection {name!r} is not loaded: it answered no count", code=_NOT_LOADED, method="Query")
+
+
+def query(
+    name: str,
+    filter: str = "",  # noqa: A002 - pymilvus's name
+    *,
+    output_fields: Sequence[str] = ("*",),
+    limit: int | None = None,
+    offset: int = 0,
+    partition_names: Sequence[str] = (),
+    consistency_level: ConsistencyLevel | None = None,
+    timeout: float | None = DEFAULT_TIMEOUT,
+) -> Operation[pa.RecordBatch]:
+    """Rows that a filter chooses, as Arrow columns (see :func:`headrace.decoding.decode_fields`).
+
+    Real servers order them by key and show a key once, also where it is stored twice. The batch has no columns
+    where a server answers an empty result without any. The key is always among the columns.
+
+    Args:
+        name: The collection, which must be loaded.
+        filter: Milvus's expression; empty only with a limit.
+        output_fields: Fields to return; ``*`` is every one, vectors and the dynamic field included.
+        limit: At most so many rows; with the offset at most 16,384.
+        offset: Rows to skip.
+        partition_names: Partitions to read; empty for all.
+        consistency_level: None for the collection's own.
+        timeout: Seconds for the call.
+    """
+    params: dict[str, Any] = {}
+    if limit is not None:
+        params["limit"] = str(limit)
+    if offset:
+        params["offset"] = str(offset)
+    request = milvus_pb2.QueryRequest(
+        collection_name=name,
+        expr=filter,
+        output_fields=output_fields,
+        partition_names=partition_names,
+        query_params=key_values(params),
+        **consistency_fields(consistency_level),
+    )
+    answer = yield from ask("Query", request, milvus_pb2.QueryResults, timeout)
+    return decode_fields(answer.fields_data)
+
+
+def get_by_keys(
+    name: str,
+    key_name: str,
+    keys: Sequence[int] | Sequence[str],
+    output_fields: Sequence[str] = ("*",),
+    *,
+    partition_names: Sequence[str] = (),
+    consistency_level: ConsistencyLevel | None = ConsistencyLevel.STRONG,
+    timeout: float | None = DEFAULT_TIMEOUT,
+) -> Operation[pa.RecordBatch]:
+    """The rows with these keys, in the server's order; keys that are not stored are left out.
+
+    Asks for 1,000 keys at a time. The batch has no columns where nothing was found.
+    """
+    found: list[pa.RecordBatch] = []
+    for start in range(0, len(keys), KEYS_PER_QUERY):
+        batch = yield from query(
+            name,
+            keys_filter(key_name, keys[start : start + KEYS_PER_QUERY]),
+            output_fields=output_fields,
+            partition_names=partition_names,
+            consistency_level=consistency_level,
+            timeout=timeout,
+        )
+        if batch.num_rows:
+            found.append(batch)
+    if len(found) < 2:
+        return found[0] if found else pa.RecordBatch.from_arrays([], schema=pa.schema([]))
+    # Columns come in any order, and only answers with nulls are nullable.
+    tables = [pa.Table.from_batches([batch.select(found[0].schema.names)]) for batch in found]
+    table = pa.concat_tables(tables, promote_options="default").combine_chunks()
+    return table.to_batches()[0]
+
+
+def delete(
+    name: str,
+    filter: str,  # noqa: A002 - pymilvus's name
+    *,
+    partition_name: str = "",
+    timeout: float | None = DEFAULT_TIMEOUT,
+) -> Operation[int]:
+    """Delete rows; ``key in [...]`` is the fast way (:func:`keys_filter`).
+
+    Returns the server's count: the keys that were named, whether or not they existed, and 0 on some servers for any
+    other filter.
+    """
+    request = milvus_pb2.DeleteRequest(collection_name=name, expr=filter, partition_name=partition_name)
+    answer = yield from ask("Delete", request, milvus_pb2.MutationResult, timeout)
+    return int(answer.delete_cnt)

@@ -1,0 +1,133 @@
+"""Indexes: AUTOINDEX everywhere, and what was built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace._proto import common_pb2, milvus_pb2
+from headrace.calls import Operation, Rpc
+from headrace.errors import MilvusException
+from headrace.operations.base import DEFAULT_TIMEOUT, ask
+from headrace.operations.collections import describe_collection
+from headrace.protocol import key_values, status_error
+from headrace.schema import DataType, IndexParam
+
+__all__ = ["IndexInfo", "create_index", "describe_index"]
+
+#: Codes by which engines refuse an index type: unexpected, illegal argument (5, and Milvus Lite's 6), not
+#: supported, invalid and missing parameter, any Go error.
+_TYPE_REFUSALS = frozenset({1, 5, 6, 701, 1100, 1101, 65535})
+#: merr.ErrIndexNotFound and the legacy IndexNotExist (25; Milvus Lite uses 11).
+_NOT_FOUND = frozenset({700, 25, 11})
+#: ``common.IndexState`` by number.
+_STATES = ("None", "Unissued", "InProgress", "Finished", "Failed", "Retry")
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """One index as its server describes it.
+
+    Attributes:
+        field_name: The field it is on.
+        index_name: Its name.
+        index_type: What was built.
+        metric_type: Its metric; empty for scalar indexes.
+        params: Build parameters, and whatever else the server lists.
+        state: ``"Finished"``, ``"InProgress"`` ...
+        indexed_rows, total_rows, pending_rows: How far it is.
+        fail_reason: Why it failed, in the server's words.
+    """
+
+    field_name: str
+    index_name: str
+    index_type: str
+    metric_type: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    state: str = "None"
+    indexed_rows: int = 0
+    total_rows: int = 0
+    pending_rows: int = 0
+    fail_reason: str = ""
+
+
+def create_index(name: str, param: IndexParam, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[None]:
+    """Define the index of one field.
+
+    AUTOINDEX means "you choose": where an engine refuses it for the field's type, headrace chooses
+    SPARSE_INVERTED_INDEX for sparse vectors and INVERTED for scalars, which is what Milvus Lite 3.2 has.
+
+    :raises MilvusException: if the server refuses, also what headrace chose.
+    """
+    try:
+        yield from _create(name, param, timeout)
+    except MilvusException as error:
+        if param.index_type != "AUTOINDEX" or error.code not in _TYPE_REFUSALS:
+            raise
+        instead = yield from _instead(name, param)
+        if instead is None:
+            raise
+    else:
+        return
+    yield from _create(name, instead, timeout)
+
+
+def _create(name: str, param: IndexParam, timeout: float | None) -> Operation[None]:
+    extra: dict[str, Any] = {"index_type": param.index_type, "params": dict(param.params)}
+    if param.metric_type:
+        extra["metric_type"] = param.metric_type
+    request = milvus_pb2.CreateIndexRequest(
+        collection_name=name, field_name=param.field_name, index_name=param.index_name, extra_params=key_values(extra)
+    )
+    yield from ask("CreateIndex", request, common_pb2.Status, timeout)
+
+
+def _instead(name: str, param: IndexParam) -> Operation[IndexParam | None]:
+    """The index to ask for where AUTOINDEX was refused; None where the refusal stands."""
+    info = yield from describe_collection(name)
+    if info is None or param.field_name not in info.schema:
+        return None
+    dtype = info.schema[param.field_name].dtype
+    if dtype is DataType.SPARSE_FLOAT_VECTOR:
+        return param.with_type("SPARSE_INVERTED_INDEX", param.metric_type or "IP")
+    if dtype.is_vector:
+        return None
+    return param.with_type("INVERTED", "")
+
+
+def describe_index(
+    name: str, field_name: str = "", *, timeout: float | None = DEFAULT_TIMEOUT
+) -> Operation[list[IndexInfo]]:
+    """The indexes of a collection, or of one field; empty where there are none."""
+    request = milvus_pb2.DescribeIndexRequest(collection_name=name, field_name=field_name)
+    answer = yield Rpc("DescribeIndex", request, milvus_pb2.DescribeIndexResponse, timeout)
+    refusal = status_error(answer.status, "DescribeIndex")
+    if refusal is not None:
+        if refusal.code in _NOT_FOUND:
+            return []
+        raise refusal
+    return [_info(item) for item in answer.index_descriptions]
+
+
+def _info(item: milvus_pb2.IndexDescription) -> IndexInfo:
+    listed: dict[str, Any] = {pair.key: pair.value for pair in item.params}
+    params = listed.pop("params", "")
+    try:
+        inner = json.loads(params) if params else {}
+    except ValueError:
+        inner = {"params": params}
+    return IndexInfo(
+        field_name=item.field_name,
+        index_name=item.index_name,
+        index_type=listed.pop("index_type", ""),
+        # Milvus Lite says NONE for a scalar index.
+        metric_type=listed.pop("metric_type", "").replace("NONE", ""),
+        params={**listed, **(inner if isinstance(inner, dict) else {"params": inner})},
+        state=_STATES[item.state] if 0 <= item.state < len(_STATES) else str(item.state),
+        indexed_rows=item.indexed_rows,
+        total_rows=item.total_rows,
+        pending_rows=item.pending_index_rows,
+        fail_reason=item.index_state_fail_reason,
+    )

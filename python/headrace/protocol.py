@@ -1,0 +1,363 @@
+"""Milvus's messages and headrace's values, one into the other: schema, description, status, write answers.
+
+Columns of data are :mod:`headrace.decoding`'s. Everything here is pure: no I/O, no state. Facts about what servers
+answer are those of milvus-proto (master, August 2026), Milvus 2.3.5 and Milvus Lite 3.2.2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from headrace._proto import common_pb2, milvus_pb2, schema_pb2
+from headrace.errors import MilvusException, SchemaError, TransportError, explain
+from headrace.schema import MAX_VARCHAR_BYTES, CollectionSchema, ConsistencyLevel, DataType, FieldSchema
+
+__all__ = [
+    "CollectionInfo",
+    "MutationReply",
+    "ReplyStatus",
+    "collection_info",
+    "is_missing_collection",
+    "key_values",
+    "mutation_reply",
+    "parse",
+    "reply_status",
+    "schema_from_proto",
+    "schema_to_proto",
+    "status_error",
+]
+
+M = TypeVar("M", bound=Message)
+
+#: ``Status.code`` of a missing collection (merr.ErrCollectionNotFound).
+COLLECTION_NOT_FOUND = 100
+#: ``ErrorCode.CollectionNotExists`` of the legacy enum.
+_LEGACY_COLLECTION_NOT_FOUND = 4
+#: type_params that are attributes of a :class:`FieldSchema`.
+_TYPED_PARAMS = ("dim", "max_length", "max_capacity")
+#: The slot of ``ValueField`` for a default value of a type.
+_DEFAULT_SLOTS = {
+    DataType.BOOL: "bool_data",
+    DataType.INT8: "int_data",
+    DataType.INT16: "int_data",
+    DataType.INT32: "int_data",
+    DataType.INT64: "long_data",
+    DataType.FLOAT: "float_data",
+    DataType.DOUBLE: "double_data",
+    DataType.VARCHAR: "string_data",
+    DataType.TIMESTAMPTZ: "string_data",
+    DataType.JSON: "bytes_data",
+}
+
+
+@dataclass(frozen=True)
+class CollectionInfo:
+    """A collection as its server describes it.
+
+    Attributes:
+        name: The collection's real name, also where an alias was asked for.
+        schema: Its fields; the dynamic field is not among them.
+        collection_id: Changes when the collection is dropped and made again; 0 on Milvus Lite.
+        created_timestamp: Hybrid timestamp of its creation; 0 on Milvus Lite.
+        update_timestamp: What an insert carries as schema_timestamp (Milvus 2.6); 0 where servers do not check it.
+        num_partitions: How many partitions it has; 0 where the server does not say.
+        shards_num: How many shards its writes are spread over.
+        consistency_level: What reads wait for unless they say otherwise.
+        properties: Its properties, verbatim.
+        aliases: Its other names.
+    """
+
+    name: str
+    schema: CollectionSchema
+    collection_id: int = 0
+    created_timestamp: int = 0
+    update_timestamp: int = 0
+    num_partitions: int = 0
+    shards_num: int = 0
+    consistency_level: ConsistencyLevel = ConsistencyLevel.BOUNDED
+    properties: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReplyStatus:
+    """``common.Status`` as a value.
+
+    Attributes:
+        code: ``Status.code``.
+        legacy_code: ``Status.error_code``, the enum that old servers set alone.
+        reason: The server's own text.
+        retriable: The server's flag; it cannot be trusted in either direction (2.3.5 says false on a rate limit).
+        extra_info: ``is_input_error`` and the like (Milvus 2.4).
+    """
+
+    code: int = 0
+    legacy_code: int = 0
+    reason: str = ""
+    retriable: bool = False
+    extra_info: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Success is both codes zero."""
+        return self.code == 0 and self.legacy_code == 0
+
+    @property
+    def effective_code(self) -> int:
+        """The code, or the legacy one where a server sets only that."""
+        return self.code or self.legacy_code
+
+    @property
+    def is_input_error(self) -> bool:
+        """Whether the server marks the refusal as the caller's fault."""
+        return self.extra_info.get("is_input_error") == "true"
+
+
+@dataclass(frozen=True)
+class MutationReply:
+    """The answer to Insert, Upsert or Delete.
+
+    Attributes:
+        status: What became of the request.
+        insert_count, upsert_count, delete_count: The server's counters; an upsert sets all three on 2.3.5, only
+            its own on Milvus Lite.
+        succeeded: How many rows ``succ_index`` lists.
+        failed: How many rows ``err_index`` lists; on a refusal that is every row, so it never tells which was bad.
+        timestamp: Hybrid timestamp of the write; 0 on Milvus Lite.
+    """
+
+    status: ReplyStatus
+    insert_count: int
+    upsert_count: int
+    delete_count: int
+    succeeded: int
+    failed: int
+    timestamp: int
+    _ids: schema_pb2.IDs = field(repr=False, compare=False)
+
+    @property
+    def ids(self) -> list[int] | list[str]:
+        """Keys in request order; the generated ones where the server makes them."""
+        if self._ids.WhichOneof("id_field") == "str_id":
+            return list(self._ids.str_id.data)
+        return list(self._ids.int_id.data)
+
+
+def parse(message_class: type[M], raw: bytes, *, method: str) -> M:
+    """Parse an answer.
+
+    :raises TransportError: if the bytes are not that message (something other than Milvus answered).
+    """
+    message = message_class()
+    try:
+        message.ParseFromString(raw)
+    except DecodeError as error:
+        raise TransportError(
+            explain(
+                method, f"a {message_class.__name__}", f"{len(raw)} bytes that are none", "check what answers there"
+            )
+        ) from error
+    return message
+
+
+def reply_status(status: common_pb2.Status) -> ReplyStatus:
+    """``common.Status`` as a value."""
+    return ReplyStatus(
+        code=status.code,
+        legacy_code=status.error_code,
+        reason=status.reason,
+        retriable=status.retriable,
+        extra_info=dict(status.extra_info),
+    )
+
+
+def status_error(status: common_pb2.Status, method: str = "") -> MilvusException | None:
+    """The refusal that a status stands for, or None for success (both codes zero)."""
+    if status.code == 0 and status.error_code == 0:
+        return None
+    reason = status.reason or status.detail or "no reason given"
+    return MilvusException(reason, code=status.code or status.error_code, method=method)
+
+
+def is_missing_collection(status: common_pb2.Status) -> bool:
+    """Whether DescribeCollection's status means that there is no such collection.
+
+    2.3.5 answers code 100 with the legacy code 1, newer servers and Milvus Lite code 100 with legacy 4; before
+    2.3 there was only the legacy code, or its text.
+    """
+    return (
+        status.code == COLLECTION_NOT_FOUND
+        or status.error_code == _LEGACY_COLLECTION_NOT_FOUND
+        or (status.error_code == 1 and "can't find collection" in status.reason)
+    )
+
+
+def mutation_reply(raw: bytes, method: str) -> MutationReply:
+    """Read the answer to Insert, Upsert or Delete.
+
+    :raises TransportError: if the bytes are not a MutationResult.
+    """
+    message = parse(milvus_pb2.MutationResult, raw, method=method)
+    return MutationReply(
+        status=reply_status(message.status),
+        insert_count=message.insert_cnt,
+        upsert_count=message.upsert_cnt,
+        delete_count=message.delete_cnt,
+        succeeded=len(message.succ_index),
+        failed=len(message.err_index),
+        timestamp=message.timestamp,
+        _ids=message.IDs,
+    )
+
+
+def key_values(values: Mapping[str, Any]) -> list[common_pb2.KeyValuePair]:
+    """A mapping as KeyValuePairs: texts as they are, everything else as JSON text, as pymilvus writes it."""
+    return [
+        common_pb2.KeyValuePair(key=key, value=value if isinstance(value, str) else json.dumps(value))
+        for key, value in values.items()
+    ]
+
+
+def _mapping(pairs: Iterable[common_pb2.KeyValuePair]) -> dict[str, str]:
+    return {pair.key: pair.value for pair in pairs}
+
+
+def schema_to_proto(schema: CollectionSchema, name: str) -> schema_pb2.CollectionSchema:
+    """A schema as CreateCollection takes it (serialised), for a collection called ``name``.
+
+    :raises SchemaError: if a default value does not fit its field's type.
+    """
+    return schema_pb2.CollectionSchema(
+        name=name,
+        description=schema.description,
+        enable_dynamic_field=schema.enable_dynamic_field,
+        fields=[_field_to_proto(item) for item in schema.fields],
+        properties=key_values(schema.properties),
+    )
+
+
+def _field_to_proto(item: FieldSchema) -> schema_pb2.FieldSchema:
+    params: dict[str, Any] = {key: getattr(item, key) for key in _TYPED_PARAMS if getattr(item, key) is not None}
+    message = schema_pb2.FieldSchema(
+        name=item.name,
+        description=item.description,
+        data_type=int(item.dtype),
+        element_type=int(item.element_type or 0),
+        type_params=key_values({**params, **item.type_params}),
+        is_primary_key=item.is_primary,
+        autoID=item.auto_id,
+        is_partition_key=item.is_partition_key,
+        nullable=item.nullable,
+        is_dynamic=item.is_dynamic,
+        is_function_output=item.is_function_output,
+    )
+    if item.default_value is not None:
+        message.default_value.CopyFrom(_default_to_proto(item))
+    return message
+
+
+def _default_to_proto(item: FieldSchema) -> schema_pb2.ValueField:
+    slot = _DEFAULT_SLOTS.get(item.dtype)
+    where, value = f"field {item.name!r}", item.default_value
+    if slot is None:
+        raise SchemaError(
+            explain(where, "no default value", f"one on type {item.dtype.name}", "leave it out"), field=item.name
+        )
+    if item.dtype is DataType.JSON and not isinstance(value, bytes):
+        value = json.dumps(value).encode()
+    try:
+        return schema_pb2.ValueField(**{slot: value})
+    except (TypeError, ValueError) as error:
+        raise SchemaError(
+            explain(where, f"a default value of type {item.dtype.name}", repr(value), "give one that fits"),
+            field=item.name,
+        ) from error
+
+
+def schema_from_proto(message: schema_pb2.CollectionSchema) -> CollectionSchema:
+    """A described schema. The dynamic field is told by ``enable_dynamic_field`` alone.
+
+    Real servers leave ``$meta`` out of the fields; where a server lists it, it is left out here.
+
+    :raises SchemaError: if the collection has struct array fields, which headrace cannot write.
+    """
+    if message.struct_array_fields:
+        names = ", ".join(repr(item.name) for item in message.struct_array_fields)
+        raise SchemaError(
+            explain(
+                f"collection {message.name!r}", "no struct array fields", names, "load into a collection without them"
+            ),
+            field=message.struct_array_fields[0].name,
+        )
+    dynamic = message.enable_dynamic_field or any(item.is_dynamic for item in message.fields)
+    return CollectionSchema(
+        [_field_from_proto(item, auto_id=message.autoID) for item in message.fields if not item.is_dynamic],
+        message.description,
+        enable_dynamic_field=dynamic,
+        properties=_mapping(message.properties),
+    )
+
+
+def _data_type(number: int) -> DataType:
+    # A type of a newer server must not break the description of a collection; who needs the field refuses it.
+    try:
+        return DataType(number)
+    except ValueError:
+        return DataType.UNKNOWN
+
+
+def _field_from_proto(item: schema_pb2.FieldSchema, *, auto_id: bool) -> FieldSchema:
+    params = _mapping(item.type_params)
+    dtype = _data_type(item.data_type)
+    default = item.default_value.WhichOneof("data")
+    known = {key: int(params.pop(key)) for key in _TYPED_PARAMS if params.get(key, "").isdecimal()}
+    if not dtype.is_dense_vector:
+        # Some servers list a dim of 0 for sparse vectors; only dense ones have one.
+        known.pop("dim", None)
+    element = _data_type(item.element_type) if dtype is DataType.ARRAY else None
+    if element is DataType.VARCHAR:
+        # Milvus Lite 3.2 does not give back what it was told of an array's elements.
+        known.setdefault("max_length", MAX_VARCHAR_BYTES)
+    return FieldSchema(
+        item.name,
+        dtype,
+        item.description,
+        is_primary=item.is_primary_key,
+        # The schema's flag is the deprecated place; servers before 2.3 set only that.
+        auto_id=item.autoID or (auto_id and item.is_primary_key),
+        is_partition_key=item.is_partition_key,
+        dim=known.get("dim"),
+        max_length=known.get("max_length"),
+        element_type=element,
+        max_capacity=known.get("max_capacity"),
+        nullable=item.nullable,
+        default_value=None if default is None else getattr(item.default_value, default),
+        is_dynamic=item.is_dynamic,
+        is_function_output=item.is_function_output,
+        type_params=params,
+    )
+
+
+def collection_info(message: milvus_pb2.DescribeCollectionResponse) -> CollectionInfo:
+    """A description as a value.
+
+    :raises SchemaError: as :func:`schema_from_proto`.
+    """
+    level = message.consistency_level
+    return CollectionInfo(
+        name=message.collection_name or message.schema.name,
+        schema=schema_from_proto(message.schema),
+        collection_id=message.collectionID,
+        created_timestamp=message.created_timestamp,
+        update_timestamp=message.update_timestamp,
+        num_partitions=message.num_partitions,
+        shards_num=message.shards_num,
+        consistency_level=ConsistencyLevel(level) if level in list(ConsistencyLevel) else ConsistencyLevel.BOUNDED,
+        properties=_mapping(message.properties),
+        aliases=tuple(message.aliases),
+    )

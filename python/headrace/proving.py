@@ -1,0 +1,137 @@
+"""The end of a load: the collection is made searchable, and what was sent is read back and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace._core import Packer
+from headrace.calls import Operation
+from headrace.config import VerifyLevel
+from headrace.conform import ConformPlan
+from headrace.errors import HeadraceError
+from headrace.protocol import CollectionInfo
+from headrace.report import Verdict
+from headrace.session import LoadSession
+from headrace.sources import SourceBatch
+from headrace.target import Target, finish_target
+from headrace.verify import Findings, VerifyResult, verify_count, verify_rows
+
+__all__ = ["complete", "conformed_batches", "prove_count", "prove_rows"]
+
+
+def complete(session: LoadSession, reread: Callable[[], Iterator[pa.RecordBatch]] | None) -> None:
+    """After the last row: load the collection where that was asked for, and verify.
+
+    Does nothing for a load that ended early or sent nothing. What fails here is the session's ``failure``: the rows
+    are stored all the same.
+
+    Args:
+        session: A session whose rows are all settled.
+        reread: Gives the rows as they were sent once more, for a full verification.
+    """
+    account, target, options = session.ledger.account, session.target, session.options
+    left = account.rows(Verdict.UNSENT) + account.rows(Verdict.UNKNOWN)
+    if target is None or left or session.failure is not None or options.dry_run:
+        return
+    try:
+        session.phase = "loading"
+        session.run(finish_target(target, options))
+        if options.verify != "none":
+            session.phase = "verifying"
+            session.verification = _verify(session, target, reread)
+    except HeadraceError as error:
+        session.failure = error
+    session.phase = "done"
+
+
+def _verify(
+    session: LoadSession, target: Target, reread: Callable[[], Iterator[pa.RecordBatch]] | None
+) -> VerifyResult:
+    stored = session.ledger.account.rows(Verdict.STORED)
+    counted = session.run(
+        prove_count(target.info, before=target.rows_before, stored=stored, upsert=target.mode == "upsert")
+    )
+    level, partition = session.options.verify, session.options.partition_name
+    if level == "count" or counted.status == "mismatch":
+        return counted
+    if level == "sample" or reread is None:
+        refused = session.ledger.refused_keys
+        batches = iter([without_keys(batch, session.key, refused) for batch in session.sample.batches()])
+    else:
+        batches = reread()
+    return session.run(prove_rows(target.info, level, batches, partition_name=partition))
+
+
+def conformed_batches(
+    source: Iterable[SourceBatch],
+    plan: ConformPlan,
+    packer: Packer,
+    *,
+    key: str | None = None,
+    refused: Collection[object] = (),
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a source as they are sent: cells that cannot be packed are left out with their rows.
+
+    Args:
+        source: Batches to conform.
+        plan: How source columns become fields.
+        packer: Says which cells cannot be packed.
+        key: The key column, where rows carry one.
+        refused: Keys of rows that the server refused, to be left out too.
+    """
+    for found in source:
+        batch = plan.apply(found.batch).batch
+        bad = [row for row, *_ in packer.check(batch)]
+        keep = np.ones(batch.num_rows, np.bool_)
+        keep[bad] = False
+        if key is not None:
+            keep &= ~_among(batch, key, refused)
+        if not keep.all():
+            batch = batch.filter(pa.array(keep))
+        if batch.num_rows:
+            yield batch
+
+
+def without_keys(batch: pa.RecordBatch, key: str | None, refused: Collection[object]) -> pa.RecordBatch:
+    """``batch`` without the rows whose key is among ``refused``."""
+    if key is None or not refused:
+        return batch
+    return batch.filter(pa.array(~_among(batch, key, refused)))
+
+
+def prove_count(info: CollectionInfo, *, before: int | None, stored: int, upsert: bool) -> Operation[VerifyResult]:
+    """Whether a strongly consistent count fits what was there before and what was stored."""
+    if before is None:
+        note = "the collection could not be counted before the load"
+        return VerifyResult(level="count", status="not applicable", checked=0, mismatches=[], note=note)
+    return (yield from verify_count(info, before=before, sent=stored, replaced_possible=upsert))
+
+
+def prove_rows(
+    info: CollectionInfo,
+    level: VerifyLevel,
+    batches: Iterable[pa.RecordBatch],
+    *,
+    partition_name: str = "",
+) -> Operation[VerifyResult]:
+    """Read the rows of ``batches`` back by key and compare every value; a sample is also searched for."""
+    findings = Findings(level)
+    key = info.schema.primary_key.name
+    for batch in batches:
+        if key not in batch.schema.names:
+            continue
+        mismatches = yield from verify_rows(info, batch, search=level == "sample", partition_name=partition_name)
+        findings.add(batch.column(key), mismatches)
+    return findings.result()
+
+
+def _among(batch: pa.RecordBatch, key: str, keys: Collection[object]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    column = batch.column(key)
+    if not keys:
+        return np.zeros(batch.num_rows, np.bool_)
+    found = pc.is_in(column, value_set=pa.array(list(keys), column.type))
+    return np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)

@@ -1,0 +1,305 @@
+"""Rows from a running program: :class:`Loader` and its two faces."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, TypeVar
+
+from headrace.batching import Span
+from headrace.columns import to_batch
+from headrace.config import Endpoint, LoadOptions, choose_endpoint
+from headrace.errors import (
+    ConfigError,
+    RowsRejectedError,
+    RowsUnsentError,
+    VerificationError,
+    explain,
+)
+from headrace.proving import complete
+from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_REJECTED, LoadReport, Progress, Verdict
+from headrace.reporting import build_report
+from headrace.schema import CollectionSchema
+from headrace.session import LoadSession, Patience
+from headrace.sources import SourceBatch
+
+__all__ = ["AsyncLoader", "BlockingLoader", "Loader", "check_report"]
+
+T = TypeVar("T")
+
+#: The name of rows that were put, where a file would have its path.
+SOURCE = "put"
+
+
+def check_report(report: LoadReport) -> LoadReport:
+    """Return ``report`` where every row is stored (and proven, where that was asked for).
+
+    :raises RowsUnsentError: if rows are unsent or unknown, or the source was not read to its end.
+    :raises VerificationError: if what was read back differs.
+    :raises RowsRejectedError: if rows were refused.
+    """
+    status, where = report.exit_status, f"load into {report.collection!r}"
+    if status == EXIT_DONE:
+        return report
+    if status == EXIT_REJECTED:
+        remedy = "mend them and load that file, or look at report.files"
+        found = f"{report.rows_rejected} of {report.rows_read} rows refused, kept in {report.rejects_file}"
+        raise RowsRejectedError(explain(where, "every row stored", found, remedy), report=report)
+    if status == EXIT_DIFFERENT:
+        found = f"differences in what was read back ({(report.verify or {}).get('note') or 'see report.verify'})"
+        raise VerificationError(explain(where, "what was sent", found, "look at report.verify"), report=report)
+    found = f"{report.rows_unsent} unsent and {report.rows_unknown} unknown of {report.rows_read} rows; {report.status}"
+    raise RowsUnsentError(explain(where, "every row stored", found, "load again"), report=report)
+
+
+class _Putting:
+    """What both faces share: a session, and the numbers of the rows that were put."""
+
+    def __init__(self, session: LoadSession, *, check: bool) -> None:
+        self._session = session
+        self._check = check
+        self._lock = threading.Lock()
+        self._rows = 0
+        self._report: LoadReport | None = None
+        self._patience = Patience()
+
+    @property
+    def watermark(self) -> int:
+        """How many leading rows are settled: of the rows put so far, every one before this number has its verdict."""
+        return self._session.ledger.journal.watermark(SOURCE)
+
+    @property
+    def progress(self) -> Progress:
+        """A look at the load now."""
+        return self._session.progress()
+
+    @property
+    def report(self) -> LoadReport:
+        """The report, once the block has ended.
+
+        :raises ConfigError: inside the block; :attr:`progress` and :attr:`watermark` tell how things stand there.
+        """
+        if self._report is None:
+            found = "a load that is still running"
+            raise ConfigError(explain("Loader.report", "a block that has ended", found, "use progress inside it"))
+        return self._report
+
+    def _put(self, data: object) -> None:
+        session = self._session
+        batch = to_batch(data, session.schema)
+        with self._lock:
+            if not session.prepared:
+                session.prepare(batch.schema, batch)
+            first = self._rows
+            self._rows += batch.num_rows
+        # Slices share the caller's memory; each is packed or copied before the next one is looked at.
+        rows = max(1, batch.num_rows * session.target_bytes // max(batch.nbytes, 1))
+        for offset in range(0, batch.num_rows, rows):
+            try:
+                session.feed(SourceBatch(batch.slice(offset, rows), SOURCE, first + offset), self._patience)
+            except BaseException:
+                self._leave_unsent(first + min(offset + rows, batch.num_rows), first + batch.num_rows)
+                raise
+
+    def _leave_unsent(self, start: int, stop: int) -> None:
+        ledger = self._session.ledger
+        ledger.account.read(stop - start)
+        ledger.settle((Span(SOURCE, start, stop - start),), stop - start, Verdict.UNSENT)
+
+    def _drain(self) -> None:
+        session = self._session
+        if session.prepared:
+            session.drain(self._patience)
+
+    def end(self, error: BaseException | None) -> None:
+        """Settle every row and make the report; what leaving the block does."""
+        session = self._session
+        try:
+            if error is not None:
+                session.stop(f"the block ended with {type(error).__name__}")
+            session.settle()
+            if session.prepared:
+                complete(session, None)
+            self._report = build_report(session, source_exhausted=error is None)
+        finally:
+            session.close()
+        if error is None and self._check:
+            check_report(self._report)
+
+
+class BlockingLoader(_Putting):
+    """The face of :class:`Loader` for plain code; made by ``with``. Any thread may call it."""
+
+    def put(self, data: object) -> None:
+        """Take rows; return when the caller may overwrite them. Blocks while the window is full.
+
+        Args:
+            data: A dict of columns (numpy, CSR, Arrow, lists), a list of dicts, a RecordBatch, Table or frame.
+
+        :raises InputError: if the rows do not fit the collection; none of them was taken.
+        :raises HeadraceError: why the load stopped, if it did.
+        """
+        self._put(data)
+
+    def drain(self) -> None:
+        """Block until every row put so far is settled.
+
+        :raises HeadraceError: why the load stopped, if it did; the report says which rows are not stored.
+        """
+        self._drain()
+
+
+class AsyncLoader(_Putting):
+    """The face of :class:`Loader` for coroutines; made by ``async with``. Nothing here blocks the caller's loop."""
+
+    def __init__(self, session: LoadSession, *, check: bool) -> None:
+        super().__init__(session, check=check)
+        # One thread keeps the rows in the order of the calls; packing itself is far faster than sending.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="headrace-putting")
+
+    async def put(self, data: object) -> None:
+        """Take rows; return when the caller may overwrite them. Waits while the window is full.
+
+        A cancelled call may have taken some of its rows; they stay accounted for.
+
+        Args and errors as for :meth:`BlockingLoader.put`.
+        """
+        await self._run(self._put, data)
+
+    async def drain(self) -> None:
+        """Return once every row put so far is settled; errors as for :meth:`BlockingLoader.drain`."""
+        await self._run(self._drain)
+
+    async def _run(self, function: Callable[..., T], *args: object) -> T:
+        running = asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            # Until the thread lets go of the rows, their owner must not get them back.
+            self._patience.lose()
+            await _finished(running)
+            self._patience.regain()
+            raise
+
+    async def close(self, error: BaseException | None) -> None:
+        """Settle every row and make the report; what leaving the block does."""
+        if error is not None:
+            self._session.stop(f"the block ended with {type(error).__name__}")
+        ending = asyncio.get_running_loop().run_in_executor(self._thread, self.end, error)
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            self._session.stop("cancelled while ending")
+            await _finished(ending)
+            raise
+        finally:
+            self._thread.shutdown(wait=False)
+
+
+async def _finished(running: asyncio.Future[Any]) -> None:
+    """Wait for ``running``, whatever it ends with, although this task is being cancelled."""
+    await asyncio.wait([running])
+    if not running.cancelled():
+        running.exception()  # looked at, so that nobody warns about it
+
+
+class Loader:
+    """Loads rows that a running program makes.
+
+    Rows are sent from an event loop in a thread of its own, so a caller that blocks its thread or its loop does not
+    stall the sending. ``with`` gives a :class:`BlockingLoader`, ``async with`` an :class:`AsyncLoader`:
+
+    .. code-block:: python
+
+        async with headrace.Loader("docs", uri="http://localhost:19530") as loader:
+            async for ids, vectors in model_outputs():
+                await loader.put({"id": ids, "embedding": vectors})
+        print(loader.report.rows_stored)
+
+    Leaving the block sends what is left, settles every row and makes the report; it raises
+    :class:`RowsRejectedError`, :class:`RowsUnsentError` or :class:`VerificationError` where not every row is stored,
+    unless ``check`` is False. A Loader is used once.
+
+    Args:
+        collection: The collection's name.
+        uri, token, user, password, db_name, endpoint: As for :func:`headrace.load`.
+        schema: The schema to create the collection with, where it does not exist.
+        check: Whether leaving the block raises where not every row is stored.
+        progress: Called about four times a second from the sending thread; must return quickly.
+        **options: Fields of :class:`headrace.LoadOptions`.
+
+    Raises:
+        ConfigError: If an option cannot be used.
+    """
+
+    def __init__(
+        self,
+        collection: str,
+        *,
+        uri: str | os.PathLike[str] | None = None,
+        token: str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+        db_name: str | None = None,
+        endpoint: Endpoint | None = None,
+        schema: CollectionSchema | None = None,
+        check: bool = True,
+        progress: Callable[[Progress], None] | None = None,
+        **options: Any,
+    ) -> None:
+        where = choose_endpoint(endpoint, uri, token=token, user=user, password=password, db_name=db_name)
+        chosen = LoadOptions(**options)
+        if chosen.verify == "full" or chosen.limit is not None:
+            found = "rows that are put, which can be read once only and have no end"
+            raise ConfigError(explain("Loader", "no limit, and verify up to 'sample'", found, "leave them out"))
+        self._session = LoadSession(
+            collection=collection,
+            endpoint=where,
+            options=chosen,
+            schema=schema,
+            progress=progress,
+            copy_waiting=True,
+        )
+        self._check = check
+        self._used = False
+        self._blocking: BlockingLoader | None = None
+        self._async: AsyncLoader | None = None
+
+    def __enter__(self) -> BlockingLoader:
+        self._use_once()
+        self._session.open()
+        self._blocking = BlockingLoader(self._session, check=self._check)
+        return self._blocking
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._blocking is not None:
+            self._blocking.end(error)
+
+    async def __aenter__(self) -> AsyncLoader:
+        self._use_once()
+        opening = asyncio.ensure_future(asyncio.to_thread(self._session.open))
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await _finished(opening)
+            await asyncio.to_thread(self._session.close)
+            raise
+        self._async = AsyncLoader(self._session, check=self._check)
+        return self._async
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._async is not None:
+            await self._async.close(error)
+
+    def _use_once(self) -> None:
+        if self._used:
+            raise ConfigError(explain("Loader", "a block of its own", "a second one", "make a new Loader"))
+        self._used = True

@@ -1,0 +1,131 @@
+"""The rejects file: every refused row, with where it came from and why.
+
+A Parquet file with the source's own columns behind ``_source``, ``_row``, ``_field``, ``_expected``, ``_found`` and
+``_remedy``. Fixed-size lists are written as variable ones, so that a vector of a wrong length fits too. The file is
+created with the first refused row, readable by its owner only.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.errors import explain
+
+__all__ = ["Reject", "RejectLimit", "RejectsFile"]
+
+_WHY = ("source", "row", "field", "expected", "found", "remedy")
+_REASONS = pa.schema(
+    [
+        ("_source", pa.string()),
+        ("_row", pa.int64()),
+        ("_field", pa.string()),
+        ("_expected", pa.string()),
+        ("_found", pa.string()),
+        ("_remedy", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Why one row was refused: ``source`` and ``row`` locate it, ``index`` is its row in the batch given with it."""
+
+    index: int
+    source: str
+    row: int
+    field: str
+    expected: str
+    found: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectLimit:
+    """How many refused rows a load bears before it stops.
+
+    Attributes:
+        limit: The number; None for the larger of 100 rows and 0.1 % of the rows read.
+    """
+
+    limit: int | None = None
+
+    def exceeded(self, rejected: int, read: int) -> str | None:
+        """Why the load must stop, or None."""
+        allowed = max(100, read // 1000) if self.limit is None else self.limit
+        if rejected <= allowed:
+            return None
+        return explain(
+            "rejects",
+            f"at most {allowed} refused rows",
+            f"{rejected}",
+            "look into the rejects file, mend the source or raise --max-rejects",
+        )
+
+
+class RejectsFile:
+    """Collects refused rows in ``rejects.parquet`` of a directory. Thread-safe.
+
+    Rows of another shape than the first ones (as a server's refusal gives them back) go to ``rejects-2.parquet`` and so
+    on, because one Parquet file holds one schema.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._writers: list[tuple[pa.Schema, pq.ParquetWriter, Path]] = []
+        self._lock = threading.Lock()
+
+    @property
+    def path(self) -> Path | None:
+        """The first file, or None while no row was refused."""
+        return self._writers[0][2] if self._writers else None
+
+    @property
+    def paths(self) -> list[Path]:
+        """All files."""
+        return [path for _, _, path in self._writers]
+
+    def add(self, batch: pa.RecordBatch, rejects: Sequence[Reject]) -> None:
+        """Write the rows of ``batch`` that ``rejects`` name by their ``index``."""
+        if not rejects:
+            return
+        rows = batch.take(pa.array([reject.index for reject in rejects], pa.int64()))
+        reasons = [
+            pa.array([getattr(reject, name) for reject in rejects], kind)
+            for name, kind in zip(_WHY, _REASONS.types, strict=True)
+        ]
+        columns = [_loose(column) for column in rows.columns]
+        schema = pa.schema([*_REASONS, *(pa.field(n, c.type) for n, c in zip(rows.schema.names, columns, strict=True))])
+        with self._lock:
+            self._writer(schema).write_batch(pa.record_batch([*reasons, *columns], schema=schema))
+
+    def close(self) -> None:
+        """Finish the files; without this they cannot be read."""
+        with self._lock:
+            for _, writer, _ in self._writers:
+                writer.close()
+
+    def _writer(self, schema: pa.Schema) -> pq.ParquetWriter:
+        for known, writer, _ in self._writers:
+            if known.equals(schema):
+                return writer
+        number = len(self._writers) + 1
+        path = self._directory / ("rejects.parquet" if number == 1 else f"rejects-{number}.parquet")
+        # Created first and private: the rows may be anybody's secrets.
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
+        writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._writers.append((schema, writer, path))
+        return writer
+
+
+def _loose(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_fixed_size_list(kind):
+        return column.cast(pa.list_(kind.value_type))
+    return column

@@ -1,0 +1,100 @@
+"""Makes the report of a session that has ended."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from headrace.report import LoadReport, Verdict
+
+if TYPE_CHECKING:
+    from headrace.conform import ColumnMapping
+    from headrace.session import LoadSession
+
+__all__ = ["build_report"]
+
+
+def build_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
+    """The account of ``session``, proven to add up.
+
+    :raises InternalError: if it does not.
+    """
+    account, measured, target = session.ledger.account, session.ledger.measurements, session.target
+    plan = session.plan if session.prepared else None
+    account.check()
+    seconds = time.monotonic() - session.began
+    stored = account.rows(Verdict.STORED)
+    rejects = session.ledger.rejects.paths
+    notes = [] if plan is None else list(plan.notes)
+    notes += [f"more refused rows are in {path}" for path in rejects[1:]]
+    return LoadReport(
+        collection=session.collection,
+        uri=session.endpoint.uri,
+        database=session.endpoint.db_name,
+        status=_status(session, source_exhausted=source_exhausted),
+        rows_read=account.rows_read(),
+        rows_stored=stored,
+        rows_superseded=account.rows(Verdict.SUPERSEDED),
+        rows_skipped=account.rows(Verdict.SKIPPED),
+        rows_rejected=account.rows(Verdict.REJECTED),
+        rows_unknown=account.rows(Verdict.UNKNOWN),
+        rows_unsent=account.rows(Verdict.UNSENT),
+        rows_resumed=0,
+        rows_possibly_duplicated=measured.possibly_duplicated,
+        rows_total=session.rows_total,
+        source_exhausted=source_exhausted,
+        # There is no durable journal: a killed load that is run again may send rows twice.
+        guarantee="at-least-once",
+        mode="insert" if target is None else target.mode,
+        mode_reason="nothing was sent" if target is None else target.mode_reason,
+        created=target is not None and target.created and not session.options.dry_run,
+        dry_run=session.options.dry_run,
+        batches=measured.batches,
+        bytes_sent=measured.bytes_sent,
+        retries=dict(measured.retries),
+        throttled_seconds=round(session.throttle.throttled_seconds, 3),
+        seconds=round(seconds, 3),
+        rows_per_second=round(stored / seconds, 1) if seconds > 0 else 0.0,
+        client_cpu_seconds=round(time.process_time() - session.cpu_began, 3),
+        peak_in_flight_bytes=session.window.peak,
+        batch_rows=measured.batch_rows_summary(),
+        latency_ms=measured.latency_summary(),
+        files=session.ledger.journal.files(),
+        state_dir=str(session.state_dir),
+        rejects_file=str(rejects[0]) if rejects else None,
+        journal=None,
+        verify=None if session.verification is None else session.verification.to_dict(),
+        concurrency=session.throttle.limit,
+        interrupted=session.interrupted,
+        failure=None if session.failure is None else str(session.failure),
+        mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],
+        notes=notes,
+    )
+
+
+def _mapping_line(line: ColumnMapping) -> dict[str, str]:
+    return {
+        "source": line.source,
+        "field": line.field,
+        "source_type": line.source_type,
+        "field_type": line.field_type,
+        "note": line.note,
+    }
+
+
+def _status(session: LoadSession, *, source_exhausted: bool) -> str:
+    account = session.ledger.account
+    left = account.rows(Verdict.UNSENT) + account.rows(Verdict.UNKNOWN)
+    if session.interrupted is not None:
+        return f"stopped by {session.interrupted}"
+    if session.failure is not None:
+        return f"ended early: {session.failure}"
+    if left or not source_exhausted:
+        return f"ended early: {left} rows unsent or unknown"
+    if session.verification is not None and session.verification.status == "mismatch":
+        return "finished, but what was read back differs"
+    if rejected := account.rows(Verdict.REJECTED):
+        return f"finished, {rejected} rows rejected"
+    if session.options.dry_run:
+        return "dry run: nothing was sent"
+    return "done"

@@ -1,0 +1,200 @@
+"""What an answer means and what to do next: pure tables and pure functions.
+
+Classes (what they say about the rows of the request):
+
+========== =====================================================================================
+STORED     applied
+RETRY      certainly not applied; the same bytes may succeed later
+AMBIGUOUS  may have been applied, wholly or on some shards
+THROTTLE   not applied; the server asks for less
+DENY       not applied; writing is blocked until an operator or a compaction frees something
+SCHEMA     not applied as far as known; the collection's schema changed
+REJECT     not applied; some rows of the request are bad
+SPLIT      not applied; the request is too large, its halves may pass
+FATAL      not applied, and no later request of this load can succeed
+========== =====================================================================================
+
+Sources: the gRPC status codes' documentation, Milvus's ``pkg/util/merr`` (codes), and observation of 2.3.5.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from headrace.errors import ConfigError, explain
+
+__all__ = ["AnswerClass", "Backoff", "classify_code", "classify_status"]
+
+
+class AnswerClass(Enum):
+    """What an answer says about the rows of a write."""
+
+    STORED = "stored"
+    RETRY = "retry"
+    AMBIGUOUS = "ambiguous"
+    THROTTLE = "throttle"
+    DENY = "deny"
+    SCHEMA = "schema"
+    REJECT = "reject"
+    SPLIT = "split"
+    FATAL = "fatal"
+
+
+_A = AnswerClass
+
+#: gRPC status of a write -> class, where the text does not say more (see :func:`classify_status`).
+GRPC_STATUS: dict[str, AnswerClass] = {
+    "ABORTED": _A.AMBIGUOUS,
+    "ALREADY_EXISTS": _A.FATAL,
+    "CANCELLED": _A.AMBIGUOUS,
+    "DATA_LOSS": _A.AMBIGUOUS,
+    "DEADLINE_EXCEEDED": _A.AMBIGUOUS,
+    "FAILED_PRECONDITION": _A.FATAL,
+    "INTERNAL": _A.AMBIGUOUS,
+    "INVALID_ARGUMENT": _A.FATAL,
+    "NOT_FOUND": _A.FATAL,
+    "OUT_OF_RANGE": _A.FATAL,
+    "PERMISSION_DENIED": _A.FATAL,
+    "RESOURCE_EXHAUSTED": _A.THROTTLE,
+    "UNAUTHENTICATED": _A.FATAL,
+    "UNAVAILABLE": _A.AMBIGUOUS,
+    "UNIMPLEMENTED": _A.FATAL,
+    "UNKNOWN": _A.AMBIGUOUS,
+}
+
+#: Texts that decide a gRPC status: (status, pattern, class). The first that matches wins.
+GRPC_TEXTS: tuple[tuple[str, re.Pattern[str], AnswerClass], ...] = (
+    # No connection was made, so nothing left this machine.
+    ("UNAVAILABLE", re.compile(r"failed to connect|connection refused|name resolution|dns", re.I), _A.RETRY),
+    ("UNKNOWN", re.compile(r"not ready", re.I), _A.RETRY),
+    # The server could not parse the bytes: a bug of the packer, or invalid UTF-8; the same bytes never pass.
+    ("INTERNAL", re.compile(r"error unmarshalling request", re.I), _A.REJECT),
+    ("RESOURCE_EXHAUSTED", re.compile(r"larger than max", re.I), _A.SPLIT),
+)
+
+#: ``Status.code`` of a write -> class (Milvus 2.3 and later, ``pkg/util/merr``). A code that is not here is AMBIGUOUS.
+MILVUS_CODE: dict[int, AnswerClass] = {
+    0: _A.STORED,
+    1: _A.RETRY,  # service not ready
+    2: _A.AMBIGUOUS,  # service unavailable: a write that ran may be there on some shards
+    3: _A.DENY,  # memory limit exceeded
+    4: _A.THROTTLE,  # too many requests: the proxy's task queue is full
+    5: _A.AMBIGUOUS,  # service internal error
+    6: _A.FATAL,  # cross-cluster routing
+    7: _A.DENY,  # disk limit exceeded
+    8: _A.THROTTLE,  # rate limit exceeded
+    9: _A.DENY,  # quota exceeded
+    10: _A.FATAL,  # unimplemented
+    11: _A.THROTTLE,  # time tick long delay
+    12: _A.THROTTLE,  # resource insufficient
+    **dict.fromkeys((100, 101, 102, 104, 105, 107, 108, 250), _A.FATAL),  # the collection is not as needed
+    **dict.fromkeys((103, 106, 110), _A.RETRY),  # not yet loaded, recovering, schema version not ready
+    109: _A.SCHEMA,
+    **dict.fromkeys((200, 201), _A.FATAL),
+    202: _A.RETRY,
+    **dict.fromkeys(range(300, 306), _A.FATAL),  # resource groups
+    **dict.fromkeys((700, 701, 702, 703, 800, 801, 802), _A.FATAL),  # indexes, databases
+    1001: _A.AMBIGUOUS,  # io failed; a JSON cell that the server cannot parse is told by its text
+    **dict.fromkeys((1100, 1101, 1700, 1701), _A.REJECT),  # parameters, fields
+    1102: _A.SPLIT,  # parameter too large (maxInsertSize)
+    **dict.fromkeys((1200, 1300, 1301), _A.FATAL),
+    1303: _A.DENY,  # the log refuses to be written
+    **dict.fromkeys((1400, 1401, 1402), _A.FATAL),  # authentication, privileges
+    **dict.fromkeys(range(1600, 1604), _A.FATAL),  # aliases
+    **dict.fromkeys(range(1900, 1904), _A.FATAL),  # replication
+    2400: _A.REJECT,  # a function (BM25, embedding) failed on this input
+    2500: _A.FATAL,  # key management: the key is revoked
+    3000: _A.FATAL,  # operation not supported
+}
+
+#: Legacy ``Status.error_code`` -> class, for servers that set no code (before 2.3) and for Milvus Lite.
+LEGACY_CODE: dict[int, AnswerClass] = {
+    0: _A.STORED,
+    3: _A.FATAL,  # permission denied
+    4: _A.FATAL,  # collection does not exist
+    5: _A.REJECT,  # illegal argument
+    7: _A.REJECT,  # illegal dimension
+    11: _A.REJECT,  # illegal row record
+    24: _A.DENY,  # out of memory
+    45: _A.RETRY,  # not the shard's leader
+    48: _A.DENY,  # force deny
+    49: _A.THROTTLE,  # rate limit
+    51: _A.FATAL,  # upsert into an auto-id collection
+    52: _A.DENY,
+    53: _A.DENY,  # memory quota exhausted
+    54: _A.DENY,  # disk quota exhausted
+    55: _A.THROTTLE,  # time tick long delay
+    56: _A.RETRY,  # not ready to serve
+    57: _A.RETRY,  # coordinator is activating
+    62: _A.SCHEMA,
+}
+
+#: Reasons that are validation errors although their code says "some error" (65535, 1, 1001): seen before any write.
+_VALIDATION = re.compile(
+    r"is not a number or infinity|should divide the dim|invalid dimension|unsorted or same indices|"
+    r"negative value in sparse|exceeds max length|exceeds max capacity|out of range|duplicate(d)? (field|primary key)|"
+    r"invalid character|not an? (valid )?json|dynamic field|only support DataType Int64 or VarChar|"
+    r"not support manually specifying the partition names|is illegal|num_rows",
+    re.I,
+)
+
+
+def classify_status(status: str, details: str = "") -> AnswerClass:
+    """Class of a write that ended with gRPC ``status`` (its name, for example ``"UNAVAILABLE"``)."""
+    for name, pattern, verdict in GRPC_TEXTS:
+        if name == status and pattern.search(details):
+            return verdict
+    return GRPC_STATUS.get(status, AnswerClass.AMBIGUOUS)
+
+
+def classify_code(code: int, legacy: int = 0, reason: str = "", *, lite: bool = False) -> AnswerClass:
+    """Class of a write that the server answered with ``Status.code`` and ``Status.error_code``.
+
+    Success needs both to be 0. Milvus Lite numbers its refusals differently: its 6 is a bad argument.
+    """
+    if code == 0 and legacy == 0:
+        return AnswerClass.STORED
+    if lite and code == 6:
+        return AnswerClass.REJECT
+    if code == 0:
+        verdict = LEGACY_CODE.get(legacy, AnswerClass.AMBIGUOUS)
+    else:
+        verdict = MILVUS_CODE.get(code, AnswerClass.AMBIGUOUS)
+    if verdict is AnswerClass.AMBIGUOUS and code in (0, 1001, 65535) and _VALIDATION.search(reason):
+        return AnswerClass.REJECT
+    return verdict
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Full-jitter exponential back-off: a uniform wait up to ``base * 2**attempt``, at most ``cap`` seconds.
+
+    Full jitter spreads clients that failed together best (Brooker, "Exponential Backoff And Jitter", 2015).
+
+    Attributes:
+        base: Seconds; the first wait is uniform between 0 and this.
+        cap: Seconds; no wait is longer.
+        budget: Seconds without any stored request after which the load gives up.
+    """
+
+    base: float = 0.1
+    cap: float = 5.0
+    budget: float = 120.0
+
+    def __post_init__(self) -> None:
+        for name in ("base", "cap", "budget"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise ConfigError(explain(f"back-off {name}", "seconds above 0", repr(value), "give a positive number"))
+
+    def wait(self, attempt: int, rng: random.Random) -> float:
+        """Seconds to wait after failed attempt number ``attempt`` (0 for the first)."""
+        # 2**attempt leaves float range long after the cap has been reached.
+        return rng.uniform(0.0, min(self.cap, self.base * 2.0 ** min(attempt, 60)))
+
+    def spent(self, idle: float) -> bool:
+        """Whether ``idle`` seconds without progress use the budget up."""
+        return idle >= self.budget

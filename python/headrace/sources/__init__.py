@@ -1,0 +1,63 @@
+"""Where rows come from: files, objects in memory and iterators, each as parts that yield bounded Arrow batches.
+
+Below this package nobody needs to know what a source was: everything is a
+:class:`~headrace.sources.base.SourceBatch`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from headrace.schema import CollectionSchema
+from headrace.sources.base import Part, Source, SourceBatch
+from headrace.sources.files import open_files
+from headrace.sources.memory import open_memory
+
+__all__ = ["Part", "Source", "SourceBatch", "open_source"]
+
+
+def open_source(
+    source: object, *, columns: Sequence[str] | None = None, schema: CollectionSchema | None = None
+) -> Source:
+    """Open whatever holds rows; nothing but heads, footers and the first item of an iterator is read.
+
+    Args:
+        source: A path, glob, directory, URI or a list of them; a pyarrow Table, RecordBatch, RecordBatchReader or
+            Dataset; anything with ``__arrow_c_stream__``; a dict of columns; a list of dicts; an iterator of any
+            of these. A dict in an iterator is one row if one of its values is a scalar, else a dict of columns.
+        columns: The only columns to read, in this order; None for all.
+        schema: The collection that it is for, where there is one: guides lists and dicts of Python values, which
+            have no types of their own.
+
+    Raises:
+        SourceError: If it is missing, damaged or nothing that holds rows.
+        SchemaError: If columns in memory do not go together.
+        CellError: If one Python value does not go with the others.
+    """
+    opened = _open(source, schema)
+    return opened if columns is None else opened.restricted(columns)
+
+
+def _open(source: Any, schema: CollectionSchema | None) -> Source:
+    if _is_path(source):
+        return open_files([source])
+    if isinstance(source, list | tuple) and source and all(_is_path(item) for item in source):
+        return open_files(source)
+    if isinstance(source, Iterator):
+        return _open_iterator(source, schema)
+    return open_memory(source, schema)
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str | os.PathLike)
+
+
+def _open_iterator(source: Iterator[Any], schema: CollectionSchema | None) -> Source:
+    for first in source:
+        if _is_path(first):
+            return open_files([first, *source])
+        return open_memory(chain([first], source), schema)
+    return open_memory(iter(()), schema)

@@ -1,0 +1,213 @@
+"""What a source is: parts, each an addressable row range that yields bounded record batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+
+from headrace.errors import SourceError, explain
+
+__all__ = ["Part", "Read", "Source", "SourceBatch", "decoded_bytes", "row_slices", "select", "unique_names"]
+
+#: ``(max_bytes, columns)`` to the batches of a part, in row order; larger ones are sliced by the part.
+Read = Callable[[int, Sequence[str] | None], Iterator[pa.RecordBatch]]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBatch:
+    """A record batch and where its rows come from.
+
+    Attributes:
+        batch: The rows; a slice that shares its memory with its neighbours where the source is in memory.
+        source: Path, URI or label of the file or object.
+        first_row: The number of the batch's row 0 in that file or object.
+    """
+
+    batch: pa.RecordBatch
+    source: str
+    first_row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A row range of one file or object. Different parts may be read at once by different threads.
+
+    Attributes:
+        label: Path, URI or kind of the file or object; several parts may share it.
+        first_row: The number of its first row in that file or object.
+        rows: How many rows it has, or None where that is known only after reading.
+    """
+
+    label: str
+    first_row: int
+    rows: int | None
+    read: Read = field(repr=False, compare=False)
+
+    def batches(self, *, max_bytes: int, columns: Sequence[str] | None = None) -> Iterator[SourceBatch]:
+        """The part's rows in order, in batches of at most ``max_bytes`` as decoded, but of one row at least.
+
+        Args:
+            max_bytes: The bound, in bytes.
+            columns: Which columns to read, in this order; None for all of the source's schema.
+
+        Raises:
+            SourceError: If the source is damaged; ``position`` says where.
+        """
+        row = self.first_row
+        for batch in self.read(max_bytes, columns):
+            for piece in row_slices(batch, max_bytes):
+                yield SourceBatch(piece, self.label, row)
+                row += piece.num_rows
+
+
+class Source:
+    """Where rows come from: an ordered sequence of parts with one schema.
+
+    Attributes:
+        label: What it is, for people.
+        schema: The columns; batches of Python rows may have other types, each as its values need.
+        rows_total: How many rows there are, or None where that is known only after reading.
+        replayable: Whether it can be read again; otherwise :meth:`parts` works once.
+        nulls: Columns that are known to hold nulls.
+        skipped: Files of a directory that were left out (hidden ones, names with ``_`` in front, empty ones).
+    """
+
+    def __init__(
+        self,
+        label: str,
+        schema: pa.Schema,
+        parts: Callable[[], Iterator[Part]],
+        *,
+        rows_total: int | None,
+        replayable: bool,
+        nulls: frozenset[str] = frozenset(),
+        skipped: tuple[str, ...] = (),
+    ) -> None:
+        unique_names(schema, label)
+        self.label = label
+        self.schema = schema
+        self.rows_total = rows_total
+        self.replayable = replayable
+        self.nulls = nulls
+        self.skipped = skipped
+        self._parts = parts
+        self._used = False
+
+    def parts(self) -> Iterator[Part]:
+        """The parts, in row order.
+
+        Raises:
+            SourceError: If the source can be read only once and was.
+        """
+        if self._used and not self.replayable:
+            raise SourceError(
+                explain(self.label, "a source that was not read yet", "one that was", "give a new iterator or reader"),
+                source=self.label,
+            )
+        self._used = True
+        return self._parts()
+
+    def restricted(self, columns: Sequence[str]) -> Source:
+        """The same source with fewer columns, in the given order.
+
+        Raises:
+            SourceError: If there is no such column.
+        """
+        schema = pa.schema([_field(self.schema, name, self.label) for name in columns], self.schema.metadata)
+        names = tuple(columns)
+
+        def parts() -> Iterator[Part]:
+            return (Part(p.label, p.first_row, p.rows, _restricted(p.read, names)) for p in self.parts())
+
+        return Source(
+            self.label,
+            schema,
+            parts,
+            rows_total=self.rows_total,
+            replayable=self.replayable,
+            nulls=self.nulls & frozenset(names),
+            skipped=self.skipped,
+        )
+
+    def close(self) -> None:
+        """Forget the source. Files are open only while a part is read."""
+        self._used = True
+        self._parts = lambda: iter(())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _restricted(read: Read, names: tuple[str, ...]) -> Read:
+    return lambda max_bytes, columns: read(max_bytes, names if columns is None else columns)
+
+
+def _field(schema: pa.Schema, name: str, label: str) -> pa.Field:
+    if name not in schema.names:
+        raise SourceError(_no_column(label, name, schema.names), source=label)
+    return schema.field(name)
+
+
+def _no_column(label: str, name: str, names: Sequence[str]) -> str:
+    return explain(label, f"a column {name!r}", f"the columns {', '.join(map(repr, names))}", "choose one of them")
+
+
+def unique_names(schema: pa.Schema, label: str) -> None:
+    """Refuse a schema in which a column name stands twice: no mapping could tell the two apart."""
+    names = schema.names
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        found = f"{', '.join(map(repr, twice))} more than once"
+        raise SourceError(explain(label, "each column once", found, "rename or drop the others"), source=label)
+
+
+def select(batch: pa.RecordBatch, columns: Sequence[str] | None, label: str) -> pa.RecordBatch:
+    """Only these columns, in this order, without a copy; a column that a batch of rows lacks is an error."""
+    if columns is None or batch.schema.names == list(columns):
+        return batch
+    missing = [name for name in columns if name not in batch.schema.names]
+    if missing:
+        raise SourceError(_no_column(label, missing[0], batch.schema.names), source=label)
+    return batch.select(list(columns))
+
+
+def decoded_bytes(batch: pa.RecordBatch) -> int:
+    """The bytes of the batch's rows once they are decoded, without what they only share with other rows."""
+    return sum(_array_bytes(column) for column in batch.columns)
+
+
+def _array_bytes(array: pa.Array) -> int:
+    if pa.types.is_dictionary(array.type):
+        values = array.dictionary
+        return int(array.indices.nbytes + len(array) * _array_bytes(values) // max(1, len(values)))
+    if pa.types.is_string_view(array.type) or pa.types.is_binary_view(array.type):
+        # .nbytes counts the whole buffers behind a slice of views (and fails in pyarrow 16).
+        buffers = sum(buffer.size for buffer in array.buffers() if buffer is not None)
+        views = array.buffers()[1]
+        shown = len(array) * 16 / views.size if views is not None and views.size else 0.0
+        return int(buffers * min(1.0, shown))
+    return int(array.nbytes)
+
+
+def row_slices(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
+    """The batch in zero-copy slices of at most ``max_bytes`` as decoded, but of one row at least; none if empty."""
+    start = 0
+    while start < batch.num_rows:
+        rows = batch.num_rows - start
+        piece = batch.slice(start, rows)
+        size = decoded_bytes(piece)
+        while size > max_bytes and rows > 1:
+            rows = max(1, min(rows - 1, rows * max_bytes // size))
+            piece = batch.slice(start, rows)
+            size = decoded_bytes(piece)
+        yield piece
+        start += rows

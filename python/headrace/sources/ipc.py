@@ -1,0 +1,115 @@
+"""Arrow IPC files (also Feather v2) and streams.
+
+A record batch is the smallest unit of the format. Of a local uncompressed file only the rows in use are in memory:
+each slice has a memory map of its own, which goes with it. Compressed batches, and those of streams and of other
+file systems, are decoded whole. A mapped file that shrinks while it is loaded ends the process (SIGBUS), as with
+every reader of memory maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from headrace.sources.base import Part, row_slices, select
+from headrace.sources.paths import READ_ERRORS, FileRef, damaged
+
+__all__ = ["IpcFileReader", "IpcStreamReader"]
+
+
+class IpcFileReader:
+    """One file in the IPC file format, of which only the footer was read."""
+
+    nulls: frozenset[str] = frozenset()
+
+    def __init__(self, ref: FileRef) -> None:
+        self.ref = ref
+        try:
+            with ref.filesystem.open_input_file(ref.path) as file, pa.ipc.open_file(file) as reader:
+                self.schema: pa.Schema = reader.schema
+                self._batches: int = reader.num_record_batches
+            self.rows: int | None = _count_rows(ref)
+        except READ_ERRORS as error:
+            raise damaged(ref, "a readable Arrow IPC file", error, "footer") from error
+
+    def parts(self, names: Sequence[str]) -> Iterator[Part]:
+        """One part: the whole file."""
+        yield Part(self.ref.label, 0, self.rows, partial(self._read, tuple(names)))
+
+    def _read(self, names: Sequence[str], max_bytes: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        wanted = names if columns is None else columns
+        for index in range(self._batches):
+            try:
+                yield from self._read_batch(index, wanted, max_bytes)
+            except READ_ERRORS as error:
+                raise damaged(self.ref, "a readable Arrow IPC file", error, f"record batch {index}") from error
+
+    def _read_batch(self, index: int, columns: Sequence[str], max_bytes: int) -> Iterator[pa.RecordBatch]:
+        batch, mapped = self._get(index)
+        batch = select(batch, columns, self.ref.label)
+        sizes = [piece.num_rows for piece in row_slices(batch, max_bytes)]
+        start = 0
+        for rows in sizes:
+            if mapped and start:
+                # The old map, and the pages that were read through it, go with the last slice of it.
+                batch = select(self._get(index)[0], columns, self.ref.label)
+            piece = batch.slice(start, rows)
+            piece.validate(full=True)
+            yield piece
+            start += rows
+
+    def _get(self, index: int) -> tuple[pa.RecordBatch, bool]:
+        """A record batch, and whether its buffers lie in a memory map."""
+        if not isinstance(self.ref.filesystem, pafs.LocalFileSystem):
+            with self.ref.filesystem.open_input_file(self.ref.path) as file:
+                return pa.ipc.open_file(file).get_batch(index), False
+        file = pa.memory_map(self.ref.path)
+        batch = pa.ipc.open_file(file).get_batch(index)
+        file.seek(0)
+        return batch, _lies_in(batch, file.read_buffer())
+
+
+def _count_rows(ref: FileRef) -> int | None:
+    # Imported here: pyarrow.dataset takes a while, and only this format needs it.
+    import pyarrow.dataset as ds
+
+    return int(ds.IpcFileFormat().make_fragment(ref.path, ref.filesystem).count_rows())
+
+
+def _lies_in(batch: pa.RecordBatch, whole: pa.Buffer) -> bool:
+    buffers = [buffer for column in batch.columns for buffer in column.buffers() if buffer is not None]
+    return all(whole.address <= buffer.address < whole.address + whole.size or not buffer.size for buffer in buffers)
+
+
+class IpcStreamReader:
+    """One file in the IPC stream format, of which only the schema was read."""
+
+    nulls: frozenset[str] = frozenset()
+    rows: int | None = None
+
+    def __init__(self, ref: FileRef) -> None:
+        self.ref = ref
+        try:
+            with ref.filesystem.open_input_file(ref.path) as file, pa.ipc.open_stream(file) as reader:
+                self.schema: pa.Schema = reader.schema
+        except READ_ERRORS as error:
+            raise damaged(ref, "a readable Arrow IPC stream", error, "schema") from error
+
+    def parts(self, names: Sequence[str]) -> Iterator[Part]:
+        """One part: the whole file."""
+        yield Part(self.ref.label, 0, None, partial(self._read, tuple(names)))
+
+    def _read(self, names: Sequence[str], _max_bytes: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
+        wanted = names if columns is None else columns
+        index = 0
+        try:
+            with self.ref.filesystem.open_input_file(self.ref.path) as file, pa.ipc.open_stream(file) as reader:
+                for batch in reader:
+                    batch.validate(full=True)
+                    yield select(batch, wanted, self.ref.label)
+                    index += 1
+        except READ_ERRORS as error:
+            raise damaged(self.ref, "a readable Arrow IPC stream", error, f"record batch {index}") from error

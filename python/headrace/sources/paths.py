@@ -1,0 +1,225 @@
+"""Which files a path, glob, directory or URI means, and errors about them.
+
+Everything is read through :mod:`pyarrow.fs`. Paths without a scheme and ``file://`` are local; other schemes are
+whatever this pyarrow knows (``s3://``, ``gs://``).
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from pathlib import Path
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from headrace.errors import SourceError, explain
+
+__all__ = ["READ_ERRORS", "FileRef", "damaged", "find_files"]
+
+#: What pyarrow raises for files that are missing, damaged or not what they seem.
+READ_ERRORS = (OSError, pa.ArrowException, ValueError, KeyError)
+_MAGIC_CHARACTERS = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """One file.
+
+    Attributes:
+        label: The path or URI for messages and the journal.
+        filesystem: Where it is.
+        path: Its path there.
+        size: Its bytes.
+    """
+
+    label: str
+    filesystem: pafs.FileSystem
+    path: str
+    size: int
+
+
+def damaged(ref: FileRef, expected: str, error: BaseException, position: str | None) -> SourceError:
+    """The error for a file that cannot be opened or read; ``error`` is what the reader said."""
+    where = ref.label if position is None else f"{ref.label}, {position}"
+    if isinstance(error, PermissionError):
+        found, remedy = "no permission", "allow this user to read it"
+    elif isinstance(error, FileNotFoundError):
+        found, remedy = "no such file", "load files that nobody removes"
+    else:
+        lines = str(error).strip().splitlines()
+        found = f"damage ({lines[0].rstrip('. ')})" if lines else f"damage ({type(error).__name__})"
+        remedy = "write the file again or leave it out"
+    return SourceError(explain(where, expected, found, remedy), source=ref.label, position=position)
+
+
+def find_files(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[FileRef], list[str]]:
+    """The files that the paths name, in the order of the paths, and those of directories that were left out.
+
+    Inside a directory (read with all below it) and among the matches of a glob, files sort by path; names that
+    start with ``_`` or ``.`` and empty files of a directory are left out.
+
+    Raises:
+        SourceError: If a path names nothing, cannot be read, or a file is named twice.
+    """
+    found: list[FileRef] = []
+    skipped: list[str] = []
+    for path in paths:
+        files, left_out = _expand(os.fspath(path))
+        found += files
+        skipped += left_out
+    seen: set[tuple[str, str]] = set()
+    for ref in found:
+        local = isinstance(ref.filesystem, pafs.LocalFileSystem)
+        key = (ref.filesystem.type_name, os.path.realpath(ref.path) if local else ref.path)
+        if key in seen:
+            raise SourceError(
+                explain(ref.label, "each file once", "a file that is named twice", "name it once"), source=ref.label
+            )
+        seen.add(key)
+    return found, skipped
+
+
+def _expand(path: str) -> tuple[list[FileRef], list[str]]:
+    scheme, separator, _ = path.partition("://")
+    if not separator or scheme == "file":
+        return _expand_local(path)
+    prefix, pattern = _split_pattern(path)
+    try:
+        filesystem, base = pafs.FileSystem.from_uri(prefix)
+        info = filesystem.get_file_info(base)
+    except READ_ERRORS as error:
+        raise _unusable(path, error) from error
+    root = prefix[: len(prefix) - len(base)] if prefix.endswith(base) else f"{scheme}://"
+    if pattern:
+        return _matching(path, root, filesystem, base, pattern)
+    return _named(path, root, filesystem, info)
+
+
+def _expand_local(path: str) -> tuple[list[FileRef], list[str]]:
+    filesystem = pafs.LocalFileSystem()
+    plain = unquote(path.removeprefix("file://")) if path.startswith("file:///") else path
+    plain = os.path.expanduser(plain)  # noqa: PTH111 - Path() would normalise what the user wrote
+    if _MAGIC_CHARACTERS.search(plain) and not Path(plain).exists():
+        return _matching_local(path, plain, filesystem)
+    try:
+        info = filesystem.get_file_info(plain)
+    except READ_ERRORS as error:
+        raise _unusable(path, error) from error
+    return _named(path, "", filesystem, info)
+
+
+def _matching_local(path: str, pattern: str, filesystem: pafs.FileSystem) -> tuple[list[FileRef], list[str]]:
+    files: list[FileRef] = []
+    skipped: list[str] = []
+    wants_underscore = Path(pattern).name.startswith("_")
+    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - the pattern may be absolute
+        if Path(match).name.startswith("_") and not wants_underscore:
+            skipped.append(match)
+        elif not ("**" in pattern and Path(match).is_dir()):
+            # "**" matches directories and what is in them.
+            more, left_out = _named(match, "", filesystem, filesystem.get_file_info(match))
+            files += more
+            skipped += left_out
+    if not files:
+        raise _nothing(path, "no file matches")
+    return files, skipped
+
+
+def _named(path: str, root: str, filesystem: pafs.FileSystem, info: pafs.FileInfo) -> tuple[list[FileRef], list[str]]:
+    if info.type == pafs.FileType.Directory:
+        return _inside(path, root, filesystem, info.path)
+    if info.type != pafs.FileType.File:
+        found = (
+            "no such file" if info.type == pafs.FileType.NotFound else "something that is neither file nor directory"
+        )
+        raise _nothing(path, found)
+    return [FileRef(path if root else info.path, filesystem, info.path, int(info.size or 0))], []
+
+
+def _inside(path: str, root: str, filesystem: pafs.FileSystem, base: str) -> tuple[list[FileRef], list[str]]:
+    try:
+        infos = filesystem.get_file_info(pafs.FileSelector(base, recursive=True))
+    except READ_ERRORS as error:
+        raise _unusable(path, error) from error
+    files = []
+    skipped = []
+    for info in sorted(infos, key=lambda info: info.path):
+        if info.type != pafs.FileType.File:
+            continue
+        below = info.path[len(base) :].strip("/").split("/")
+        if not info.size or any(name.startswith(("_", ".")) for name in below):
+            skipped.append(root + info.path)
+        else:
+            files.append(FileRef(root + info.path, filesystem, info.path, int(info.size)))
+    if not files:
+        found = "none" if not skipped else f"only files that are left out ({', '.join(map(repr, skipped[:3]))})"
+        raise SourceError(
+            explain(path, "a directory with files to load", found, "check the directory or name the files"), source=path
+        )
+    return files, skipped
+
+
+def _split_pattern(path: str) -> tuple[str, str]:
+    """The part of a URI before the first component with a wildcard, and the rest (empty where there is none)."""
+    match = _MAGIC_CHARACTERS.search(path)
+    # In a URI, what follows "?" are options.
+    if match is None or match.group() == "?":
+        return path, ""
+    cut = path.rindex("/", 0, match.start())
+    return path[:cut], path[cut + 1 :]
+
+
+def _matching(
+    path: str, root: str, filesystem: pafs.FileSystem, base: str, pattern: str
+) -> tuple[list[FileRef], list[str]]:
+    wanted = _glob_matcher(pattern.split("/"))
+    try:
+        selector = pafs.FileSelector(base, allow_not_found=True, recursive="/" in pattern or "**" in pattern)
+        infos: Iterable[pafs.FileInfo] = filesystem.get_file_info(selector)
+    except READ_ERRORS as error:
+        raise _unusable(path, error) from error
+    files = [
+        FileRef(root + info.path, filesystem, info.path, int(info.size or 0))
+        for info in sorted(infos, key=lambda info: info.path)
+        if info.type == pafs.FileType.File and wanted.match(info.path[len(base) :].strip("/"))
+    ]
+    if not files:
+        raise _nothing(path, "no file matches")
+    return files, []
+
+
+def _glob_matcher(components: list[str]) -> re.Pattern[str]:
+    """A matcher of relative paths; ``**`` stands for any directories, other wildcards stay inside a component."""
+    expression = ""
+    for number, component in enumerate(components):
+        last = number == len(components) - 1
+        if component == "**":
+            expression += ".*" if last else "(?:.*/)?"
+            continue
+        # translate() wraps the expression as (?s:...)\Z and lets "*" cross "/".
+        inside = re.sub(r"\(\?s:(.*)\)\\[Zz]", r"\1", translate(component)).replace(".*", "[^/]*")
+        expression += inside if last else f"{inside}/"
+    return re.compile(f"(?s:{expression})$")
+
+
+def _nothing(path: str, found: str) -> SourceError:
+    return SourceError(
+        explain(path, "a file, directory or glob with files", found, "check the path, and quote a glob in the shell"),
+        source=path,
+    )
+
+
+def _unusable(path: str, error: BaseException) -> SourceError:
+    if isinstance(error, PermissionError):
+        found, remedy = "no permission", "allow this user to read it"
+    else:
+        lines = str(error).strip().splitlines()
+        found = lines[0].rstrip(". ") if lines else type(error).__name__
+        remedy = "check the address, or load a local copy"
+    return SourceError(explain(path, "a path or URI that can be read", found, remedy), source=path)

@@ -1,0 +1,104 @@
+"""The account of a load in a few lines for a person; the whole of it is the JSON report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headrace.console import count, duration, size, table
+
+if TYPE_CHECKING:
+    from headrace.report import LoadReport
+
+__all__ = ["mapping_table", "mismatch_lines", "report_lines"]
+
+#: Mismatches that are named here; the report has more of them.
+NAMED = 5
+
+
+def report_lines(report: LoadReport) -> list[str]:
+    """What became of the rows, how fast, what was proven, and what to do next."""
+    where = f"{report.collection} at {report.uri}" + (f", database {report.database}" if report.database else "")
+    lines = [
+        f"headrace: {report.status}: {count(report.rows_stored)} of {_read(report)} rows in {where}",
+        _entry("rows", _verdicts(report)),
+        _entry("speed", _speed(report)),
+        _entry("delivery", f"{report.guarantee}; {report.mode}: {report.mode_reason}"),
+    ]
+    if report.retries or report.throttled_seconds >= 0.05:
+        lines.append(_entry("retries", _retries(report)))
+    if report.rows_possibly_duplicated:
+        doubled = f"{count(report.rows_possibly_duplicated)} rows were sent again after an unclear answer"
+        lines.append(_entry("doubles", doubled))
+    if report.rejects_file is not None:
+        lines.append(_entry("rejects", f"{count(report.rows_rejected)} rows with their reasons in {report.rejects_file}"))
+    if report.verify is not None:
+        lines.append(_entry("verified", _verified(report.verify)))
+        lines += mismatch_lines(report.verify["mismatches"])
+    lines += [_entry("note", note) for note in report.notes]
+    if report.failure is not None:
+        lines.append(_entry("stopped", " ".join(report.failure.split())))
+    lines.append(_entry("state", report.state_dir))
+    advice = _advice(report)
+    return lines if advice is None else [*lines, _entry("next", advice)]
+
+
+def mapping_table(mapping: list[dict[str, str]], width: int = 0) -> str:
+    """Which column became which field, and why."""
+    columns = ("source", "source_type", "field", "field_type", "note")
+    header = ("column", "type", "field", "type", "note")
+    return table(header, [[entry.get(c) or "" for c in columns] for entry in mapping], width=width)
+
+
+def mismatch_lines(mismatches: list[dict[str, Any]]) -> list[str]:
+    """The first few cells that differ."""
+    lines = [
+        f"             key {m['key']!r}, field {m['field']!r}: expected {m['expected']}, found {m['found']}"
+        for m in mismatches[:NAMED]
+    ]
+    if len(mismatches) > NAMED:
+        lines.append(f"             and {len(mismatches) - NAMED} more in the report")
+    return lines
+
+
+def _entry(name: str, text: str) -> str:
+    return f"  {name:<9}  {text}"
+
+
+def _read(report: LoadReport) -> str:
+    if report.source_exhausted or report.rows_total is None:
+        return count(report.rows_read)
+    return f"{count(report.rows_total)} ({count(report.rows_read)} read)"
+
+
+def _verdicts(report: LoadReport) -> str:
+    verdicts = ("stored", "superseded", "skipped", "rejected", "unknown", "unsent")
+    numbers = {verdict: getattr(report, f"rows_{verdict}") for verdict in verdicts}
+    parts = [f"{count(number)} {verdict}" for verdict, number in numbers.items() if number or verdict == "stored"]
+    return f"{count(report.rows_read)} read = {' + '.join(parts)}"
+
+
+def _speed(report: LoadReport) -> str:
+    rate = f"{count(report.rows_per_second)} rows/s"
+    return f"{duration(report.seconds)}, {rate}, {size(report.bytes_sent)} sent in {count(report.batches)} requests"
+
+
+def _retries(report: LoadReport) -> str:
+    reasons = ", ".join(f"{reason} {count(number)}" for reason, number in sorted(report.retries.items()))
+    waited = f"throttled for {duration(report.throttled_seconds)}" if report.throttled_seconds >= 0.05 else ""
+    return "; ".join(part for part in (reasons, waited) if part)
+
+
+def _verified(verify: dict[str, Any]) -> str:
+    note = f" ({verify['note']})" if verify.get("note") else ""
+    return f"{verify['level']}: {verify['status']}, {count(verify['checked'])} rows checked{note}"
+
+
+def _advice(report: LoadReport) -> str | None:
+    status = report.exit_status
+    if status == 3:
+        return "mend the rejected rows and load them again"
+    if status == 4 or status >= 128:
+        return "run the same command again" + ("" if report.journal is None else " to resume")
+    if status == 5:
+        return "load the rows that differ again with --mode upsert, and look for another writer"
+    return None

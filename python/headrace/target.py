@@ -1,0 +1,176 @@
+"""The collection a load goes to: found or created, and how rows are written to it.
+
+Operations without I/O, as in :mod:`headrace.operations`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrace import operations as ops
+from headrace.calls import Operation
+from headrace.config import LoadOptions
+from headrace.errors import ConfigError, HeadraceError, MilvusException, SchemaError, explain
+from headrace.protocol import CollectionInfo
+from headrace.schema import CollectionSchema, ConsistencyLevel, DataType, IndexParam
+
+__all__ = ["Target", "finish_target", "index_params", "missing_collection", "open_target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where rows go and how.
+
+    Attributes:
+        info: The collection as the server describes it.
+        created: Whether this load created it.
+        mode: ``"insert"`` or ``"upsert"``.
+        mode_reason: Why that mode.
+        rows_before: A strongly consistent count before the first row; None where it could not be taken.
+    """
+
+    info: CollectionInfo
+    created: bool
+    mode: str
+    mode_reason: str
+    rows_before: int | None
+
+    @property
+    def keyed(self) -> bool:
+        """Whether rows carry their own key."""
+        return not self.info.schema.auto_id
+
+
+def index_params(schema: CollectionSchema, metric: str | None) -> list[IndexParam]:
+    """An index for every vector field: the server's own choice of type; COSINE for dense, IP for sparse vectors."""
+    params = []
+    for field in schema.vector_fields:
+        if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
+            chosen = "IP"
+        elif field.dtype is DataType.BINARY_VECTOR:
+            chosen = metric or "HAMMING"
+        else:
+            chosen = metric or "COSINE"
+        params.append(IndexParam(field.name, "AUTOINDEX", chosen))
+    return params
+
+
+def open_target(
+    collection: str, options: LoadOptions, info: CollectionInfo | None, schema: CollectionSchema
+) -> Operation[Target]:
+    """Create the collection with its indexes where it does not exist, and decide how rows are written.
+
+    Args:
+        collection: Its name, or an alias.
+        options: What the caller asked for.
+        info: The collection as the server describes it, or None where it is to be created.
+        schema: The collection's schema, existing or wanted.
+
+    :raises ConfigError: if the options do not fit the collection.
+    :raises MilvusException: if the server refuses.
+    """
+    created = info is None
+    rows_before: int | None = 0
+    if info is None:
+        info = yield from _create(collection, options, schema)
+    if options.searchable == "before" and not options.dry_run:
+        yield from ops.load_collection(collection)
+    if not created:
+        yield from _check_searchable(collection, options)
+        rows_before = yield from _count(collection)
+    mode, reason = _choose_mode(info, options, created=created, rows_before=rows_before)
+    return Target(info, created, mode, reason, rows_before)
+
+
+def finish_target(target: Target, options: LoadOptions) -> Operation[None]:
+    """After the last row: load a collection that this load created into memory, so that it can be searched.
+
+    An existing collection keeps its state.
+    """
+    if target.created and options.searchable == "after":
+        yield from ops.load_collection(target.info.name)
+
+
+def _create(collection: str, options: LoadOptions, schema: CollectionSchema) -> Operation[CollectionInfo]:
+    if options.verify != "none" and options.searchable == "no":
+        raise _unsearchable(collection, options)
+    if options.mode == "upsert" and schema.auto_id:
+        raise _needs_keys(collection)
+    if options.dry_run:
+        return CollectionInfo(name=collection, schema=schema)
+    consistency = None if options.consistency is None else _consistency(options.consistency)
+    yield from ops.create_collection(collection, schema, num_shards=options.num_shards, consistency_level=consistency)
+    try:
+        for param in index_params(schema, options.metric):
+            yield from ops.create_index(collection, param)
+    except HeadraceError:
+        # Without its indexes it could never be searched, and the next run would take it for somebody's.
+        yield from ops.drop_collection(collection)
+        raise
+    info = yield from ops.describe_collection(collection)
+    if info is None:
+        raise SchemaError(explain(f"collection {collection!r}", "the collection just created", "none", "run again"))
+    return info
+
+
+def _consistency(name: str) -> ConsistencyLevel:
+    try:
+        return ConsistencyLevel[name.upper()]
+    except KeyError:
+        allowed = ", ".join(level.name.lower() for level in ConsistencyLevel)
+        raise ConfigError(explain("consistency", f"one of {allowed}", repr(name), "choose one")) from None
+
+
+def _check_searchable(collection: str, options: LoadOptions) -> Operation[None]:
+    """Reading back needs a loaded collection; an existing one keeps its state, so say no before sending."""
+    if options.verify == "none" or options.dry_run:
+        return
+    if not (yield from ops.is_loaded(collection)):
+        raise _unsearchable(collection, options)
+
+
+def _unsearchable(collection: str, options: LoadOptions) -> ConfigError:
+    remedy = "load the collection, use --searchable before, or --verify none"
+    return ConfigError(
+        explain(f"--verify {options.verify}", f"collection {collection!r} loaded into memory", "it is not", remedy)
+    )
+
+
+def _count(collection: str) -> Operation[int | None]:
+    """A strongly consistent count, or None where the collection cannot be read (it is not loaded)."""
+    if not (yield from ops.is_loaded(collection)):
+        return None
+    try:
+        return (yield from ops.count(collection))
+    except MilvusException:
+        return None
+
+
+def _choose_mode(
+    info: CollectionInfo, options: LoadOptions, *, created: bool, rows_before: int | None
+) -> tuple[str, str]:
+    keyed = not info.schema.auto_id
+    if options.mode == "upsert" and not keyed:
+        raise _needs_keys(info.name)
+    if options.mode != "auto":
+        return options.mode, "as asked for"
+    if not keyed:
+        return "insert", "the server makes the keys"
+    if created:
+        return "insert", "this load created the collection"
+    if rows_before == 0:
+        return "insert", "a strongly consistent count found the collection empty"
+    if rows_before is None:
+        return "upsert", "whether the collection is empty could not be counted"
+    return "upsert", f"the collection already holds {rows_before} rows"
+
+
+def _needs_keys(collection: str) -> ConfigError:
+    found = f"collection {collection!r} whose keys the server makes"
+    return ConfigError(explain("--mode upsert", "rows that carry their own key", found, "use --mode insert"))
+
+
+def missing_collection(collection: str) -> SchemaError:
+    """The refusal of a load whose collection does not exist and must not be created."""
+    remedy = "create it first, or let the load create it from the source's schema with --create"
+    return SchemaError(explain(f"collection {collection!r}", "an existing collection", "none of that name", remedy))

@@ -1,0 +1,355 @@
+"""Channels to one server: raw bytes in, raw bytes out, every failure a typed error.
+
+:class:`AsyncTransport` runs on ``grpc.aio``, :class:`SyncTransport` on gRPC's blocking API (so that it also works
+inside a coroutine of a running loop). Neither retries, neither parses anything but the answers to the handshake.
+A ``.db`` URI is resolved to the address of an embedded Milvus Lite when the first call is made.
+
+No credential appears in a repr, an error or a log: the metadata stays inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+import grpc.aio
+
+from headrace import embedded
+from headrace.calls import drive_async, drive_sync
+from headrace.config import Endpoint
+from headrace.errors import ConfigError, RpcError, TransportError, explain
+from headrace.handshake import ServerInfo, handshake
+
+__all__ = ["METHOD_PREFIX", "AsyncTransport", "SyncTransport", "channel_options"]
+
+#: What stands before every method's name; all methods are unary.
+METHOD_PREFIX = "/milvus.proto.milvus.MilvusService/"
+
+
+def channel_options(index: int, endpoint: Endpoint) -> list[tuple[str, Any]]:
+    """gRPC channel arguments.
+
+    Messages of any size in both directions (servers have limits of their own, and say so); keepalive as the server
+    enforces it (a ping each 10 s is above its minimum of 5 s); reconnects after 0.1 to 5 s instead of 1 to 120 s;
+    a TCP connection of its own for each ``index``, because equal arguments would share one; receive windows large
+    enough for an answer of vectors from the start, instead of probing for them.
+    """
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", 16 << 20),
+        ("headrace.channel", index),
+    ]
+    if endpoint.server_name is not None:
+        options.append(("grpc.ssl_target_name_override", endpoint.server_name))
+    return options
+
+
+def _credentials(endpoint: Endpoint) -> grpc.ChannelCredentials | None:
+    if not endpoint.tls:
+        return None
+
+    def read(what: str, path: Any) -> bytes | None:
+        if path is None:
+            return None
+        try:
+            return bytes(path.read_bytes())
+        except OSError as error:
+            remedy = "give the path of a PEM file that can be read"
+            raise ConfigError(explain(what, "a readable PEM file", f"{path}: {error.strerror}", remedy)) from error
+
+    return grpc.ssl_channel_credentials(
+        root_certificates=read("ca_cert", endpoint.ca_cert),
+        private_key=read("client_key", endpoint.client_key),
+        certificate_chain=read("client_cert", endpoint.client_cert),
+    )
+
+
+def _metadata(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+    metadata: list[tuple[str, str]] = []
+    if endpoint.authorization is not None:
+        metadata.append(("authorization", endpoint.authorization))
+    if endpoint.db_name:
+        metadata.append(("dbname", endpoint.db_name))
+    return tuple(metadata)
+
+
+class _Transport:
+    """What both transports share: the endpoint, its metadata, and what the handshake found."""
+
+    def __init__(self, endpoint: Endpoint, *, channels: int) -> None:
+        if channels < 1:
+            raise ConfigError(explain("channels", "a number of at least 1", repr(channels), "give a positive number"))
+        self._endpoint = endpoint
+        self._count = channels
+        self._closed = False
+        self._info: ServerInfo | None = None
+        self._lease: embedded.Lease | None = None
+        self._next = itertools.count()
+        self._metadata = _metadata(endpoint)
+        self._channel_credentials = _credentials(endpoint)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._endpoint.uri!r}, channels={self._count})"
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where this transport goes."""
+        return self._endpoint
+
+    @property
+    def channels(self) -> int:
+        """How many TCP connections it uses."""
+        return self._count
+
+    @property
+    def server_version(self) -> tuple[int, int, int]:
+        """The server's version, once connected; ``(0, 0, 0)`` where its text holds none.
+
+        :raises TransportError: if :meth:`connect` has not succeeded yet.
+        """
+        return self._server().version
+
+    @property
+    def server_kind(self) -> str:
+        """``"milvus"`` or ``"lite"``, once connected.
+
+        :raises TransportError: if :meth:`connect` has not succeeded yet.
+        """
+        return self._server().kind
+
+    @property
+    def server_text(self) -> str:
+        """The server's own version text (``"v2.6.2"``), once connected.
+
+        :raises TransportError: if :meth:`connect` has not succeeded yet.
+        """
+        return self._server().text
+
+    def _server(self) -> ServerInfo:
+        if self._info is None:
+            raise TransportError(explain("server version", "a connected transport", "none", "call connect() first"))
+        return self._info
+
+    def _address(self) -> str:
+        return self._endpoint.address if self._lease is None else self._lease.address
+
+    def _closed_error(self, method: str) -> RpcError:
+        text = explain(method, "an open transport", "a closed one", "make a new one")
+        return RpcError(text, status="CANCELLED", details="the transport was closed", method=method)
+
+    def _rpc_error(self, method: str, error: grpc.RpcError) -> RpcError:
+        status, details = error.code().name, error.details() or ""
+        ended = "" if self._lease is None else self._lease.ended
+        text = f"{method}: {status}: {details or 'no details'}{ended and f'; {ended}'}"
+        return RpcError(text, status=status, details=details, method=method)
+
+    def _options(self, index: int) -> list[tuple[str, Any]]:
+        return channel_options(index, self._endpoint)
+
+
+class _Channels:
+    """The channels of one event loop, with the methods that were called on each."""
+
+    def __init__(self, channels: Sequence[grpc.aio.Channel]) -> None:
+        self.channels = channels
+        self._methods: dict[tuple[int, str], Callable[..., Any]] = {}
+
+    def method(self, index: int, name: str) -> Callable[..., Any]:
+        key = (index, name)
+        if key not in self._methods:
+            self._methods[key] = self.channels[index].unary_unary(METHOD_PREFIX + name)
+        return self._methods[key]
+
+
+class AsyncTransport(_Transport):
+    """Several channels with a TCP connection each, for one event loop at a time.
+
+    It can be built where no loop runs; channels are made inside the loop that first calls, and again in another
+    loop that calls later. Calls may be cancelled at any time and run side by side without limit: how much is in
+    flight is the caller's choice.
+
+    Args:
+        endpoint: Where to go.
+        channels: How many connections to spread the calls over.
+
+    :raises ConfigError: if a TLS file cannot be read.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, channels: int = 2) -> None:
+        super().__init__(endpoint, channels=channels)
+        # A grpc.aio channel belongs to the loop that was running when it was made.
+        self._sets: dict[asyncio.AbstractEventLoop, _Channels] = {}
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def connect(self) -> None:
+        """Reach the server and learn its version, within ``endpoint.timeout`` seconds; does nothing the second time.
+
+        :raises ConnectError: if nothing answered in time; the message names the address.
+        :raises MilvusException: code 1400 or 1401 if the credentials were refused.
+        :raises EmbeddedError: if the embedded engine did not start.
+        :raises MissingExtraError: if the embedded engine is not installed.
+        """
+        if self._info is not None:
+            return
+        await self._open()
+        self._info = await drive_async(self, handshake(self._endpoint, self._address()))
+
+    async def call(self, method: str, request: bytes, *, timeout: float | None, channel: int | None = None) -> bytes:
+        """Send one request and return the answer's bytes, whatever Milvus's status inside says.
+
+        Args:
+            method: The RPC's name, such as ``"Insert"``.
+            request: The serialised request; gRPC takes ``bytes`` only.
+            timeout: Seconds until the server and the client give up, or None for no deadline.
+            channel: Which connection to use, 0 to ``channels - 1``; None takes them in turn.
+
+        :raises RpcError: if the call ended with a gRPC status other than OK, also when :meth:`close` ended it.
+        """
+        channels = await self._open(method)
+        index = next(self._next) % self._count if channel is None else channel
+        try:
+            answer: bytes = await channels.method(index, method)(request, timeout=timeout, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise self._rpc_error(method, error) from error
+        except (asyncio.CancelledError, grpc.aio.UsageError) as error:
+            # grpc.aio ends the calls of a closed channel with CancelledError, as if their task had been cancelled.
+            task = asyncio.current_task()
+            if self._closed and not (task is not None and task.cancelling()):
+                raise self._closed_error(method) from error
+            raise
+        return answer
+
+    async def close(self) -> None:
+        """End the calls in flight, close this loop's channels and let go of the embedded server."""
+        self._closed = True
+        channels = self._sets.pop(asyncio.get_running_loop(), None)
+        self._sets.clear()
+        if channels is not None:
+            await asyncio.gather(*(channel.close() for channel in channels.channels))
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            await asyncio.to_thread(lease.release)
+
+    async def _open(self, method: str = "Connect") -> _Channels:
+        if self._closed:
+            raise self._closed_error(method)
+        loop = asyncio.get_running_loop()
+        if self._endpoint.is_embedded and self._lease is None:
+            await self._start_embedded()
+        if loop not in self._sets:
+            for ended in [other for other in self._sets if other.is_closed()]:
+                del self._sets[ended]
+            self._sets[loop] = _Channels([self._make(index) for index in range(self._count)])
+        return self._sets[loop]
+
+    async def _start_embedded(self) -> None:
+        lease = await embedded.acquire_async(self._endpoint.path)
+        if self._lease is None and not self._closed:
+            self._lease = lease
+        else:
+            await asyncio.to_thread(lease.release)
+
+    def _make(self, index: int) -> grpc.aio.Channel:
+        if self._channel_credentials is None:
+            return grpc.aio.insecure_channel(self._address(), options=self._options(index))
+        return grpc.aio.secure_channel(self._address(), self._channel_credentials, options=self._options(index))
+
+
+class SyncTransport(_Transport):
+    """The same on gRPC's blocking API; safe to call from several threads, and inside a coroutine of a running loop.
+
+    Args:
+        endpoint: Where to go.
+        channels: How many connections to spread the calls over.
+
+    :raises ConfigError: if a TLS file cannot be read.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, channels: int = 1) -> None:
+        super().__init__(endpoint, channels=channels)
+        self._lock = threading.Lock()
+        self._open_channels: list[grpc.Channel] = []
+
+    def __enter__(self) -> Self:
+        self.connect()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def connect(self) -> None:
+        """Reach the server and learn its version; see :meth:`AsyncTransport.connect`."""
+        if self._info is not None:
+            return
+        self._open("Connect")
+        self._info = drive_sync(self, handshake(self._endpoint, self._address()))
+
+    def call(self, method: str, request: bytes, *, timeout: float | None, channel: int | None = None) -> bytes:
+        """Send one request and return the answer's bytes; see :meth:`AsyncTransport.call`.
+
+        :raises RpcError: if the call ended with a gRPC status other than OK, also when :meth:`close` ended it.
+        """
+        channels = self._open(method)
+        index = next(self._next) % self._count if channel is None else channel
+        send: Callable[..., bytes] = channels[index].unary_unary(METHOD_PREFIX + method)
+        try:
+            return send(request, timeout=timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            if self._closed:
+                raise self._closed_error(method) from error
+            raise self._rpc_error(method, error) from error
+        except ValueError as error:
+            # What gRPC raises where the channel was closed a moment ago.
+            if self._closed:
+                raise self._closed_error(method) from error
+            raise
+
+    def close(self) -> None:
+        """End the calls in flight, close the channels and let go of the embedded server."""
+        with self._lock:
+            self._closed = True
+            channels, self._open_channels = self._open_channels, []
+            lease, self._lease = self._lease, None
+        for channel in channels:
+            channel.close()
+        if lease is not None:
+            lease.release()
+
+    def _open(self, method: str) -> list[grpc.Channel]:
+        with self._lock:
+            if self._closed:
+                raise self._closed_error(method)
+            if self._endpoint.is_embedded and self._lease is None:
+                self._lease = embedded.acquire(self._endpoint.path)
+            if not self._open_channels:
+                self._open_channels = [self._make(index) for index in range(self._count)]
+            return self._open_channels
+
+    def _make(self, index: int) -> grpc.Channel:
+        if self._channel_credentials is None:
+            return grpc.insecure_channel(self._address(), options=self._options(index))
+        return grpc.secure_channel(self._address(), self._channel_credentials, options=self._options(index))

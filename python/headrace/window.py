@@ -1,0 +1,112 @@
+"""How much memory a load may hold: a window of bytes that every batch passes through.
+
+Source batches, packed requests and gRPC's own copies are all charged to it. Whoever wants to read or pack more
+reserves first and waits while the window is full; that is the whole of headrace's backpressure.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import Future
+
+__all__ = ["Window"]
+
+
+class Window:
+    """A counter of bytes with a limit, shared by threads and event loops.
+
+    Reservations are granted in the order they were asked for. One that is larger than the whole limit is granted
+    when nothing sent is outstanding, so that a single huge row passes alone instead of waiting for ever.
+
+    Args:
+        limit: The most bytes to hand out at once.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._outstanding = 0
+        self._peak = 0
+        self._waiters: deque[tuple[int, bool, Future[None]]] = deque()
+        self._closed: BaseException | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def used(self) -> int:
+        """Bytes reserved now."""
+        return self._used
+
+    @property
+    def peak(self) -> int:
+        """The most bytes that were ever reserved at once."""
+        return self._peak
+
+    @property
+    def waiting(self) -> int:
+        """How many reservations wait."""
+        return len(self._waiters)
+
+    def reserve(self, size: int, *, outgoing: bool) -> Future[None]:
+        """Ask for ``size`` bytes; the future is done when they are granted, and every grant must be released.
+
+        ``outgoing`` bytes belong to a request, which will certainly be released by its answer; others belong to
+        source batches, which are released once they are packed. Cancelling a future that waits withdraws it.
+
+        :raises: (from the future) what :meth:`close` was given, if the window was closed.
+        """
+        future: Future[None] = Future()
+        with self._lock:
+            if self._closed is not None:
+                future.set_exception(self._closed)
+            else:
+                self._waiters.append((size, outgoing, future))
+        self._grant()
+        return future
+
+    def release(self, size: int, *, outgoing: bool) -> None:
+        """Give ``size`` granted bytes back."""
+        with self._lock:
+            self._used -= size
+            if outgoing:
+                self._outstanding -= size
+        self._grant()
+
+    def withdraw(self, future: Future[None], size: int, *, outgoing: bool) -> None:
+        """Undo a reservation whose waiter gave up: cancel it, or release it where it was granted meanwhile."""
+        if future.cancel():
+            return
+
+        def give_back(done: Future[None]) -> None:
+            if done.exception() is None:
+                self.release(size, outgoing=outgoing)
+
+        future.add_done_callback(give_back)
+
+    def close(self, error: BaseException) -> None:
+        """Fail every waiting reservation, and every later one, with ``error``."""
+        with self._lock:
+            self._closed = error
+            waiters, self._waiters = self._waiters, deque()
+        for _, _, future in waiters:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
+
+    def _grant(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiters:
+                    return
+                size, outgoing, future = self._waiters[0]
+                fits = self._used + size <= self._limit
+                if not fits and self._outstanding > 0 and not future.cancelled():
+                    return
+                self._waiters.popleft()
+                # A cancelled future is dropped here; from now on it can no longer be cancelled.
+                if not future.set_running_or_notify_cancel():
+                    continue
+                self._used += size
+                self._outstanding += size if outgoing else 0
+                self._peak = max(self._peak, self._used)
+            # Outside the lock: done-callbacks may call back into the window.
+            future.set_result(None)

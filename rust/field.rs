@@ -1,0 +1,304 @@
+//! One Milvus data type, one size function, one write function.
+//!
+//! With [`request`](crate::request) the only place that knows Milvus's field numbers. To add a data type: a file in
+//! `field/` that implements `Cells`, a number and a variant of `Kind`, and one arm each where `Kind` and `Values` are
+//! matched.
+//!
+//! ```text
+//! FieldData   08 type  12 name  1a scalars │ 22 vectors  30 is_dynamic  3a valid_data
+//! ```
+//!
+//! Tags are those of `schema.proto` (milvus-proto 2.6, unchanged since 2.3 for what is used here).
+
+mod array;
+mod definition;
+mod float_vector;
+mod json;
+mod scalar;
+mod sparse;
+mod text;
+
+use std::collections::HashSet;
+use std::ops::{AddAssign, Range};
+
+use arrow_array::Array;
+use arrow_buffer::NullBuffer;
+
+pub use definition::{Field, FieldOptions};
+
+use crate::column::nulls_of;
+use crate::error::{CellReason, Fault, PackError};
+use crate::wire::{Frame, Sink, varint_field};
+use array::Lists;
+use definition::{ElementKind, Kind};
+use float_vector::FloatVectors;
+use json::Json;
+use scalar::{Finite, Scalar, put_bools};
+use sparse::SparseVectors;
+
+/// The JSON field that holds undeclared columns.
+pub const DYNAMIC_FIELD_NAME: &str = "$meta";
+
+/// The longest JSON cell that Milvus takes, in bytes (`common.jsonMaxLength`).
+pub const MAX_JSON_LEN: usize = 65_536;
+
+/// Numbers of `schema.proto`, enum `DataType`.
+mod number {
+    pub(super) const BOOL: i32 = 1;
+    pub(super) const INT8: i32 = 2;
+    pub(super) const INT16: i32 = 3;
+    pub(super) const INT32: i32 = 4;
+    pub(super) const INT64: i32 = 5;
+    pub(super) const FLOAT: i32 = 10;
+    pub(super) const DOUBLE: i32 = 11;
+    pub(super) const VARCHAR: i32 = 21;
+    pub(super) const ARRAY: i32 = 22;
+    pub(super) const JSON: i32 = 23;
+    pub(super) const FLOAT_VECTOR: i32 = 101;
+    pub(super) const SPARSE_FLOAT_VECTOR: i32 = 104;
+}
+
+/// Tags of `schema.proto`: field number and wire type of `FieldData`, `ScalarField`, `VectorField` and below.
+mod tag {
+    pub(super) const TYPE: u8 = 0x08;
+    pub(super) const NAME: u8 = 0x12;
+    pub(super) const SCALARS: u8 = 0x1a;
+    pub(super) const VECTORS: u8 = 0x22;
+    pub(super) const IS_DYNAMIC: u8 = 0x30;
+    pub(super) const VALID_DATA: u8 = 0x3a;
+
+    pub(super) const BOOL_DATA: u8 = 0x0a;
+    pub(super) const INT_DATA: u8 = 0x12;
+    pub(super) const LONG_DATA: u8 = 0x1a;
+    pub(super) const FLOAT_DATA: u8 = 0x22;
+    pub(super) const DOUBLE_DATA: u8 = 0x2a;
+    pub(super) const STRING_DATA: u8 = 0x32;
+    pub(super) const ARRAY_DATA: u8 = 0x42;
+    pub(super) const JSON_DATA: u8 = 0x4a;
+
+    pub(super) const DIM: u8 = 0x08;
+    pub(super) const FLOAT_VECTOR: u8 = 0x12;
+    pub(super) const SPARSE_FLOAT_VECTOR: u8 = 0x32;
+
+    pub(super) const ARRAY_ELEMENT_TYPE: u8 = 0x10;
+    pub(super) const FLOAT_ARRAY_DATA: u8 = 0x0a;
+    pub(super) const SPARSE_DIM: u8 = 0x10;
+}
+
+/// What the size pass learns about a range of rows. Tallies of adjoining ranges add up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Bytes of the values themselves.
+    pub(crate) payload: usize,
+    /// 1 + the largest index of a sparse vector; 0 for other types and where there is none.
+    pub(crate) sparse_dim: u64,
+}
+
+impl Tally {
+    pub(crate) const fn of(payload: usize) -> Self {
+        Self { payload, sparse_dim: 0 }
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.payload += other.payload;
+        self.sparse_dim = self.sparse_dim.max(other.sparse_dim);
+    }
+}
+
+/// The values of one column, by ranges of rows that hold no null.
+pub(crate) trait Cells {
+    /// The exact size of what `write` writes for the same rows. Checks what it has to look at anyway.
+    fn size(&self, rows: Range<usize>) -> Result<Tally, Fault>;
+
+    /// Append the rows' values; checks everything that `size` has not.
+    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault>;
+
+    /// Why `size` or `write` refuse this row, or None where they take it.
+    fn refusal(&self, row: usize) -> Option<CellReason>;
+}
+
+/// Every kind of column, each with its views of the Arrow array.
+#[derive(Debug)]
+enum Values<'a> {
+    Scalar(Scalar<'a>),
+    Json(Json<'a>),
+    Array(Lists<'a>),
+    FloatVector(FloatVectors<'a>),
+    Sparse(SparseVectors<'a>),
+}
+
+impl Cells for Values<'_> {
+    fn size(&self, rows: Range<usize>) -> Result<Tally, Fault> {
+        match self {
+            Self::Scalar(values) => values.size(rows),
+            Self::Json(values) => values.size(rows),
+            Self::Array(values) => values.size(rows),
+            Self::FloatVector(values) => values.size(rows),
+            Self::Sparse(values) => values.size(rows),
+        }
+    }
+
+    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+        match self {
+            Self::Scalar(values) => values.write(rows, sink),
+            Self::Json(values) => values.write(rows, sink),
+            Self::Array(values) => values.write(rows, sink),
+            Self::FloatVector(values) => values.write(rows, sink),
+            Self::Sparse(values) => values.write(rows, sink),
+        }
+    }
+
+    fn refusal(&self, row: usize) -> Option<CellReason> {
+        match self {
+            Self::Scalar(values) => values.refusal(row),
+            Self::Json(values) => values.refusal(row),
+            Self::Array(values) => values.refusal(row),
+            Self::FloatVector(values) => values.refusal(row),
+            Self::Sparse(values) => values.refusal(row),
+        }
+    }
+}
+
+/// A field together with the column that fills it, ready to be measured and written as one `FieldData`.
+#[derive(Debug)]
+pub(crate) struct Column<'a> {
+    field: &'a Field,
+    rows: usize,
+    nulls: Option<NullBuffer>,
+    values: Values<'a>,
+}
+
+impl<'a> Column<'a> {
+    /// Pair `field` with `array`; `declared` are the names that the dynamic field's keys must not have.
+    pub(crate) fn bind(
+        field: &'a Field,
+        array: &'a dyn Array,
+        declared: &'a HashSet<String>,
+    ) -> Result<Self, PackError> {
+        let mut nulls = nulls_of(array);
+        let values = match field.kind {
+            Kind::Scalar(kind) => Scalar::bind(kind, array, Finite::Required).map(Values::Scalar),
+            Kind::Json => Json::bind(array, field.is_dynamic.then_some(declared)).map(Values::Json),
+            Kind::Array { element, max_capacity } => Lists::bind(array, element, max_capacity).map(Values::Array),
+            Kind::FloatVector { dim } => FloatVectors::bind(array, dim).map(Values::FloatVector),
+            Kind::SparseVector => SparseVectors::bind(array).map(|(values, null_rows)| {
+                nulls = null_rows;
+                Values::Sparse(values)
+            }),
+        }
+        .map_err(|reason| PackError::column(&field.name, reason))?;
+        Ok(Self { field, rows: array.len(), nulls, values })
+    }
+
+    pub(crate) fn field(&self) -> &'a Field {
+        self.field
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Measure `rows`. Refused where a null is not allowed, and where `Cells::size` refuses.
+    pub(crate) fn tally(&self, rows: Range<usize>) -> Result<Tally, Fault> {
+        let mut tally = Tally::default();
+        self.for_each_run(rows, |run| {
+            tally += self.values.size(run)?;
+            Ok(())
+        })?;
+        Ok(tally)
+    }
+
+    /// The bytes around the payload of `rows` rows with this tally, as a complete `FieldData`.
+    pub(crate) fn frame(&self, tally: Tally, rows: usize) -> Frame {
+        let payload = tally.payload;
+        let mut frame = match &self.field.kind {
+            Kind::Scalar(kind) => scalar_frame(&self.values, payload).wrap(kind.slot()).wrap(tag::SCALARS),
+            Kind::Json => Frame::new(payload).wrap(tag::JSON_DATA).wrap(tag::SCALARS),
+            Kind::Array { element, .. } => Frame::new(payload)
+                .append_varint(tag::ARRAY_ELEMENT_TYPE, element.number())
+                .wrap(tag::ARRAY_DATA)
+                .wrap(tag::SCALARS),
+            Kind::FloatVector { dim } => Frame::packed(tag::FLOAT_ARRAY_DATA, payload)
+                .wrap(tag::FLOAT_VECTOR)
+                .prepend(&varint_field(tag::DIM, *dim as u64))
+                .wrap(tag::VECTORS),
+            Kind::SparseVector => sparse_frame(tally).wrap(tag::SPARSE_FLOAT_VECTOR).wrap(tag::VECTORS),
+        };
+        frame = frame.prepend(&self.field.head);
+        if self.field.is_dynamic {
+            frame = frame.append_varint(tag::IS_DYNAMIC, 1);
+        }
+        if self.field.nullable && rows > 0 {
+            // Also when no row is null: early 2.5 refuses an absent mask.
+            frame = frame.append_open(tag::VALID_DATA, rows);
+        }
+        frame
+    }
+
+    /// Append the whole column. `frame` is that of all rows.
+    pub(crate) fn write(&self, frame: &Frame, sink: &mut impl Sink) -> Result<(), Fault> {
+        let end = sink.written() + frame.len();
+        sink.put(frame.before())?;
+        self.for_each_run(0..self.rows, |run| self.values.write(run, sink))?;
+        sink.put(frame.after())?;
+        if self.field.nullable {
+            self.put_validity(sink)?;
+        }
+        if sink.written() == end { Ok(()) } else { Err(Fault::Changed) }
+    }
+
+    /// Why this row is refused, or None where it is not.
+    pub(crate) fn refusal(&self, row: usize) -> Option<CellReason> {
+        if self.nulls.as_ref().is_some_and(|nulls| row < nulls.len() && nulls.is_null(row)) {
+            return (!self.field.nullable).then_some(CellReason::Null);
+        }
+        self.values.refusal(row)
+    }
+
+    /// Calls `act` with each run of rows that hold values; null rows have none ("compact", since Milvus 2.5).
+    fn for_each_run(
+        &self,
+        rows: Range<usize>,
+        mut act: impl FnMut(Range<usize>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let Some(nulls) = &self.nulls else {
+            return act(rows);
+        };
+        let nulls = nulls.slice(rows.start, rows.len());
+        if nulls.null_count() == 0 {
+            return act(rows);
+        }
+        if !self.field.nullable {
+            return Err(Fault::Refused);
+        }
+        nulls.valid_slices().try_for_each(|(start, end)| act(rows.start + start..rows.start + end))
+    }
+
+    fn put_validity(&self, sink: &mut impl Sink) -> Result<(), Fault> {
+        if let Some(nulls) = &self.nulls {
+            return put_bools(nulls.inner(), 0..self.rows, sink);
+        }
+        let ones = [1; 1024];
+        let mut left = self.rows;
+        while left > 0 {
+            let part = left.min(ones.len());
+            sink.put(&ones[..part])?;
+            left -= part;
+        }
+        Ok(())
+    }
+}
+
+fn scalar_frame(values: &Values<'_>, payload: usize) -> Frame {
+    match values {
+        Values::Scalar(scalar) => scalar.frame(payload),
+        _ => Frame::new(payload),
+    }
+}
+
+fn sparse_frame(tally: Tally) -> Frame {
+    let frame = Frame::new(tally.payload);
+    if tally.sparse_dim == 0 { frame } else { frame.append_varint(tag::SPARSE_DIM, tally.sparse_dim) }
+}

@@ -1,0 +1,111 @@
+//! ARRAY: one `ScalarField` for each row, in its elements' slot, the slot there even when the row is empty.
+
+use std::ops::Range;
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_buffer::NullBuffer;
+use arrow_schema::DataType;
+
+use super::scalar::{Finite, Scalar};
+use super::{Cells, ElementKind, Tally};
+use crate::column::{Offsets, first_null, nulls_of, wrong_type};
+use crate::error::{CellReason, ColumnReason, Fault};
+use crate::wire::{Frame, Sink};
+
+/// Tag of `data` in `ArrayArray`: field 1, length-delimited, one `ScalarField` for each row.
+const ROW: u8 = 0x0a;
+
+/// Rows of a list column.
+#[derive(Debug)]
+pub(crate) struct Lists<'a> {
+    offsets: Offsets<'a>,
+    elements: Scalar<'a>,
+    element_nulls: Option<NullBuffer>,
+    slot: u8,
+    max_capacity: usize,
+}
+
+impl<'a> Lists<'a> {
+    pub(crate) fn bind(array: &'a dyn Array, element: ElementKind, max_capacity: usize) -> Result<Self, ColumnReason> {
+        let (child, offsets) = match array.data_type() {
+            DataType::List(_) => {
+                let list = array.as_list::<i32>();
+                (list.values(), Offsets::small(list.value_offsets(), list.values().len())?)
+            }
+            DataType::LargeList(_) => {
+                let list = array.as_list::<i64>();
+                (list.values(), Offsets::large(list.value_offsets(), list.values().len())?)
+            }
+            DataType::FixedSizeList(_, width) => {
+                let list = array.as_fixed_size_list();
+                let width = usize::try_from(*width).unwrap_or(0);
+                (list.values(), Offsets::fixed(width, list.len(), list.values().len())?)
+            }
+            _ => {
+                let expected = format!("a list, large_list or fixed_size_list of {}", element.arrow_types());
+                return Err(wrong_type(&expected, array));
+            }
+        };
+        let elements = Scalar::bind(element, child, Finite::Any).map_err(|reason| match reason {
+            ColumnReason::WrongType { expected, .. } => {
+                wrong_type(&format!("a list, large_list or fixed_size_list of {expected}"), array)
+            }
+            other => other,
+        })?;
+        Ok(Self { offsets, elements, element_nulls: nulls_of(child), slot: element.slot(), max_capacity })
+    }
+
+    /// The elements of one row, where Milvus takes as many and none is null.
+    fn row(&self, row: usize) -> Result<Range<usize>, Fault> {
+        let range = self.offsets.range(row)?;
+        if range.end > self.elements.len() {
+            return Err(Fault::Changed);
+        }
+        if range.len() > self.max_capacity || first_null(self.element_nulls.as_ref(), &range).is_some() {
+            return Err(Fault::Refused);
+        }
+        Ok(range)
+    }
+
+    fn frame(&self, elements: Range<usize>) -> Result<Frame, Fault> {
+        let payload = self.elements.size(elements)?.payload;
+        Ok(self.elements.frame(payload).wrap(self.slot).wrap(ROW))
+    }
+}
+
+impl Cells for Lists<'_> {
+    fn size(&self, rows: Range<usize>) -> Result<Tally, Fault> {
+        let mut payload = 0;
+        for row in rows {
+            payload += self.frame(self.row(row)?)?.len();
+        }
+        Ok(Tally::of(payload))
+    }
+
+    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+        for row in rows {
+            let elements = self.row(row)?;
+            sink.put(self.frame(elements.clone())?.before())?;
+            self.elements.write(elements, sink)?;
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, row: usize) -> Option<CellReason> {
+        let range = self.offsets.range(row).ok()?;
+        if range.len() > self.max_capacity {
+            return Some(CellReason::TooManyElements { found: range.len(), limit: self.max_capacity });
+        }
+        if let Some(element) = first_null(self.element_nulls.as_ref(), &range) {
+            return Some(CellReason::NullElement { element });
+        }
+        let (element, reason) = range.clone().find_map(|at| Some((at - range.start, self.elements.refusal(at)?)))?;
+        let element = Some(element);
+        Some(match reason {
+            CellReason::TooLong { bytes, limit, .. } => CellReason::TooLong { bytes, limit, element },
+            CellReason::NotUtf8 { byte, .. } => CellReason::NotUtf8 { byte, element },
+            other => other,
+        })
+    }
+}

@@ -1,0 +1,148 @@
+//! JSON and the dynamic field: one document for each row, checked without building a tree.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::Range;
+
+use arrow_array::Array;
+use serde_json::Deserializer;
+use serde_json::de::StrRead;
+
+use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, Visitor};
+
+use super::text::REPEATED_DATA;
+use super::{Cells, DYNAMIC_FIELD_NAME, MAX_JSON_LEN, Tally};
+use crate::column::{Bytes, wrong_type};
+use crate::error::{CellReason, ColumnReason, Fault};
+use crate::wire::{Sink, nested_len, put_head};
+
+/// JSON documents.
+#[derive(Debug)]
+pub(crate) struct Json<'a> {
+    bytes: Bytes<'a>,
+    /// Names that the keys of the dynamic field must not have; None for a plain JSON field.
+    reserved: Option<&'a HashSet<String>>,
+}
+
+impl<'a> Json<'a> {
+    pub(crate) fn bind(array: &'a dyn Array, reserved: Option<&'a HashSet<String>>) -> Result<Self, ColumnReason> {
+        let bytes = Bytes::of_text_or_binary(array)
+            .ok_or_else(|| wrong_type("utf8, large_utf8, binary or large_binary", array))??;
+        Ok(Self { bytes, reserved })
+    }
+
+    fn check(&self, document: &[u8]) -> Result<(), CellReason> {
+        if document.len() > MAX_JSON_LEN {
+            return Err(CellReason::JsonTooLong { bytes: document.len(), limit: MAX_JSON_LEN });
+        }
+        let text = std::str::from_utf8(document)
+            .map_err(|error| CellReason::NotUtf8 { byte: error.valid_up_to(), element: None })?;
+        match self.reserved {
+            None => serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|error| not_json(&error)),
+            Some(reserved) => check_object(text, reserved),
+        }
+    }
+}
+
+impl Cells for Json<'_> {
+    fn size(&self, rows: Range<usize>) -> Result<Tally, Fault> {
+        let mut payload = 0;
+        for row in rows {
+            let len = self.bytes.offsets.range(row)?.len();
+            if len > MAX_JSON_LEN {
+                return Err(Fault::Refused);
+            }
+            payload += nested_len(len);
+        }
+        Ok(Tally::of(payload))
+    }
+
+    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+        for row in rows {
+            let document = self.bytes.get(row)?;
+            self.check(document).map_err(|_| Fault::Refused)?;
+            put_head(sink, REPEATED_DATA, document.len())?;
+            sink.put(document)?;
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, row: usize) -> Option<CellReason> {
+        self.check(self.bytes.get(row).ok()?).err()
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> CellReason {
+    CellReason::NotJson { detail: error.to_string() }
+}
+
+/// An object whose keys Milvus takes in the dynamic field.
+fn check_object(text: &str, reserved: &HashSet<String>) -> Result<(), CellReason> {
+    let found = match text.trim_ascii_start().as_bytes().first() {
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        Some(b'-' | b'0'..=b'9') => "a number",
+        _ => "",
+    };
+    if !found.is_empty() && serde_json::from_str::<IgnoredAny>(text).is_ok() {
+        return Err(CellReason::NotObject { found });
+    }
+    let mut parser: Deserializer<StrRead<'_>> = Deserializer::from_str(text);
+    let clash = (&mut parser).deserialize_map(Keys { reserved }).map_err(|error| not_json(&error))?;
+    parser.end().map_err(|error| not_json(&error))?;
+    clash.map_or(Ok(()), |key| Err(CellReason::ReservedKey { key }))
+}
+
+/// Visits an object's keys and gives the first that is reserved.
+struct Keys<'a> {
+    reserved: &'a HashSet<String>,
+}
+
+impl<'de> Visitor<'de> for Keys<'_> {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut clash = None;
+        while let Some(found) = map.next_key_seed(Key { reserved: self.reserved })? {
+            clash = clash.or(found);
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(clash)
+    }
+}
+
+/// One key, given back where it is reserved.
+struct Key<'a> {
+    reserved: &'a HashSet<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = Option<String>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<Self::Value, E> {
+        let reserved = key == DYNAMIC_FIELD_NAME || self.reserved.contains(key);
+        Ok(reserved.then(|| key.to_owned()))
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, _: &[u8]) -> Result<Self::Value, E> {
+        Err(E::custom("a key that is not UTF-8"))
+    }
+}

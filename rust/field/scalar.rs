@@ -1,0 +1,177 @@
+//! Scalars, alone or as elements of an array: bool, the integers, float, double, varchar.
+
+use std::ops::Range;
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::DataType;
+
+use super::text::Text;
+use super::{Cells, ElementKind, Tally};
+use crate::column::{Primitive, wrong_type};
+use crate::error::{CellReason, ColumnReason, Fault};
+use crate::wire::{Frame, MAX_VARINT_LEN, Sink, encode_varint, varint_len};
+
+/// Tag of `data` in `BoolArray`, `IntArray`, `LongArray`, `FloatArray` and `DoubleArray`: field 1, packed.
+const PACKED_DATA: u8 = 0x0a;
+
+/// Bytes gathered on the stack before they go to the sink.
+const BLOCK: usize = 1024;
+
+/// Values of one scalar type.
+#[derive(Debug)]
+pub(crate) enum Scalar<'a> {
+    Bool(&'a BooleanBuffer),
+    Int8(Primitive<'a, i8>),
+    Int16(Primitive<'a, i16>),
+    Int32(Primitive<'a, i32>),
+    Int64(Primitive<'a, i64>),
+    Float(Primitive<'a, f32>, Finite),
+    Double(Primitive<'a, f64>, Finite),
+    Text(Text<'a>),
+}
+
+/// Whether NaN and infinity are refused: in scalar fields (Milvus 2.4 to 2.6 refuse them), not in array elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finite {
+    Required,
+    Any,
+}
+
+impl<'a> Scalar<'a> {
+    /// A view of `array` as values of `kind`.
+    pub(crate) fn bind(kind: ElementKind, array: &'a dyn Array, finite: Finite) -> Result<Self, ColumnReason> {
+        Ok(match (kind, array.data_type()) {
+            (ElementKind::Bool, DataType::Boolean) => Self::Bool(array.as_boolean().values()),
+            (ElementKind::Int8, DataType::Int8) => Self::Int8(Primitive::of(array.as_primitive::<Int8Type>())),
+            (ElementKind::Int16, DataType::Int16) => Self::Int16(Primitive::of(array.as_primitive::<Int16Type>())),
+            (ElementKind::Int32, DataType::Int32) => Self::Int32(Primitive::of(array.as_primitive::<Int32Type>())),
+            (ElementKind::Int64, DataType::Int64) => Self::Int64(Primitive::of(array.as_primitive::<Int64Type>())),
+            (ElementKind::Float, DataType::Float32) => {
+                Self::Float(Primitive::of(array.as_primitive::<Float32Type>()), finite)
+            }
+            (ElementKind::Double, DataType::Float64) => {
+                Self::Double(Primitive::of(array.as_primitive::<Float64Type>()), finite)
+            }
+            (ElementKind::VarChar { max_length }, _) => Self::Text(Text::bind(array, max_length)?),
+            _ => return Err(wrong_type(kind.arrow_types(), array)),
+        })
+    }
+
+    /// Number of values.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Bool(values) => values.len(),
+            Self::Int8(values) => values.len(),
+            Self::Int16(values) => values.len(),
+            Self::Int32(values) => values.len(),
+            Self::Int64(values) => values.len(),
+            Self::Float(values, _) => values.len(),
+            Self::Double(values, _) => values.len(),
+            Self::Text(text) => text.len(),
+        }
+    }
+
+    /// What a `BoolArray`, `LongArray` ... puts around the bytes of its values.
+    pub(crate) fn frame(&self, payload: usize) -> Frame {
+        match self {
+            Self::Text(_) => Frame::new(payload),
+            _ => Frame::packed(PACKED_DATA, payload),
+        }
+    }
+}
+
+impl Cells for Scalar<'_> {
+    fn size(&self, rows: Range<usize>) -> Result<Tally, Fault> {
+        let payload = match self {
+            Self::Bool(_) => rows.len(),
+            Self::Int8(values) => varints_len(values.get(rows)?),
+            Self::Int16(values) => varints_len(values.get(rows)?),
+            Self::Int32(values) => varints_len(values.get(rows)?),
+            Self::Int64(values) => varints_len(values.get(rows)?),
+            Self::Float(values, _) => values.bytes(rows)?.len(),
+            Self::Double(values, _) => values.bytes(rows)?.len(),
+            Self::Text(text) => return text.size(rows),
+        };
+        Ok(Tally::of(payload))
+    }
+
+    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+        match self {
+            Self::Bool(values) => put_bools(values, rows, sink),
+            Self::Int8(values) => put_varints(values.get(rows)?, sink),
+            Self::Int16(values) => put_varints(values.get(rows)?, sink),
+            Self::Int32(values) => put_varints(values.get(rows)?, sink),
+            Self::Int64(values) => put_varints(values.get(rows)?, sink),
+            Self::Float(values, finite) => {
+                if *finite == Finite::Required && !values.get(rows.clone())?.iter().all(|v| v.is_finite()) {
+                    return Err(Fault::Refused);
+                }
+                Ok(sink.put(values.bytes(rows)?)?)
+            }
+            Self::Double(values, finite) => {
+                if *finite == Finite::Required && !values.get(rows.clone())?.iter().all(|v| v.is_finite()) {
+                    return Err(Fault::Refused);
+                }
+                Ok(sink.put(values.bytes(rows)?)?)
+            }
+            Self::Text(text) => text.write(rows, sink),
+        }
+    }
+
+    fn refusal(&self, row: usize) -> Option<CellReason> {
+        let value = match self {
+            Self::Float(values, Finite::Required) => f64::from(*values.get(row..row + 1).ok()?.first()?),
+            Self::Double(values, Finite::Required) => *values.get(row..row + 1).ok()?.first()?,
+            Self::Text(text) => return text.refusal(row),
+            _ => return None,
+        };
+        (!value.is_finite()).then_some(CellReason::NotFinite { value, element: None })
+    }
+}
+
+/// A signed integer as protobuf sees it: sign-extended to 64 bits, so that a negative one takes ten bytes.
+#[allow(clippy::cast_sign_loss, reason = "the two's complement is what the wire carries")]
+#[inline]
+fn wire_value(value: impl Into<i64>) -> u64 {
+    value.into() as u64
+}
+
+fn varints_len<T: Copy + Into<i64>>(values: &[T]) -> usize {
+    values.iter().map(|value| varint_len(wire_value(*value))).sum()
+}
+
+fn put_varints<T: Copy + Into<i64>>(values: &[T], sink: &mut impl Sink) -> Result<(), Fault> {
+    for chunk in values.chunks(BLOCK / MAX_VARINT_LEN) {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        for value in chunk {
+            let mut varint = [0; MAX_VARINT_LEN];
+            let len = encode_varint(wire_value(*value), &mut varint);
+            block[filled..filled + MAX_VARINT_LEN].copy_from_slice(&varint);
+            filled += len;
+        }
+        sink.put(&block[..filled])?;
+    }
+    Ok(())
+}
+
+/// One byte, 0 or 1, for each bit.
+pub(crate) fn put_bools(bits: &BooleanBuffer, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    if rows.end > bits.len() {
+        return Err(Fault::Changed);
+    }
+    let mut start = rows.start;
+    while start < rows.end {
+        let end = rows.end.min(start + BLOCK);
+        let mut block = [0; BLOCK];
+        for (byte, row) in block.iter_mut().zip(start..end) {
+            *byte = u8::from(bits.value(row));
+        }
+        sink.put(&block[..end - start])?;
+        start = end;
+    }
+    Ok(())
+}

@@ -1,0 +1,337 @@
+//! `SPARSE_FLOAT_VECTOR`: for each row its (uint32 index, float32 value) pairs, ascending by index, interleaved.
+//!
+//! ```text
+//! {1: 0.5, 7: 0.25}   01 00 00 00  00 00 00 3f │ 07 00 00 00  00 00 80 3e
+//!                     index 1      0.5         │ index 7      0.25
+//! ```
+
+use std::ops::Range;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::NullBuffer;
+use arrow_schema::DataType;
+
+use super::{Cells, Tally};
+use crate::column::{Offsets, Primitive, first_null, nulls_of, with_nulls, wrong_type};
+use crate::error::{CellReason, ColumnReason, Fault};
+use crate::wire::{Sink, nested_len, put_head};
+
+/// Tag of `contents` in `SparseFloatArray`: field 1, bytes, one for each row.
+const CONTENTS: u8 = 0x0a;
+
+/// The largest index that Milvus takes (`ValidateSparseFloatRows`: index < 2^32 - 1).
+const MAX_INDEX: u32 = u32::MAX - 1;
+
+/// Bytes of one pair.
+const PAIR: usize = 8;
+
+/// Pairs interleaved on the stack before they go to the sink.
+const BLOCK: usize = 256;
+
+const EXPECTED: &str = "a list or large_list of struct<index, value>, a map<index, value> or a \
+                        struct<list of index, list of value> (index int32, uint32, int64 or uint64; value float32)";
+
+/// Rows of a sparse column, as two parallel children with a range of each for every row.
+#[derive(Debug)]
+pub(crate) struct SparseVectors<'a> {
+    index_offsets: Offsets<'a>,
+    value_offsets: Offsets<'a>,
+    indices: Indices<'a>,
+    values: Primitive<'a, f32>,
+    index_nulls: Option<NullBuffer>,
+    value_nulls: Option<NullBuffer>,
+}
+
+#[derive(Debug)]
+enum Indices<'a> {
+    Int32(Primitive<'a, i32>),
+    UInt32(Primitive<'a, u32>),
+    Int64(Primitive<'a, i64>),
+    UInt64(Primitive<'a, u64>),
+}
+
+impl<'a> SparseVectors<'a> {
+    /// The rows, and the mask of null rows where there are any.
+    pub(crate) fn bind(array: &'a dyn Array) -> Result<(Self, Option<NullBuffer>), ColumnReason> {
+        let unfit = || wrong_type(EXPECTED, array);
+        match array.data_type() {
+            DataType::List(_) | DataType::LargeList(_) => {
+                let (offsets, entries) = list_of(array)?.ok_or_else(unfit)?;
+                let entries = entries.as_struct_opt().filter(|s| s.num_columns() == 2).ok_or_else(unfit)?;
+                let (keys, values) = (entries.column(0), entries.column(1));
+                let rows = Self::new([offsets; 2], [keys, values], entries.nulls()).ok_or_else(unfit)?;
+                Ok((rows, nulls_of(array)))
+            }
+            DataType::Map(_, _) => {
+                let map = array.as_map();
+                let entries = map.entries();
+                if entries.num_columns() != 2 {
+                    return Err(unfit());
+                }
+                let offsets = Offsets::small(map.value_offsets(), entries.len())?;
+                let rows = Self::new([offsets; 2], [map.keys(), map.values()], entries.nulls()).ok_or_else(unfit)?;
+                Ok((rows, nulls_of(array)))
+            }
+            DataType::Struct(fields) if fields.len() == 2 => {
+                let lists = array.as_struct();
+                let (keys, values) = (lists.column(0), lists.column(1));
+                let (index_offsets, indices) = list_of(keys)?.ok_or_else(unfit)?;
+                let (value_offsets, elements) = list_of(values)?.ok_or_else(unfit)?;
+                let rows = Self::new([index_offsets, value_offsets], [indices, elements], None).ok_or_else(unfit)?;
+                // A row is null where the struct or one of its lists is.
+                let nulls = NullBuffer::union(NullBuffer::union(array.nulls(), keys.nulls()).as_ref(), values.nulls());
+                Ok((rows, nulls.as_ref().and_then(with_nulls)))
+            }
+            _ => Err(unfit()),
+        }
+    }
+
+    fn new(offsets: [Offsets<'a>; 2], [keys, values]: [&'a ArrayRef; 2], outer: Option<&NullBuffer>) -> Option<Self> {
+        let indices = match keys.data_type() {
+            DataType::Int32 => Indices::Int32(Primitive::of(keys.as_primitive::<Int32Type>())),
+            DataType::UInt32 => Indices::UInt32(Primitive::of(keys.as_primitive::<UInt32Type>())),
+            DataType::Int64 => Indices::Int64(Primitive::of(keys.as_primitive::<Int64Type>())),
+            DataType::UInt64 => Indices::UInt64(Primitive::of(keys.as_primitive::<UInt64Type>())),
+            _ => return None,
+        };
+        let floats = values.as_primitive_opt::<Float32Type>()?;
+        Some(Self {
+            index_offsets: offsets[0],
+            value_offsets: offsets[1],
+            indices,
+            values: Primitive::of(floats),
+            index_nulls: NullBuffer::union(outer, keys.nulls()).as_ref().and_then(with_nulls),
+            value_nulls: nulls_of(values),
+        })
+    }
+
+    /// The ranges of one row in both children, where they are of one length and hold no null.
+    #[inline]
+    fn row(&self, row: usize) -> Result<(Range<usize>, Range<usize>), Fault> {
+        let (indices, values) = (self.index_offsets.range(row)?, self.value_offsets.range(row)?);
+        if indices.len() != values.len() || self.null_in(&indices, &values).is_some() {
+            return Err(Fault::Refused);
+        }
+        Ok((indices, values))
+    }
+
+    fn null_in(&self, indices: &Range<usize>, values: &Range<usize>) -> Option<usize> {
+        first_null(self.index_nulls.as_ref(), indices).or_else(|| first_null(self.value_nulls.as_ref(), values))
+    }
+
+    /// The row's pairs in ascending order, or why Milvus would refuse them.
+    fn sorted(&self, indices: Range<usize>, values: Range<usize>) -> Result<Vec<(u32, f32)>, CellOrFault> {
+        let mut pairs = Vec::with_capacity(values.len());
+        for (element, (index, value)) in
+            self.indices.wide(indices)?.into_iter().zip(self.values.get(values)?).enumerate()
+        {
+            let Some(small) = u32::try_from(index).ok().filter(|small| *small <= MAX_INDEX) else {
+                return Err(CellReason::IndexOutOfRange { index }.into());
+            };
+            if !value.is_finite() {
+                return Err(CellReason::NotFinite { value: f64::from(*value), element: Some(element) }.into());
+            }
+            if *value < 0.0 {
+                return Err(CellReason::NegativeValue { value: *value, element }.into());
+            }
+            pairs.push((small, *value));
+        }
+        pairs.sort_by_key(|(index, _)| *index);
+        match pairs.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(twice) => Err(CellReason::IndexTwice { index: twice[0].0 }.into()),
+            None => Ok(pairs),
+        }
+    }
+
+    fn put_sorted(&self, indices: Range<usize>, values: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+        for (index, value) in self.sorted(indices, values).map_err(|error| match error {
+            CellOrFault::Cell(_) => Fault::Refused,
+            CellOrFault::Fault(fault) => fault,
+        })? {
+            sink.put(&pair(index, value).to_le_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+impl Cells for SparseVectors<'_> {
+    fn size(&self, rows: Range<usize>) -> Result<Tally, Fault> {
+        let mut payload = 0;
+        for row in rows.clone() {
+            let (_, values) = self.row(row)?;
+            payload += nested_len(PAIR * values.len());
+        }
+        let top = self.indices.largest(self.index_offsets.span(rows)?)?;
+        Ok(Tally { payload, sparse_dim: top.map_or(0, |top| u64::from(top) + 1) })
+    }
+
+    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+        for row in rows {
+            let (at, values_at) = self.row(row)?;
+            put_head(sink, CONTENTS, PAIR * at.len())?;
+            let values = self.values.get(values_at.clone())?;
+            let written = match &self.indices {
+                Indices::Int32(indices) => put_ascending(indices.get(at.clone())?, values, sink)?,
+                Indices::UInt32(indices) => put_ascending(indices.get(at.clone())?, values, sink)?,
+                Indices::Int64(indices) => put_ascending(indices.get(at.clone())?, values, sink)?,
+                Indices::UInt64(indices) => put_ascending(indices.get(at.clone())?, values, sink)?,
+            };
+            if !written {
+                self.put_sorted(at, values_at, sink)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, row: usize) -> Option<CellReason> {
+        let (indices, values) = (self.index_offsets.range(row).ok()?, self.value_offsets.range(row).ok()?);
+        if indices.len() != values.len() {
+            return Some(CellReason::UnequalLengths { indices: indices.len(), values: values.len() });
+        }
+        if let Some(element) = self.null_in(&indices, &values) {
+            return Some(CellReason::NullElement { element });
+        }
+        match self.sorted(indices, values) {
+            Err(CellOrFault::Cell(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+enum CellOrFault {
+    Cell(CellReason),
+    Fault(Fault),
+}
+
+impl From<CellReason> for CellOrFault {
+    fn from(reason: CellReason) -> Self {
+        Self::Cell(reason)
+    }
+}
+
+impl From<Fault> for CellOrFault {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Indices<'_> {
+    /// The indices of `range`, whatever their type, for the slow path.
+    fn wide(&self, range: Range<usize>) -> Result<Vec<i128>, Fault> {
+        Ok(match self {
+            Self::Int32(indices) => indices.get(range)?.iter().copied().map(i128::from).collect(),
+            Self::UInt32(indices) => indices.get(range)?.iter().copied().map(i128::from).collect(),
+            Self::Int64(indices) => indices.get(range)?.iter().copied().map(i128::from).collect(),
+            Self::UInt64(indices) => indices.get(range)?.iter().copied().map(i128::from).collect(),
+        })
+    }
+
+    /// The largest index of `range`; None where there are none.
+    fn largest(&self, range: Range<usize>) -> Result<Option<u32>, Fault> {
+        fn of<T: Index>(indices: &[T]) -> Result<Option<u32>, Fault> {
+            let Some(first) = indices.first() else {
+                return Ok(None);
+            };
+            let top = indices.iter().fold(*first, |top, index| if *index > top { *index } else { top });
+            top.checked().map(Some).ok_or(Fault::Refused)
+        }
+        match self {
+            Self::Int32(indices) => of(indices.get(range)?),
+            Self::UInt32(indices) => of(indices.get(range)?),
+            Self::Int64(indices) => of(indices.get(range)?),
+            Self::UInt64(indices) => of(indices.get(range)?),
+        }
+    }
+}
+
+/// An integer type that indices come in.
+trait Index: Copy + PartialOrd {
+    /// As Milvus stores it, where it fits.
+    fn checked(self) -> Option<u32>;
+
+    /// As Milvus stores it, for an index that is known to fit.
+    fn low_bits(self) -> u32;
+}
+
+macro_rules! index {
+    ($($type:ty),*) => {$(
+        impl Index for $type {
+            #[inline]
+            fn checked(self) -> Option<u32> {
+                u32::try_from(self).ok().filter(|index| *index <= MAX_INDEX)
+            }
+
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked by the caller")]
+            #[inline]
+            fn low_bits(self) -> u32 {
+                self as u32
+            }
+        }
+    )*};
+}
+
+index!(i32, i64, u64);
+
+impl Index for u32 {
+    #[inline]
+    fn checked(self) -> Option<u32> {
+        (self <= MAX_INDEX).then_some(self)
+    }
+
+    #[inline]
+    fn low_bits(self) -> u32 {
+        self
+    }
+}
+
+#[inline]
+fn pair(index: u32, value: f32) -> u64 {
+    u64::from(index) | u64::from(value.to_bits()) << 32
+}
+
+/// Write a row that is as Milvus wants it and return true, or write nothing and return false.
+fn put_ascending<T: Index>(indices: &[T], values: &[f32], sink: &mut impl Sink) -> Result<bool, Fault> {
+    let (Some(first), Some(last)) = (indices.first(), indices.last()) else {
+        return Ok(true);
+    };
+    // Ascending, so the two ends bound all; `|` instead of a branch lets the loop use vector registers.
+    let descends = indices.iter().zip(&indices[1..]).fold(false, |found, (a, b)| found | (a >= b));
+    if descends || first.checked().is_none() || last.checked().is_none() || !all_finite_and_positive(values) {
+        return Ok(false);
+    }
+    for (indices, values) in indices.chunks(BLOCK).zip(values.chunks(BLOCK)) {
+        let mut block = [0; BLOCK * PAIR];
+        for ((out, index), value) in block.chunks_exact_mut(PAIR).zip(indices).zip(values) {
+            out.copy_from_slice(&pair(index.low_bits(), *value).to_le_bytes());
+        }
+        sink.put(&block[..indices.len() * PAIR])?;
+    }
+    Ok(true)
+}
+
+/// Whether no value is NaN, infinite or has the sign bit (-0.0 is left to the slow path).
+fn all_finite_and_positive(values: &[f32]) -> bool {
+    const ONE: u32 = 0x0080_0000;
+    let signs = values.iter().fold(0, |signs, value| {
+        let bits = value.to_bits();
+        signs | bits | bits.wrapping_add(ONE)
+    });
+    signs & 0x8000_0000 == 0
+}
+
+/// A list column's offsets and child; None for every other type.
+fn list_of(array: &dyn Array) -> Result<Option<(Offsets<'_>, &ArrayRef)>, ColumnReason> {
+    Ok(match array.data_type() {
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            Some((Offsets::small(list.value_offsets(), list.values().len())?, list.values()))
+        }
+        DataType::LargeList(_) => {
+            let list = array.as_list::<i64>();
+            Some((Offsets::large(list.value_offsets(), list.values().len())?, list.values()))
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,67 @@
+//! VARCHAR: one length-delimited UTF-8 string for each row.
+
+use std::ops::Range;
+
+use arrow_array::Array;
+
+use super::{Cells, Tally};
+use crate::column::{Bytes, wrong_type};
+use crate::error::{CellReason, ColumnReason, Fault};
+use crate::wire::{Sink, nested_len, put_head};
+
+/// Tag of `data` in `StringArray` and `JSONArray`: field 1, length-delimited, one for each value.
+pub(super) const REPEATED_DATA: u8 = 0x0a;
+
+/// Strings with their limit.
+#[derive(Debug)]
+pub(crate) struct Text<'a> {
+    bytes: Bytes<'a>,
+    rows: usize,
+    max_length: usize,
+}
+
+impl<'a> Text<'a> {
+    pub(crate) fn bind(array: &'a dyn Array, max_length: usize) -> Result<Self, ColumnReason> {
+        let bytes = Bytes::of_text(array).ok_or_else(|| wrong_type("utf8 or large_utf8", array))??;
+        Ok(Self { bytes, rows: array.len(), max_length })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows
+    }
+}
+
+impl Cells for Text<'_> {
+    fn size(&self, rows: Range<usize>) -> Result<Tally, Fault> {
+        let mut payload = 0;
+        for row in rows {
+            let len = self.bytes.offsets.range(row)?.len();
+            if len > self.max_length {
+                return Err(Fault::Refused);
+            }
+            payload += nested_len(len);
+        }
+        Ok(Tally::of(payload))
+    }
+
+    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+        for row in rows {
+            let value = self.bytes.get(row)?;
+            if std::str::from_utf8(value).is_err() {
+                return Err(Fault::Refused);
+            }
+            put_head(sink, REPEATED_DATA, value.len())?;
+            sink.put(value)?;
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, row: usize) -> Option<CellReason> {
+        let value = self.bytes.get(row).ok()?;
+        if value.len() > self.max_length {
+            return Some(CellReason::TooLong { bytes: value.len(), limit: self.max_length, element: None });
+        }
+        let byte = std::str::from_utf8(value).err()?.valid_up_to();
+        Some(CellReason::NotUtf8 { byte, element: None })
+    }
+}

@@ -1,0 +1,296 @@
+//! The Python extension `headrace._core`: signatures, one call each, one place that makes errors.
+//!
+//! The only file that names pyo3 and the only one with `unsafe`.
+
+#![allow(unsafe_code, reason = "bytes are written into a Python object whose memory is not initialised")]
+#![allow(clippy::needless_pass_by_value, reason = "pyo3 extracts arguments by value")]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+
+use arrow_array::RecordBatch;
+use pyo3::exceptions::PyRuntimeWarning;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use pyo3::{ffi, intern};
+use pyo3_arrow::{PyArray, PyRecordBatch};
+
+use crate::error::{ColumnReason, PackError};
+use crate::field::{Field, FieldOptions};
+use crate::request::{Bound as BoundColumns, Names, Packer, Request, bind_field};
+use crate::wire::{Overrun, Sink};
+
+/// The arrow crates' version; a test compares it with `Cargo.lock`.
+const ARROW_VERSION: &str = "59.3.2";
+
+/// A refused cell as Python gets it: row, field, expected, found, remedy.
+type RefusedCell = (usize, String, String, String, String);
+
+/// Rust core of headrace: packs Arrow columns into Milvus request bytes.
+#[pymodule]
+#[pyo3(name = "_core")]
+fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    if cfg!(debug_assertions) {
+        let text = c"headrace._core is a debug build: packing is many times slower than in a release build";
+        PyErr::warn(module.py(), &module.py().get_type::<PyRuntimeWarning>(), text, 1)?;
+    }
+    module.add_class::<PyField>()?;
+    module.add_class::<PyPacker>()?;
+    module.add_function(wrap_pyfunction!(pack_field_py, module)?)?;
+    module.add_function(wrap_pyfunction!(build_info, module)?)
+}
+
+/// One field of a collection, checked when it is built.
+#[pyclass(frozen, name = "Field", module = "headrace._core")]
+struct PyField(Field);
+
+#[pymethods]
+impl PyField {
+    #[new]
+    #[pyo3(signature = (
+        name, data_type, *, dim = 0, element_type = 0, max_length = 0, max_capacity = 0, nullable = false,
+        is_dynamic = false
+    ))]
+    #[allow(clippy::too_many_arguments, reason = "keyword arguments of a Python constructor")]
+    #[allow(clippy::fn_params_excessive_bools, reason = "keyword arguments of a Python constructor")]
+    fn new(
+        py: Python<'_>,
+        name: String,
+        data_type: i32,
+        dim: i64,
+        element_type: i32,
+        max_length: i64,
+        max_capacity: i64,
+        nullable: bool,
+        is_dynamic: bool,
+    ) -> PyResult<Self> {
+        let options = FieldOptions { data_type, dim, element_type, max_length, max_capacity, nullable, is_dynamic };
+        Field::new(name, options).map(Self).map_err(|error| raise(py, &error))
+    }
+
+    /// The field's name.
+    #[getter]
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<headrace._core.Field {:?}>", self.0.name())
+    }
+}
+
+/// Packs record batches for one collection; any thread may use it.
+#[pyclass(frozen, name = "Packer", module = "headrace._core")]
+struct PyPacker(Packer);
+
+#[pymethods]
+impl PyPacker {
+    #[new]
+    #[pyo3(signature = (fields, *, collection_name, db_name = "", partition_name = "", declared = Vec::new()))]
+    fn new(
+        py: Python<'_>,
+        fields: Vec<PyRef<'_, PyField>>,
+        collection_name: &str,
+        db_name: &str,
+        partition_name: &str,
+        declared: Vec<String>,
+    ) -> PyResult<Self> {
+        let fields = fields.iter().map(|field| field.0.clone()).collect();
+        let names = Names {
+            collection: collection_name.to_owned(),
+            db: db_name.to_owned(),
+            partition: partition_name.to_owned(),
+            declared,
+        };
+        Packer::new(fields, &names).map(Self).map_err(|error| raise(py, &error))
+    }
+
+    #[pyo3(signature = (batch, *, schema_timestamp = 0))]
+    fn pack_insert<'py>(&self, batch: &Bound<'py, PyAny>, schema_timestamp: u64) -> PyResult<Bound<'py, PyBytes>> {
+        self.pack(batch, Request { schema_timestamp, partial_update: false })
+    }
+
+    #[pyo3(signature = (batch, *, schema_timestamp = 0, partial_update = false))]
+    fn pack_upsert<'py>(
+        &self,
+        batch: &Bound<'py, PyAny>,
+        schema_timestamp: u64,
+        partial_update: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        self.pack(batch, Request { schema_timestamp, partial_update })
+    }
+
+    fn encoded_len(&self, py: Python<'_>, batch: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let batch = import_batch(batch)?;
+        let len = py.detach(|| self.0.bind(&batch, Request::default()).map(|bound| bound.encoded_len()));
+        len.map_err(|error| raise(py, &error))
+    }
+
+    fn fit(&self, py: Python<'_>, batch: &Bound<'_, PyAny>, offset: usize, max_bytes: usize) -> PyResult<usize> {
+        let batch = import_batch(batch)?;
+        py.detach(|| self.0.fit(&batch, offset, max_bytes)).map_err(|error| raise(py, &error))
+    }
+
+    fn check(&self, py: Python<'_>, batch: &Bound<'_, PyAny>) -> PyResult<Vec<RefusedCell>> {
+        let batch = import_batch(batch)?;
+        let refused = py.detach(|| self.0.check(&batch)).map_err(|error| raise(py, &error))?;
+        let texts = |(row, field, reason): (usize, &str, crate::CellReason)| {
+            (row, field.to_owned(), reason.expected(), reason.found(), reason.remedy().to_owned())
+        };
+        Ok(refused.into_iter().map(texts).collect())
+    }
+
+    fn __repr__(&self) -> String {
+        let names: Vec<_> = self.0.fields().iter().map(Field::name).collect();
+        format!("<headrace._core.Packer {names:?}>")
+    }
+}
+
+impl PyPacker {
+    fn pack<'py>(&self, batch: &Bound<'py, PyAny>, request: Request) -> PyResult<Bound<'py, PyBytes>> {
+        let py = batch.py();
+        let batch = import_batch(batch)?;
+        let bound = py.detach(|| self.0.bind(&batch, request)).map_err(|error| raise(py, &error))?;
+        write_bytes(py, &bound)
+    }
+}
+
+/// One serialized `schema.FieldData` of a column.
+#[pyfunction]
+#[pyo3(name = "pack_field")]
+fn pack_field_py<'py>(
+    py: Python<'py>,
+    field: PyRef<'py, PyField>,
+    column: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let array = import(field.0.name(), "an Arrow array (an object with __arrow_c_array__)", column, |column| {
+        column.extract::<PyArray>()
+    })?;
+    let field = &field.0;
+    let bound = py.detach(|| bind_field(field, array.array())).map_err(|error| raise(py, &error))?;
+    write_bytes(py, &bound)
+}
+
+/// What this binary is: version, build profile, target, arrow version.
+#[pyfunction]
+fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let info = PyDict::new(py);
+    info.set_item("version", env!("CARGO_PKG_VERSION"))?;
+    info.set_item("profile", if cfg!(debug_assertions) { "debug" } else { "release" })?;
+    info.set_item("target", format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS))?;
+    info.set_item("arrow", ARROW_VERSION)?;
+    Ok(info)
+}
+
+fn import_batch(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
+    import("", "an Arrow record batch (an object with __arrow_c_array__)", object, |object| {
+        object.extract::<PyRecordBatch>().map(PyRecordBatch::into_inner)
+    })
+}
+
+/// Import over the Arrow C interface; whatever goes wrong there becomes a `SchemaError` with its cause.
+fn import<'py, T>(
+    field: &str,
+    expected: &str,
+    object: &Bound<'py, PyAny>,
+    extract: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<T>,
+) -> PyResult<T> {
+    let py = object.py();
+    // arrow-rs asserts where lengths of parents and children contradict each other.
+    let (found, cause) = match catch_unwind(AssertUnwindSafe(|| extract(object))) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) if object.hasattr(intern!(py, "__arrow_c_array__"))? => {
+            (error.value(py).str()?.to_string(), Some(error))
+        }
+        Ok(Err(error)) => (object.get_type().fully_qualified_name()?.to_string(), Some(error)),
+        Err(_) => ("an array whose parts contradict each other".to_owned(), None),
+    };
+    let remedy = "convert it with pyarrow first";
+    let reason = ColumnReason::Definition { expected: expected.to_owned(), found, remedy };
+    let error = raise(py, &PackError::column(field, reason));
+    error.set_cause(py, cause);
+    Err(error)
+}
+
+/// The Python exception for `error`: the one place where they are made.
+fn raise(py: Python<'_>, error: &PackError) -> PyErr {
+    let make = || -> PyResult<Bound<'_, PyAny>> {
+        let errors = py.import(intern!(py, "headrace.errors"))?;
+        let attributes = PyDict::new(py);
+        match error {
+            PackError::Cell { row, field, reason } => {
+                attributes.set_item("row", row)?;
+                attributes.set_item("field", field)?;
+                attributes.set_item("expected", reason.expected())?;
+                attributes.set_item("found", reason.found())?;
+                attributes.set_item("remedy", reason.remedy())?;
+                errors.getattr(intern!(py, "CellError"))?.call((), Some(&attributes))
+            }
+            PackError::Column { field, .. } => {
+                attributes.set_item("field", (!field.is_empty()).then_some(field))?;
+                errors.getattr(intern!(py, "SchemaError"))?.call((error.to_string(),), Some(&attributes))
+            }
+        }
+    };
+    make().map_or_else(|failed| failed, PyErr::from_value)
+}
+
+/// Measured columns as one `bytes` object, allocated once with the exact size and written without the GIL.
+fn write_bytes<'py>(py: Python<'py>, bound: &BoundColumns<'_>) -> PyResult<Bound<'py, PyBytes>> {
+    let len = bound.encoded_len();
+    let size = ffi::Py_ssize_t::try_from(len).map_err(|_| raise(py, &changed()))?;
+    // SAFETY: with a null pointer the call allocates `size` bytes and leaves them uninitialised; it returns a new
+    // reference to an exact `bytes` object, or null with an exception set.
+    let object = unsafe {
+        Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), size))?
+            .cast_into_unchecked::<PyBytes>()
+    };
+    // SAFETY: `object` is a `bytes` object, for which the call returns its memory.
+    let start = unsafe { ffi::PyBytes_AsString(object.as_ptr()) };
+    let start = NonNull::new(start.cast::<u8>()).ok_or_else(|| PyErr::fetch(py))?;
+    let mut memory = Allocation { start, len, written: 0 };
+    let written = py.detach(|| bound.write(&mut memory).map(|()| memory.written));
+    match written {
+        Ok(written) if written == len => Ok(object),
+        Ok(_) => Err(raise(py, &changed())),
+        Err(error) => Err(raise(py, &error)),
+    }
+}
+
+fn changed() -> PackError {
+    PackError::column("", ColumnReason::Changed)
+}
+
+/// The memory of a `bytes` object that nobody else has seen yet.
+///
+/// Bytes from `start` to `start + written` are initialised, those up to `start + len` are not.
+struct Allocation {
+    start: NonNull<u8>,
+    len: usize,
+    written: usize,
+}
+
+// SAFETY: the memory belongs to one `bytes` object that is kept alive by `write_bytes`, is known to no other thread
+// before `write_bytes` returns, and does not move.
+unsafe impl Send for Allocation {}
+
+impl Sink for Allocation {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Overrun> {
+        if bytes.len() > self.len - self.written {
+            return Err(Overrun);
+        }
+        // SAFETY: `written <= len` always holds, and the check above leaves room for `bytes`, so source and target
+        // are valid for their length. They do not overlap: no one else has a reference to the target.
+        unsafe {
+            let target = self.start.as_ptr().add(self.written);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
+        }
+        self.written += bytes.len();
+        Ok(())
+    }
+
+    fn written(&self) -> usize {
+        self.written
+    }
+}

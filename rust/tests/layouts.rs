@@ -1,0 +1,190 @@
+//! Every Arrow layout of the same values packs to the same bytes; every other layout is refused with its type.
+
+mod common;
+
+use std::sync::Arc;
+
+use arrow_array::builder::{Float32Builder, Int32Builder, MapBuilder};
+use arrow_array::{
+    Array, ArrayRef, BinaryArray, FixedSizeListArray, Float32Array, Float64Array, Int32Array, Int64Array,
+    LargeBinaryArray, LargeListArray, LargeStringArray, ListArray, NullArray, RecordBatch, StringArray, StructArray,
+    UInt64Array,
+};
+use arrow_buffer::{NullBuffer, OffsetBuffer};
+use arrow_schema::{DataType, Field as ArrowField};
+use common::proto::Message;
+use headrace_core::{Field, FieldOptions, Names, PackError, Packer, Request, bind_field};
+
+fn pack(data_type: i32, column: &dyn Array) -> Result<Vec<u8>, PackError> {
+    bind_field(&common::field(data_type), column)?.to_vec()
+}
+
+fn item(data_type: DataType) -> Arc<ArrowField> {
+    Arc::new(ArrowField::new("item", data_type, true))
+}
+
+const ROWS: [&[(u32, f32)]; 3] = [&[(1, 0.5), (7, 0.25)], &[], &[(9, 1.0)]];
+const LENGTHS: [usize; 3] = [2, 0, 1];
+
+fn indices() -> [ArrayRef; 4] {
+    [
+        Arc::new(arrow_array::UInt32Array::from(vec![1, 7, 9])),
+        Arc::new(Int32Array::from(vec![1, 7, 9])),
+        Arc::new(Int64Array::from(vec![1, 7, 9])),
+        Arc::new(UInt64Array::from(vec![1, 7, 9])),
+    ]
+}
+
+fn values() -> ArrayRef {
+    Arc::new(Float32Array::from(vec![0.5, 0.25, 1.0]))
+}
+
+fn expected_sparse() -> Vec<u8> {
+    let rows: Vec<_> = ROWS.iter().map(|row| row.to_vec()).collect();
+    pack(common::SPARSE_FLOAT_VECTOR, common::sparse(&rows).as_ref()).unwrap()
+}
+
+#[test]
+fn sparse_indices_may_be_of_four_types() {
+    for indices in indices() {
+        let column = common::sparse_of(indices, values(), LENGTHS);
+        assert_eq!(pack(common::SPARSE_FLOAT_VECTOR, column.as_ref()).unwrap(), expected_sparse());
+    }
+}
+
+#[test]
+fn sparse_rows_may_be_a_large_list() {
+    let small = common::sparse_of(indices()[0].clone(), values(), LENGTHS);
+    let entries = small.as_any().downcast_ref::<ListArray>().unwrap().values().clone();
+    let offsets = OffsetBuffer::<i64>::from_lengths(LENGTHS);
+    let column = LargeListArray::new(item(entries.data_type().clone()), offsets, entries, None);
+    assert_eq!(pack(common::SPARSE_FLOAT_VECTOR, &column).unwrap(), expected_sparse());
+}
+
+#[test]
+fn sparse_rows_may_be_a_map() {
+    let mut column = MapBuilder::new(None, Int32Builder::new(), Float32Builder::new());
+    for row in ROWS {
+        for (index, value) in row {
+            column.keys().append_value(i32::try_from(*index).unwrap());
+            column.values().append_value(*value);
+        }
+        column.append(true).unwrap();
+    }
+    assert_eq!(pack(common::SPARSE_FLOAT_VECTOR, &column.finish()).unwrap(), expected_sparse());
+}
+
+fn two_lists(nulls: Option<NullBuffer>) -> StructArray {
+    let index_list =
+        ListArray::new(item(DataType::Int32), OffsetBuffer::from_lengths(LENGTHS), indices()[1].clone(), nulls);
+    let value_list = LargeListArray::new(item(DataType::Float32), OffsetBuffer::from_lengths(LENGTHS), values(), None);
+    let fields = vec![
+        ArrowField::new("indices", index_list.data_type().clone(), true),
+        ArrowField::new("values", value_list.data_type().clone(), true),
+    ];
+    StructArray::new(fields.into(), vec![Arc::new(index_list), Arc::new(value_list)], None)
+}
+
+#[test]
+fn sparse_rows_may_be_a_struct_of_two_lists() {
+    assert_eq!(pack(common::SPARSE_FLOAT_VECTOR, &two_lists(None)).unwrap(), expected_sparse());
+}
+
+#[test]
+fn a_sparse_row_is_null_where_one_of_its_lists_is() {
+    let options = FieldOptions { nullable: true, ..common::options(common::SPARSE_FLOAT_VECTOR) };
+    let field = Field::new("f", options).unwrap();
+    let column = two_lists(Some(vec![true, false, true].into()));
+    let message = Message::parse(&bind_field(&field, &column).unwrap().to_vec().unwrap());
+    assert_eq!(message.bytes(7), [1, 0, 1]);
+    assert_eq!(message.message(4).message(6).all_bytes(1).len(), 2);
+}
+
+#[test]
+fn strings_may_be_large() {
+    let texts = vec!["a", "", "水車"];
+    let small = pack(common::VARCHAR, &StringArray::from(texts.clone())).unwrap();
+    assert_eq!(pack(common::VARCHAR, &LargeStringArray::from(texts)).unwrap(), small);
+}
+
+#[test]
+fn documents_may_be_text_or_binary() {
+    let texts = vec!["{}", "[1]"];
+    let bytes: Vec<&[u8]> = texts.iter().map(|text| text.as_bytes()).collect();
+    let expected = pack(common::JSON, &StringArray::from(texts.clone())).unwrap();
+    assert_eq!(pack(common::JSON, &LargeStringArray::from(texts)).unwrap(), expected);
+    assert_eq!(pack(common::JSON, &BinaryArray::from(bytes.clone())).unwrap(), expected);
+    assert_eq!(pack(common::JSON, &LargeBinaryArray::from(bytes)).unwrap(), expected);
+}
+
+#[test]
+fn arrays_may_be_large_or_of_fixed_size() {
+    let child: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, 4]));
+    let small = ListArray::new(item(DataType::Int64), OffsetBuffer::from_lengths([2, 2]), child.clone(), None);
+    let large = LargeListArray::new(item(DataType::Int64), OffsetBuffer::from_lengths([2, 2]), child.clone(), None);
+    let fixed = FixedSizeListArray::new(item(DataType::Int64), 2, child, None);
+    let expected = pack(common::ARRAY, &small).unwrap();
+    assert_eq!(pack(common::ARRAY, &large).unwrap(), expected);
+    assert_eq!(pack(common::ARRAY, &fixed).unwrap(), expected);
+}
+
+#[test]
+fn nulls_under_a_null_row_do_not_matter() {
+    let child = Float32Array::from(vec![Some(1.0), Some(2.0), None, None]);
+    let nulls = Some(NullBuffer::from(vec![true, false]));
+    let column = FixedSizeListArray::new(item(DataType::Float32), 2, Arc::new(child), nulls);
+    let options = FieldOptions { nullable: true, ..common::options(common::FLOAT_VECTOR) };
+    let field = Field::new("f", options).unwrap();
+    let message = Message::parse(&bind_field(&field, &column).unwrap().to_vec().unwrap());
+    assert_eq!(message.message(4).message(2).bytes(1), [1.0_f32.to_le_bytes(), 2.0_f32.to_le_bytes()].concat());
+    assert_eq!(message.bytes(7), [1, 0]);
+}
+
+#[test]
+fn a_column_of_no_rows_keeps_its_slot() {
+    for data_type in [common::BOOL, common::INT64, common::FLOAT, common::VARCHAR, common::JSON] {
+        let message = Message::parse(&pack(data_type, common::scalars(data_type, &[]).as_ref()).unwrap());
+        assert_eq!(message.message(3).numbers().len(), 1, "{data_type}");
+    }
+    let message = Message::parse(&pack(common::FLOAT_VECTOR, common::vectors(2, Vec::new()).as_ref()).unwrap());
+    assert_eq!((message.message(4).varint(1), message.message(4).numbers()), (2, vec![1, 2]));
+}
+
+#[test]
+fn columns_may_come_in_any_order() {
+    let fields = ["a", "b"].map(|name| Field::new(name, common::options(common::INT64)).unwrap());
+    let packer = Packer::new(fields.to_vec(), &Names { collection: "c".into(), ..Names::default() }).unwrap();
+    let column = |value: i64| Arc::new(Int64Array::from(vec![value])) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([("a", column(1)), ("b", column(2))]).unwrap();
+    let turned = RecordBatch::try_from_iter([("b", column(2)), ("a", column(1))]).unwrap();
+    let pack = |batch: &RecordBatch| packer.pack(batch, Request::default()).unwrap();
+    assert_eq!(pack(&batch), pack(&turned));
+}
+
+#[test]
+fn every_other_type_is_refused_with_its_name() {
+    let doubles: ArrayRef = Arc::new(Float64Array::from(vec![1.0, 2.0]));
+    let list = |child: &ArrayRef| -> ArrayRef {
+        let offsets = OffsetBuffer::from_lengths([child.len()]);
+        Arc::new(ListArray::new(item(child.data_type().clone()), offsets, child.clone(), None))
+    };
+    let vector = FixedSizeListArray::new(item(DataType::Float64), 2, doubles.clone(), None);
+    let cases: [(i32, ArrayRef, &str); 8] = [
+        (common::INT64, Arc::new(Int32Array::from(vec![1])), "expected int64, found int32"),
+        (common::VARCHAR, doubles.clone(), "expected utf8 or large_utf8, found float64"),
+        (common::JSON, doubles.clone(), "expected utf8, large_utf8, binary or large_binary, found float64"),
+        (common::BOOL, Arc::new(NullArray::new(1)), "expected bool, found null"),
+        (
+            common::FLOAT_VECTOR,
+            Arc::new(vector),
+            "expected fixed_size_list<float32>[2], found fixed_size_list<float64>[2]",
+        ),
+        (common::FLOAT_VECTOR, list(&doubles), "expected fixed_size_list<float32>[2], found list<float64>"),
+        (common::ARRAY, doubles.clone(), "expected a list, large_list or fixed_size_list of int64, found float64"),
+        (common::ARRAY, list(&doubles), "expected a list, large_list or fixed_size_list of int64, found list<float64>"),
+    ];
+    for (data_type, column, text) in cases {
+        let error = pack(data_type, column.as_ref()).unwrap_err().to_string();
+        assert_eq!(error, format!("field 'f': {text}; cast the column"));
+    }
+}

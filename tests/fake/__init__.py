@@ -1,0 +1,1 @@
+"""Parts of the fake Milvus server; use :mod:`tests.fake_milvus`."""

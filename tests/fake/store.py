@@ -1,0 +1,152 @@
+"""What the fake server knows: collections with a schema and a multiset of rows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from headrace.decoding import decode_fields
+from headrace.errors import TransportError
+
+_KEYS = re.compile(r"\s*(?P<name>[\w$]+)\s+in\s+(?P<keys>\[.*\])\s*", re.S)
+_COMPARE = re.compile(r"\s*(?P<name>[\w$]+)\s*(?P<sign>>|<)\s*(?P<value>-?\d+)\s*")
+
+
+class Refused(Exception):  # noqa: N818 - an answer, not a fault
+    """A Status other than success."""
+
+    def __init__(self, code, reason, *, legacy=1):
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+        self.legacy = legacy
+
+
+@dataclass
+class Row:
+    """One stored row: which write stored it, and its place in that write's batch."""
+
+    version: int
+    batch: pa.RecordBatch
+    index: int
+
+    def as_dict(self):
+        return self.batch.slice(self.index, 1).to_pylist()[0]
+
+
+@dataclass
+class FakeCollection:
+    """A collection; ``rows`` keeps duplicates, as Milvus's insert does."""
+
+    name: str
+    schema: object
+    schema_proto: object
+    collection_id: int
+    created_timestamp: int
+    update_timestamp: int = 0
+    shards_num: int = 1
+    num_partitions: int = 1
+    consistency_level: int = 2
+    properties: dict = field(default_factory=dict)
+    indexes: dict = field(default_factory=dict)
+    loaded: bool = False
+    rows: dict = field(default_factory=dict)
+    writes: int = 0
+    next_auto_id: int = 1000
+
+    @property
+    def key_name(self):
+        return self.schema.primary_key.name
+
+    def count(self):
+        return sum(len(stored) for stored in self.rows.values())
+
+    def keys(self):
+        """The multiset of stored keys."""
+        return Counter({key: len(stored) for key, stored in self.rows.items()})
+
+    def dicts(self):
+        """Every stored row as a dict, duplicates included, ordered by key then by write."""
+        return [row.as_dict() for key in sorted(self.rows) for row in self.rows[key]]
+
+    def write(self, request, *, upsert, take=None):
+        """Store the rows of a parsed request that ``take(row number)`` chooses; returns their keys."""
+        batch = self._batch(request)
+        if self.schema.auto_id:
+            keys = list(range(self.next_auto_id, self.next_auto_id + batch.num_rows))
+            self.next_auto_id += batch.num_rows
+            if self.schema.primary_key.dtype == 21:
+                keys = [str(key) for key in keys]
+            batch = batch.append_column(self.key_name, pa.array(keys))
+        else:
+            keys = batch.column(self.key_name).to_pylist()
+        self.writes += 1
+        chosen = [index for index in range(batch.num_rows) if take is None or take(index)]
+        if upsert:
+            for index in chosen:
+                self.rows.pop(keys[index], None)
+        for index in chosen:
+            self.rows.setdefault(keys[index], []).append(Row(self.writes, batch, index))
+        return keys
+
+    def delete(self, keys):
+        for key in keys:
+            self.rows.pop(key, None)
+
+    def _batch(self, request):
+        stale = request.schema_timestamp and self.update_timestamp
+        if stale and request.schema_timestamp != self.update_timestamp:
+            raise Refused(109, "collection schema mismatch", legacy=62)
+        if request.num_rows == 0:
+            raise Refused(1100, "num_rows should be greater than 0: invalid parameter", legacy=5)
+        names = [item.field_name for item in request.fields_data]
+        wanted = {item.name: item for item in self.schema.sent_fields}
+        for name, item in wanted.items():
+            if name not in names and not (item.is_dynamic or item.nullable or item.default_value is not None):
+                reason = f"fieldSchema({name}) has no corresponding fieldData pass in: invalid parameter"
+                raise Refused(1100, reason, legacy=5)
+        if set(names) - set(wanted) or len(names) != len(set(names)):
+            raise Refused(1100, "more fieldData has pass in: invalid parameter", legacy=5)
+        for item in request.fields_data:
+            dim = wanted[item.field_name].dim
+            if dim is not None and item.vectors.dim != dim:
+                reason = (
+                    f"the dim ({item.vectors.dim}) of field data({item.field_name}) is not equal to schema dim ({dim})"
+                )
+                raise Refused(1100, reason, legacy=5)
+        try:
+            return decode_fields(request.fields_data, request.num_rows)
+        except TransportError as error:
+            raise Refused(1100, f"{error}: invalid parameter", legacy=5) from error
+
+    def select(self, expr):
+        """Rows that a filter means, one per key and by ascending key, as a query shows them."""
+        return [self.rows[key][-1] for key in self._matching(expr)]
+
+    def count_matching(self, expr):
+        return sum(len(self.rows[key]) for key in self._matching(expr))
+
+    def _matching(self, expr):
+        if not expr.strip():
+            return sorted(self.rows)
+        if (match := _KEYS.fullmatch(expr)) and match["name"] == self.key_name:
+            return sorted({key for key in json.loads(match["keys"]) if key in self.rows})
+        if (match := _COMPARE.fullmatch(expr)) and match["name"] == self.key_name:
+            bound, above = int(match["value"]), match["sign"] == ">"
+            return sorted(key for key in self.rows if (key > bound if above else key < bound))
+        raise Refused(1100, f"failed to create query plan: cannot parse expression: {expr}", legacy=5)
+
+    def batch_of(self, rows, names):
+        """Stored rows as one batch with the named columns."""
+        tables = [
+            pa.Table.from_batches([row.batch.slice(row.index, 1).select(self._present(row, names))]) for row in rows
+        ]
+        table = pa.concat_tables(tables, promote_options="default").combine_chunks()
+        return table.to_batches()[0]
+
+    def _present(self, row, names):
+        return [name for name in names if name in row.batch.schema.names]

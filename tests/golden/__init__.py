@@ -1,0 +1,1 @@
+"""Golden bytes: what pymilvus packs for the same values, kept as files. ``generate.py`` makes them."""

@@ -1,0 +1,67 @@
+"""The rejects file holds any row, names where it came from, and is private."""
+
+from __future__ import annotations
+
+import stat
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from headrace.rejects import Reject, RejectLimit, RejectsFile
+
+BATCH = pa.record_batch(
+    {
+        "id": pa.array([1, 2, 3], pa.int64()),
+        "v": pa.FixedSizeListArray.from_arrays(pa.array([0.0, 1.0, float("nan"), 2.0, 3.0, 4.0], pa.float32()), 2),
+    }
+)
+
+
+def reject(index, row):
+    return Reject(index, "a.parquet", row, "v", "finite values", "nan", "mend it")
+
+
+def test_keeps_each_refused_row_with_its_place_and_reason(tmp_path):
+    rejects = RejectsFile(tmp_path)
+    assert rejects.path is None
+    rejects.add(BATCH, [])
+    assert list(tmp_path.iterdir()) == []
+    rejects.add(BATCH, [reject(1, 11)])
+    rejects.add(BATCH, [reject(0, 20), reject(2, 22)])
+    rejects.close()
+    rows = pq.read_table(rejects.path).to_pylist()
+    assert [(row["_source"], row["_row"], row["_field"], row["id"]) for row in rows] == [
+        ("a.parquet", 11, "v", 2),
+        ("a.parquet", 20, "v", 1),
+        ("a.parquet", 22, "v", 3),
+    ]
+    assert rows[1]["_expected"] == "finite values"
+    assert rows[1]["v"] == [0.0, 1.0]
+
+
+def test_only_the_owner_may_read_it(tmp_path):
+    rejects = RejectsFile(tmp_path)
+    rejects.add(BATCH, [reject(0, 0)])
+    rejects.close()
+    assert stat.S_IMODE(rejects.path.stat().st_mode) == 0o600
+
+
+def test_rows_of_another_shape_go_to_a_second_file(tmp_path):
+    rejects = RejectsFile(tmp_path)
+    rejects.add(BATCH, [reject(0, 0)])
+    rejects.add(BATCH.select(["id"]), [reject(1, 1)])
+    rejects.close()
+    assert [path.name for path in rejects.paths] == ["rejects.parquet", "rejects-2.parquet"]
+    assert pq.read_table(rejects.paths[1])["id"].to_pylist() == [2]
+
+
+def test_the_limit_is_the_larger_of_100_rows_and_a_thousandth():
+    assert RejectLimit().exceeded(100, 1000) is None
+    assert RejectLimit().exceeded(101, 1000) is not None
+    assert RejectLimit().exceeded(500, 500_000) is None
+    assert RejectLimit(0).exceeded(0, 10) is None
+    expected = (
+        "rejects: expected at most 0 refused rows, found 1; "
+        "look into the rejects file, mend the source or raise --max-rejects"
+    )
+    assert RejectLimit(0).exceeded(1, 10) == expected

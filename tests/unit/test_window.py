@@ -1,0 +1,86 @@
+"""The window: backpressure in bytes."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from headrace.errors import HeadraceError
+from headrace.window import Window
+
+
+def test_grants_in_order_and_counts_the_peak():
+    window = Window(100)
+    first, second = window.reserve(60, outgoing=True), window.reserve(40, outgoing=False)
+    third = window.reserve(1, outgoing=True)
+    assert first.done()
+    assert second.done()
+    assert not third.done()
+    assert window.waiting == 1
+    window.release(40, outgoing=False)
+    assert third.done()
+    assert (window.used, window.peak) == (61, 100)
+
+
+def test_a_small_reservation_does_not_overtake_a_large_one():
+    window = Window(100)
+    window.reserve(90, outgoing=True)
+    large, small = window.reserve(50, outgoing=True), window.reserve(1, outgoing=True)
+    assert not large.done()
+    assert not small.done()
+    window.release(90, outgoing=True)
+    assert large.done()
+    assert small.done()
+
+
+def test_a_request_larger_than_the_window_passes_alone():
+    window = Window(100)
+    source = window.reserve(30, outgoing=False)
+    huge = window.reserve(500, outgoing=True)
+    assert source.done()
+    assert huge.done(), "nothing sent is outstanding, so waiting would be for ever"
+    after = window.reserve(500, outgoing=True)
+    assert not after.done()
+    window.release(500, outgoing=True)
+    assert after.done()
+
+
+def test_closing_fails_those_who_wait_and_those_who_come():
+    window = Window(10)
+    window.reserve(10, outgoing=True)
+    waiting = window.reserve(1, outgoing=True)
+    window.close(HeadraceError("stopped"))
+    for future in (waiting, window.reserve(1, outgoing=True)):
+        with pytest.raises(HeadraceError, match="stopped"):
+            future.result(timeout=0)
+
+
+def test_a_withdrawn_reservation_takes_nothing():
+    window = Window(10)
+    held = window.reserve(10, outgoing=True)
+    waiting, behind = window.reserve(5, outgoing=True), window.reserve(5, outgoing=True)
+    window.withdraw(waiting, 5, outgoing=True)
+    window.withdraw(held, 10, outgoing=True)
+    assert behind.done()
+    assert window.used == 5
+
+
+def test_threads_never_hold_more_than_the_limit():
+    window, over = Window(1000), []
+
+    def worker(size: int) -> None:
+        for _ in range(200):
+            window.reserve(size, outgoing=True).result(timeout=60)
+            if window.used > 1000:
+                over.append(window.used)
+            window.release(size, outgoing=True)
+
+    threads = [threading.Thread(target=worker, args=(size,)) for size in (100, 300, 500, 700)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not over
+    assert window.used == 0
+    assert window.peak <= 1000
