@@ -55,8 +55,10 @@ class EmbeddedServer:
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
         self._reader: threading.Thread | None = None
 
-    def start(self, *, lock_seconds: float = LOCK_SECONDS) -> str:
+    def start(self) -> str:
         """Start the child and wait until it serves; returns the address.
+
+        Waits :data:`LOCK_SECONDS` for a database that is in use.
 
         :raises MissingExtraError: if Milvus Lite is not installed.
         :raises EmbeddedError: if another process holds the database, or the child did not start.
@@ -66,7 +68,7 @@ class EmbeddedServer:
         report, child_report = os.pipe()
         try:
             try:
-                self._spawn(child_report, lock_seconds)
+                self._spawn(child_report)
             finally:
                 os.close(child_report)
             answer = self._read_report(report)
@@ -117,8 +119,8 @@ class EmbeddedServer:
             # Not ours to wait for, and its destructor would warn about it.
             process.returncode = 0
 
-    def _spawn(self, child_report: int, lock_seconds: float) -> None:
-        arguments = [str(self.path), str(child_report), str(os.getpid()), str(lock_seconds)]
+    def _spawn(self, child_report: int) -> None:
+        arguments = [str(self.path), str(child_report), str(os.getpid()), str(LOCK_SECONDS)]
         # -P keeps the script's own directory, which is this package, out of the child's import path. The engine
         # needs none of the MILVUS_ variables, and importing pymilvus fails where MILVUS_URI is a path.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MILVUS_")}

@@ -15,7 +15,7 @@ from headrace.errors import ConfigError, HeadraceError, explain
 from headrace.proving import complete, conformed_batches
 from headrace.reading import ReadAhead, iterate
 from headrace.report import LoadReport, Progress
-from headrace.reporting import build_report
+from headrace.reporting import close_report
 from headrace.schema import CollectionSchema
 from headrace.session import LoadSession
 from headrace.sources import Source, SourceBatch, open_source
@@ -90,7 +90,7 @@ class LoadJob:
             self._check(source)
             self._load(source)
             complete(session, lambda: self._reread(source))
-            return build_report(session, source_exhausted=self._exhausted)
+            return close_report(session, source_exhausted=self._exhausted)
         finally:
             if source is not None:
                 source.close()

@@ -22,7 +22,7 @@ from headrace.errors import (
 )
 from headrace.proving import complete
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_REJECTED, LoadReport, Progress, Verdict
-from headrace.reporting import build_report
+from headrace.reporting import close_report
 from headrace.schema import CollectionSchema
 from headrace.session import LoadSession, Patience
 from headrace.sources import SourceBatch
@@ -124,7 +124,7 @@ class _Putting:
             session.settle()
             if session.prepared:
                 complete(session, None)
-            self._report = build_report(session, source_exhausted=error is None)
+            self._report = close_report(session, source_exhausted=error is None)
         finally:
             session.close()
         if error is None and self._check:

@@ -6,19 +6,26 @@ import time
 from typing import TYPE_CHECKING
 
 from headrace.report import LoadReport, Verdict
+from headrace.state import write_private
 
 if TYPE_CHECKING:
     from headrace.conform import ColumnMapping
     from headrace.session import LoadSession
 
-__all__ = ["build_report"]
+__all__ = ["close_report"]
 
 
-def build_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
-    """The account of ``session``, proven to add up.
+def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
+    """The account of ``session``, proven to add up, and kept as ``report.json`` in its state directory.
 
-    :raises InternalError: if it does not.
+    :raises InternalError: if it does not add up.
     """
+    report = _build(session, source_exhausted=source_exhausted)
+    write_private(session.state_dir / "report.json", report.to_json())
+    return report
+
+
+def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     account, measured, target = session.ledger.account, session.ledger.measurements, session.target
     plan = session.plan if session.prepared else None
     account.check()

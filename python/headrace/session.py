@@ -201,7 +201,9 @@ class LoadSession:
         # Before 2.5 a column with a default cannot be left out: 2.3.5 dies of it.
         old = not lite and self._transport.server_version < (2, 5, 0)
         self._plan = plan_conform(arrow_schema, schema, options=options, sample=sample, fill_defaults=old)
-        self.target = self.run(open_target(self.collection, options, self.info, schema))
+        self.target = self.run(
+            open_target(self.collection, options, self.info, schema, embedded=self.endpoint.is_embedded)
+        )
         self._start(schema, self._plan, self.target, lite=lite)
 
     def _start(self, schema: CollectionSchema, plan: ConformPlan, target: Target, *, lite: bool) -> None:
@@ -248,6 +250,8 @@ class LoadSession:
         :raises HeadraceError: why the load stopped, if it did; what was not taken is settled as unsent.
         """
         self._reserve_each(self._need_feeder().feed(source), patience)
+        if (too_many := self.ledger.too_many_rejects()) is not None:
+            raise HeadraceError(too_many)
 
     def flush(self, patience: Patience | None = None) -> None:
         """Send the rows that wait to be joined with later ones."""

@@ -56,7 +56,7 @@ def index_params(schema: CollectionSchema, metric: str | None) -> list[IndexPara
 
 
 def open_target(
-    collection: str, options: LoadOptions, info: CollectionInfo | None, schema: CollectionSchema
+    collection: str, options: LoadOptions, info: CollectionInfo | None, schema: CollectionSchema, *, embedded: bool
 ) -> Operation[Target]:
     """Create the collection with its indexes where it does not exist, and decide how rows are written.
 
@@ -65,6 +65,7 @@ def open_target(
         options: What the caller asked for.
         info: The collection as the server describes it, or None where it is to be created.
         schema: The collection's schema, existing or wanted.
+        embedded: Whether the server is this process's own, so that nobody else decides what is loaded into memory.
 
     :raises ConfigError: if the options do not fit the collection.
     :raises MilvusException: if the server refuses.
@@ -76,6 +77,8 @@ def open_target(
     if options.searchable == "before" and not options.dry_run:
         yield from ops.load_collection(collection)
     if not created:
+        if embedded:
+            yield from _wake(collection)
         yield from _check_searchable(collection, options)
         rows_before = yield from _count(collection)
     mode, reason = _choose_mode(info, options, created=created, rows_before=rows_before)
@@ -111,6 +114,14 @@ def _create(collection: str, options: LoadOptions, schema: CollectionSchema) -> 
     if info is None:
         raise SchemaError(explain(f"collection {collection!r}", "the collection just created", "none", "run again"))
     return info
+
+
+def _wake(collection: str) -> Operation[None]:
+    """Load what an embedded server that just started has released; where it cannot be, the next step says so."""
+    try:
+        yield from ops.load_collection(collection)
+    except MilvusException:
+        return
 
 
 def _consistency(name: str) -> ConsistencyLevel:

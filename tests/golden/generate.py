@@ -94,7 +94,7 @@ def python_value(field: FieldSchema, value: Any) -> Any:
         # pymilvus takes a document that is no object as its text.
         return json.loads(value) if value.startswith("{") else value
     if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
-        return {index: weight for index, weight in value}
+        return dict(value)
     return value
 
 

@@ -233,7 +233,11 @@ from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
 from headrace._proto import common_pb2 as c, milvus_pb2 as m, schema_pb2 as s
 def check(ours, theirs):
     for field in ours.fields:
-        official = theirs.fields_by_number[field.number]
+        official = theirs.fields_by_number.get(field.number)
+        if official is None:
+            # Servers newer than the newest pymilvus put validity there.
+            assert (ours.name, field.name) in {("ScalarField", "valid_data"), ("VectorField", "valid_data")}
+            continue
         assert official.name == field.name, (ours.full_name, field.name, official.name)
         kinds = {F.TYPE_ENUM: F.TYPE_INT32}
         assert kinds.get(official.type, official.type) == field.type, (ours.full_name, field.name)
@@ -246,6 +250,6 @@ for ours, theirs in ((c, common_pb2), (m, milvus_pb2), (s, schema_pb2)):
     for name, message in ours.DESCRIPTOR.message_types_by_name.items():
         check(message, theirs.DESCRIPTOR.message_types_by_name[name])
         count += 1
-assert count == 59, count
+assert count == 59, count  # as many as protos/ declares
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

@@ -147,13 +147,9 @@ def _to_dense(array: pa.Array, field: FieldSchema) -> tuple[pa.Array, list[Refus
 
 
 def _wrong_length(row: int, offsets: np.ndarray, field: FieldSchema) -> Refusal:
-    return Refusal(
-        row,
-        field.name,
-        f"a vector of {field.dim} numbers",
-        f"{int(offsets[row + 1] - offsets[row])} numbers",
-        "correct the row or leave it out",
-    )
+    length = int(offsets[row + 1] - offsets[row])
+    found = "1 number" if length == 1 else f"{length} numbers"
+    return Refusal(row, field.name, f"a vector of {field.dim} numbers", found, "correct the row or leave it out")
 
 
 def bad_numbers(
