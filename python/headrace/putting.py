@@ -15,13 +15,14 @@ from headrace.columns import to_batch
 from headrace.config import Endpoint, LoadOptions, choose_endpoint
 from headrace.errors import (
     ConfigError,
+    LoadError,
     RowsRejectedError,
     RowsUnsentError,
     VerificationError,
     explain,
 )
 from headrace.proving import complete
-from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_REJECTED, LoadReport, Progress, Verdict
+from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_REJECTED, EXIT_UNEXPECTED, LoadReport, Progress, Verdict
 from headrace.reporting import close_report
 from headrace.schema import CollectionSchema
 from headrace.session import LoadSession, Patience
@@ -41,6 +42,7 @@ def check_report(report: LoadReport) -> LoadReport:
     :raises RowsUnsentError: if rows are unsent or unknown, or the source was not read to its end.
     :raises VerificationError: if what was read back differs.
     :raises RowsRejectedError: if rows were refused.
+    :raises LoadError: if every row is stored, but loading the collection or reading back failed.
     """
     status, where = report.exit_status, f"load into {report.collection!r}"
     if status == EXIT_DONE:
@@ -52,6 +54,9 @@ def check_report(report: LoadReport) -> LoadReport:
     if status == EXIT_DIFFERENT:
         found = f"differences in what was read back ({(report.verify or {}).get('note') or 'see report.verify'})"
         raise VerificationError(explain(where, "what was sent", found, "look at report.verify"), report=report)
+    if status == EXIT_UNEXPECTED:
+        remedy = "finish by hand or run the load again"
+        raise LoadError(explain(where, "every step after the last row to succeed", report.status, remedy), report=report)
     found = f"{report.rows_unsent} unsent and {report.rows_unknown} unknown of {report.rows_read} rows; {report.status}"
     raise RowsUnsentError(explain(where, "every row stored", found, "load again"), report=report)
 

@@ -249,6 +249,8 @@ class LoadSession:
         :raises CancelledError: (of concurrent.futures) if ``patience`` was lost while waiting.
         :raises HeadraceError: why the load stopped, if it did; what was not taken is settled as unsent.
         """
+        if (failure := self._need_sender().failure) is not None:
+            raise failure
         self._reserve_each(self._need_feeder().feed(source), patience)
         if (too_many := self.ledger.too_many_rejects()) is not None:
             raise HeadraceError(too_many)

@@ -13,6 +13,8 @@ __all__ = ["mapping_table", "mismatch_lines", "report_lines"]
 
 #: Mismatches that are named here; the report has more of them.
 NAMED = 5
+#: Characters of a column's type in a table; nested ones are long.
+TYPE_WIDTH = 48
 
 
 def report_lines(report: LoadReport) -> list[str]:
@@ -46,7 +48,11 @@ def mapping_table(mapping: list[dict[str, str]], width: int = 0) -> str:
     """Which column became which field, and why."""
     columns = ("source", "source_type", "field", "field_type", "note")
     header = ("column", "type", "field", "type", "note")
-    return table(header, [[entry.get(c) or "" for c in columns] for entry in mapping], width=width)
+    return table(header, [[_short(entry[column]) for column in columns] for entry in mapping], width=width)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= TYPE_WIDTH else text[: TYPE_WIDTH - 3] + "..."
 
 
 def mismatch_lines(mismatches: list[dict[str, Any]]) -> list[str]:

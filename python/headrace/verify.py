@@ -31,6 +31,8 @@ QUERY_BYTES = 8 << 20
 #: Keys, and bytes of keys, of one count.
 COUNT_KEYS = 4096
 COUNT_BYTES = 1 << 20
+#: Doubled keys of one count that are named; finding each costs a count per halving.
+DOUBLED_NAMED = 10
 #: Mismatches that a result names.
 NAMED = 100
 #: Keys whose mismatches are remembered; beyond these they are counted.
@@ -146,13 +148,20 @@ def verify_key_counts(info: CollectionInfo, keys: pa.Array, *, partition_name: s
         keys: Keys of rows that should be there, int64 or text; a key that stands twice counts once.
         partition_name: Look in this partition only.
     """
-    mismatches: list[Mismatch] = []
+    name, mismatches = info.schema.primary_key.name, []
     distinct = keys.unique()
     for offset, length in _slices(distinct, COUNT_KEYS, COUNT_BYTES):
-        part = distinct.slice(offset, length).to_pylist()
-        mismatches += yield from _odd_keys(info, part, partition_name)
-        if len(mismatches) >= REMEMBERED:
-            break
+        part = distinct.slice(offset, length)
+        wanted = part.to_pylist()
+        total = yield from _count(info, wanted, partition_name)
+        if total == length:
+            # One missing and one doubled key would cancel out here; reading the rows tells them apart.
+            continue
+        found = yield from _read(info, wanted, [name], partition_name)
+        there = _find(part, found.column(name)) >= 0 if found.num_rows else np.zeros(length, np.bool_)
+        mismatches += [_odd(name, wanted[row], 0) for row in np.flatnonzero(~there).tolist()]
+        present = [wanted[row] for row in np.flatnonzero(there).tolist()]
+        mismatches += yield from _name_doubled(info, present, total - len(present), partition_name)
     return mismatches
 
 
@@ -172,64 +181,89 @@ def verify_rows(
     if key not in batch.schema.names or batch.num_rows == 0:
         return []
     mismatches: list[Mismatch] = []
-    for part in _parts(_last_of_each_key(batch, key)):
-        found = yield from _compare(info, part, partition_name)
-        mismatches += found
-        if search:
-            missing = {m["key"] for m in found if m["field"] == key}
-            present = [row for row, value in enumerate(part.column(key).to_pylist()) if value not in missing]
-            part = part.take(pa.array(present, pa.int64()))
-            mismatches += yield from verify_nearest(info, part, partition_name=partition_name)
+    batch = _last_of_each_key(batch, key)
+    for start, length in _slices(batch.column(key), COUNT_KEYS, COUNT_BYTES):
+        counted = batch.slice(start, length)
+        present: list[Any] = []
+        for offset, rows in _slices(counted, QUERY_ROWS, QUERY_BYTES):
+            part = counted.slice(offset, rows)
+            there, found = yield from _compare(info, part, partition_name)
+            mismatches += found
+            present += part.column(key).filter(pa.array(there)).to_pylist()
+            if search:
+                mismatches += yield from verify_nearest(info, part.filter(pa.array(there)), partition_name=partition_name)
+        if present:
+            total = yield from _count(info, present, partition_name)
+            mismatches += yield from _name_doubled(info, present, total - len(present), partition_name)
     return mismatches
 
 
-def _compare(info: CollectionInfo, batch: pa.RecordBatch, partition_name: str) -> Operation[list[Mismatch]]:
+def _compare(
+    info: CollectionInfo, batch: pa.RecordBatch, partition_name: str
+) -> Operation[tuple[npt.NDArray[np.bool_], list[Mismatch]]]:
+    """Which rows are there, and what is missing or different."""
     key = info.schema.primary_key.name
     keys = batch.column(key).to_pylist()
-    names = batch.schema.names
     # The dynamic field comes whole only with everything else.
-    wanted = ["*"] if DYNAMIC_FIELD_NAME in names else names
-    found = yield from ops.query(
-        info.name,
-        ops.keys_filter(key, keys),
-        output_fields=wanted,
-        partition_names=_partitions(partition_name),
-        consistency_level=ConsistencyLevel.STRONG,
-    )
-    mismatches = yield from _odd_keys(info, keys, partition_name)
+    names = ["*"] if DYNAMIC_FIELD_NAME in batch.schema.names else batch.schema.names
+    found = yield from _read(info, keys, names, partition_name)
     positions = _find(batch.column(key), found.column(key)) if found.num_rows else np.full(len(keys), -1)
-    rows = np.flatnonzero(positions >= 0)
-    counted = {m["key"] for m in mismatches}
-    for row in np.flatnonzero(positions < 0).tolist():
-        if keys[row] not in counted:
-            mismatches.append(_odd(key, keys[row], 0))
+    mismatches = [_odd(key, keys[row], 0) for row in np.flatnonzero(positions < 0).tolist()]
+    there = positions >= 0
+    rows = np.flatnonzero(there)
     if len(rows):
-        sent = batch if len(rows) == batch.num_rows else batch.take(pa.array(rows))
         stored = found.take(pa.array(positions[rows]))
-        for cell in differences(sent, stored, info.schema.sent_fields):
-            row_key = keys[int(rows[cell.row])]
-            mismatches.append(
-                {"key": row_key, "field": cell.field, "expected": cell.expected, "found": cell.found}
-            )
+        for cell in differences(batch.filter(pa.array(there)), stored, info.schema.sent_fields):
+            where = {"key": keys[int(rows[cell.row])], "field": cell.field}
+            mismatches.append({**where, "expected": cell.expected, "found": cell.found})
+    return there, mismatches
+
+
+def _read(
+    info: CollectionInfo, keys: Sequence[Any], fields: Sequence[str], partition_name: str
+) -> Operation[pa.RecordBatch]:
+    return (
+        yield from ops.query(
+            info.name,
+            ops.keys_filter(info.schema.primary_key.name, keys),
+            output_fields=fields,
+            partition_names=_partitions(partition_name),
+            consistency_level=ConsistencyLevel.STRONG,
+        )
+    )
+
+
+def _count(info: CollectionInfo, keys: Sequence[Any], partition_name: str) -> Operation[int]:
+    filter_ = ops.keys_filter(info.schema.primary_key.name, keys)
+    return (yield from ops.count(info.name, filter_, partition_names=_partitions(partition_name)))
+
+
+def _name_doubled(
+    info: CollectionInfo, keys: list[Any], surplus: int, partition_name: str
+) -> Operation[list[Mismatch]]:
+    """Which of ``keys``, all of them there, are stored more than once, found by halving; the first few by name."""
+    name = info.schema.primary_key.name
+    if surplus < 0:
+        found = f"{len(keys) + surplus} rows, {len(keys)} when they were read"
+        return [{"key": None, "field": name, "expected": f"{len(keys)} rows", "found": found}]
+    mismatches: list[Mismatch] = []
+    waiting = [(keys, surplus)]
+    more = 0
+    while waiting:
+        part, surplus = waiting.pop()
+        if surplus <= 0:
+            continue
+        if len(mismatches) == DOUBLED_NAMED:
+            more += surplus
+        elif len(part) == 1:
+            mismatches.append(_odd(name, part[0], 1 + surplus))
+        else:
+            middle = len(part) // 2
+            first = (yield from _count(info, part[:middle], partition_name)) - middle
+            waiting += [(part[middle:], surplus - first), (part[:middle], first)]
+    if more:
+        mismatches.append({"key": None, "field": name, "expected": "1 row per key", "found": f"{more} more doubles"})
     return mismatches
-
-
-def _odd_keys(info: CollectionInfo, keys: Sequence[Any], partition_name: str) -> Operation[list[Mismatch]]:
-    """Which of the distinct ``keys`` are not stored exactly once, found by halving."""
-    key = info.schema.primary_key.name
-    partitions = _partitions(partition_name)
-    total = yield from ops.count(info.name, ops.keys_filter(key, keys), partition_names=partitions)
-    if total == len(keys):
-        # One missing and one doubled key would cancel out here; reading the rows finds the missing one.
-        return []
-    if total == 0:
-        return [_odd(key, value, 0) for value in keys]
-    if len(keys) == 1:
-        return [_odd(key, keys[0], total)]
-    middle = len(keys) // 2
-    first = yield from _odd_keys(info, keys[:middle], partition_name)
-    second = yield from _odd_keys(info, keys[middle:], partition_name)
-    return first + second
 
 
 def _odd(name: str, key: Any, rows: int) -> Mismatch:
@@ -255,11 +289,6 @@ def _find(wanted: pa.Array, among: pa.Array) -> npt.NDArray[np.int64]:
     positions = pc.index_in(wanted.cast(kind), value_set=among.cast(kind))
     found: npt.NDArray[np.int64] = pc.fill_null(positions, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     return found
-
-
-def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    for offset, length in _slices(batch, QUERY_ROWS, QUERY_BYTES):
-        yield batch.slice(offset, length)
 
 
 def _slices(data: pa.RecordBatch | pa.Array, most_rows: int, most_bytes: int) -> Iterator[tuple[int, int]]:

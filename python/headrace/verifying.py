@@ -123,7 +123,7 @@ def verify_source(
     """
     with open_source(source) as opened, SyncTransport(endpoint) as transport:
         run: Run[T] = partial(drive_sync, transport)  # type: ignore[assignment]  # partial hides the type variable
-        info = _find(run, collection)
+        info = _find(run, collection, embedded=endpoint.is_embedded)
         sample = next(_batches(opened, options), None)
         old = transport.server_kind != "lite" and transport.server_version < (2, 5, 0)
         plan = plan_conform(
@@ -146,10 +146,13 @@ def verify_source(
         )
 
 
-def _find(run: Run[T], collection: str) -> CollectionInfo:
+def _find(run: Run[T], collection: str, *, embedded: bool) -> CollectionInfo:
     info = run(ops.describe_collection(collection))
     if info is None:
         raise missing_collection(collection)
+    if embedded:
+        # The engine was started for this and ends with it: nobody else has a use for its memory.
+        run(ops.load_collection(collection))
     if not run(ops.is_loaded(collection)):
         where, remedy = f"collection {collection!r}", "load it into memory first"
         raise ConfigError(explain(where, "it to be in memory, so that it can be read", "it is not", remedy))

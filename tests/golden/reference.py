@@ -1,7 +1,8 @@
 """What pymilvus packs: the reference that golden files and differential tests compare with.
 
-Two hints are filled in here that headrace sends and pymilvus 3.0 does not send for rows: ``ArrayArray.element_type``
-(the server takes it from its schema) and ``SparseFloatArray.dim`` (pymilvus does send it for columns).
+Filled in here is what headrace sends and pymilvus 3.0 does not send for rows: ``ArrayArray.element_type`` (the server
+takes it from its schema), ``SparseFloatArray.dim`` (a hint, which pymilvus does send for columns) and the typed empty
+slot of a vector column with nothing but nulls.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def insert_request(schema: CollectionSchema, rows: Sequence[Mapping[str, Any]], 
         schema_timestamp=names.get("schema_timestamp", 0),
         enable_dynamic=schema.enable_dynamic_field,
     )
-    return _with_hints(request, schema)
+    return _completed(request, schema)
 
 
 def upsert_request(schema: CollectionSchema, rows: Sequence[Mapping[str, Any]], **names: Any) -> Any:
@@ -58,15 +59,18 @@ def upsert_request(schema: CollectionSchema, rows: Sequence[Mapping[str, Any]], 
         schema_timestamp=names.get("schema_timestamp", 0),
         partial_update=names.get("partial_update", False),
     )
-    return _with_hints(request, schema)
+    return _completed(request, schema)
 
 
-def _with_hints(request: Any, schema: CollectionSchema) -> Any:
+def _completed(request: Any, schema: CollectionSchema) -> Any:
     for data in request.fields_data:
         if data.type == DataType.ARRAY:
             data.scalars.array_data.element_type = int(schema[data.field_name].element_type or 0)
+        if data.type == DataType.FLOAT_VECTOR:
+            data.vectors.float_vector.SetInParent()
         if data.type == DataType.SPARSE_FLOAT_VECTOR:
             rows = data.vectors.sparse_float_vector
+            rows.SetInParent()
             rows.dim = max((1 + int.from_bytes(row[-8:-4], "little") for row in rows.contents if row), default=0)
     return request
 

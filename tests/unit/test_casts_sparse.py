@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -27,6 +28,9 @@ def halves(index=I32, value=F32, names=("indices", "values"), make=pa.list_):
 
 def column(kind: pa.DataType, rows=ROWS) -> pa.Array:
     """Sparse rows in any of the layouts."""
+    if "halffloat" in str(kind):
+        # Older pyarrow makes half floats of nothing but numpy's.
+        rows = [r if r is None else {index: np.float16(value) for index, value in r.items()} for r in rows]
     if pa.types.is_struct(kind):
         first, second = kind.field(0), kind.field(1)
         swapped = pa.types.is_floating(first.type.value_type)

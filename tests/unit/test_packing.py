@@ -114,5 +114,5 @@ def test_a_packer_for_a_column_that_is_not_sent_is_refused():
 
 def test_keys_of_the_dynamic_field_leave_every_declared_name_alone():
     columns = {**COLUMNS, "$meta": [{}, {"computed": 1}]}
-    with pytest.raises(CellError, match="row 1, field '\\$meta': expected keys other than .* found the key 'computed'"):
+    with pytest.raises(CellError, match=r"row 1, field '\$meta': expected keys other than .* found the key 'computed'"):
         pack_insert(columns, SCHEMA, collection_name="c")
