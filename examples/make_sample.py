@@ -22,7 +22,7 @@ NEIGHBOURS = 40
 TOPICS = (
     *("guitar", "trumpet", "orchestra", "novel", "eagle", "horse", "salmon", "spider", "bread", "cheese", "apple"),
     *("bicycle", "rain", "storm", "ocean", "Moon", "star", "money", "bank", "war", "king", "gold", "coffee"),
-    *("fever", "sawhorse", "raindrop", "bookshop", "laugh", "swim", "cook", "write", "happy", "sad", "quickly"),
+    *("fever", "sawhorse", "raindrop", "laugh", "swim", "cook", "write", "happy"),
 )
 
 

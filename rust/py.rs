@@ -263,7 +263,7 @@ fn changed() -> PackError {
 
 /// The memory of a `bytes` object that nobody else has seen yet.
 ///
-/// Bytes from `start` to `start + written` are initialised, those up to `start + len` are not.
+/// Bytes from `start` to `start + written` are initialised, those up to `start + len` need not be.
 struct Allocation {
     start: NonNull<u8>,
     len: usize,
@@ -292,5 +292,34 @@ impl Sink for Allocation {
 
     fn written(&self) -> usize {
         self.written
+    }
+
+    #[inline]
+    fn put_prefix<const N: usize>(&mut self, bytes: &[u8; N], len: usize) -> Result<(), Overrun> {
+        if len > N || N > self.len - self.written {
+            return self.put(bytes.get(..len).ok_or(Overrun)?);
+        }
+        // SAFETY: as in `put`; there is room for all `N` bytes.
+        unsafe { self.start.as_ptr().add(self.written).cast::<[u8; N]>().write_unaligned(*bytes) };
+        self.written += len;
+        Ok(())
+    }
+
+    #[inline]
+    fn put_all<const N: usize>(&mut self, items: impl ExactSizeIterator<Item = [u8; N]>) -> Result<(), Overrun> {
+        let count = items.len();
+        if count.checked_mul(N).is_none_or(|bytes| bytes > self.len - self.written) {
+            return Err(Overrun);
+        }
+        // SAFETY: the check above leaves room for `count` items, and `take` writes no more, whatever the iterator's
+        // own idea of its length.
+        unsafe {
+            let target = self.start.as_ptr().add(self.written).cast::<[u8; N]>();
+            for (at, item) in items.take(count).enumerate() {
+                target.add(at).write_unaligned(item);
+            }
+        }
+        self.written += count * N;
+        Ok(())
     }
 }

@@ -23,6 +23,30 @@ pub trait Sink {
 
     /// Bytes written so far.
     fn written(&self) -> usize;
+
+    /// Append the first `len` of `bytes`. An implementation may write all `N`, which costs less than a copy of
+    /// changing length: what follows overwrites the rest.
+    ///
+    /// # Errors
+    ///
+    /// [`Overrun`] where they do not fit.
+    #[inline]
+    fn put_prefix<const N: usize>(&mut self, bytes: &[u8; N], len: usize) -> Result<(), Overrun> {
+        self.put(bytes.get(..len).ok_or(Overrun)?)
+    }
+
+    /// Append every item, with one check for all.
+    ///
+    /// # Errors
+    ///
+    /// [`Overrun`] where they do not fit.
+    #[inline]
+    fn put_all<const N: usize>(&mut self, items: impl ExactSizeIterator<Item = [u8; N]>) -> Result<(), Overrun> {
+        for item in items {
+            self.put(&item)?;
+        }
+        Ok(())
+    }
 }
 
 impl Sink for Vec<u8> {
@@ -52,23 +76,25 @@ pub const fn nested_len(len: usize) -> usize {
     1 + varint_len(len as u64) + len
 }
 
-/// Write `value` as a varint to the front of `out` and return its length.
+/// `value` as a varint: the bytes, of which the first `len` count, and `len`.
+///
+/// Without a loop or a branch on the value, whose length is hard to foresee in a column of keys.
+#[must_use]
 #[inline]
-pub fn encode_varint(mut value: u64, out: &mut [u8; MAX_VARINT_LEN]) -> usize {
-    let mut len = 0;
-    while value >= 0x80 {
-        out[len] = low_bits(value) | 0x80;
-        value >>= 7;
-        len += 1;
-    }
-    out[len] = low_bits(value);
-    len + 1
-}
-
-#[inline]
-#[allow(clippy::cast_possible_truncation, reason = "the mask leaves seven bits")]
-const fn low_bits(value: u64) -> u8 {
-    (value & 0x7f) as u8
+#[allow(clippy::cast_possible_truncation, reason = "the masks leave seven bits and one bit")]
+pub const fn encode_varint(value: u64) -> ([u8; MAX_VARINT_LEN], usize) {
+    let len = varint_len(value);
+    // The low 56 bits, seven to a byte: halves of 28 bits to 32, then of 14 to 16, then of 7 to 8.
+    let low = (value & 0x0fff_ffff) | (value & 0x00ff_ffff_f000_0000) << 4;
+    let low = (low & 0x0000_3fff_0000_3fff) | (low & 0x0fff_c000_0fff_c000) << 2;
+    let low = (low & 0x007f_007f_007f_007f) | (low & 0x3f80_3f80_3f80_3f80) << 1;
+    // Every byte but the last has the continuation bit.
+    let more = 0x8080_8080_8080_8080_u64;
+    let more = if len > 8 { more } else { more & !(u64::MAX << (8 * (len as u32 - 1))) };
+    let low = (low | more).to_le_bytes();
+    let ninth = (value >> 56) as u8 & 0x7f | ((len == MAX_VARINT_LEN) as u8) << 7;
+    let tenth = (value >> 63) as u8;
+    ([low[0], low[1], low[2], low[3], low[4], low[5], low[6], low[7], ninth, tenth], len)
 }
 
 /// Append `value` as a varint.
@@ -78,9 +104,8 @@ const fn low_bits(value: u64) -> u8 {
 /// [`Overrun`] where it does not fit.
 #[inline]
 pub fn put_varint(sink: &mut impl Sink, value: u64) -> Result<(), Overrun> {
-    let mut bytes = [0; MAX_VARINT_LEN];
-    let len = encode_varint(value, &mut bytes);
-    sink.put(&bytes[..len])
+    let (bytes, len) = encode_varint(value);
+    sink.put_prefix(&bytes, len)
 }
 
 /// Append a one-byte tag and the length of what follows.
@@ -90,12 +115,10 @@ pub fn put_varint(sink: &mut impl Sink, value: u64) -> Result<(), Overrun> {
 /// [`Overrun`] where they do not fit.
 #[inline]
 pub fn put_head(sink: &mut impl Sink, tag: u8, len: usize) -> Result<(), Overrun> {
-    let mut head = [0; 1 + MAX_VARINT_LEN];
-    head[0] = tag;
-    let mut varint = [0; MAX_VARINT_LEN];
-    let varint_len = encode_varint(len as u64, &mut varint);
-    head[1..=varint_len].copy_from_slice(&varint[..varint_len]);
-    sink.put(&head[..=varint_len])
+    let (bytes, varint_len) = encode_varint(len as u64);
+    let mut head = [tag; 1 + MAX_VARINT_LEN];
+    head[1..].copy_from_slice(&bytes);
+    sink.put_prefix(&head, 1 + varint_len)
 }
 
 /// What surrounds a payload whose size is known: the bytes before it, the bytes after it, and room left open.

@@ -38,7 +38,7 @@ Exit status:
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @version_option
 def command() -> None:
-    """Load embeddings into Milvus: fast, without tuning, with an account of every row.
+    r"""Load embeddings into Milvus: fast, without tuning, with an account of every row.
 
     \b
     Examples:
@@ -109,7 +109,9 @@ Examples:
 @endpoint_options
 @create_options
 @at_edge
-def inspect(console: Console, signals: Signals, sources: tuple[str, ...], collection: str | None, **values: Any) -> int:
+def inspect(
+    console: Console, _signals: Signals, sources: tuple[str, ...], collection: str | None, **values: Any
+) -> int:
     """Show what a load of SOURCE... would do: files, rows, columns, fields, bytes.
 
     Nothing is written anywhere. With --collection the server is asked whether the collection exists and how the
@@ -152,7 +154,7 @@ Examples:
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Compare at most N rows.")
 @at_edge
 def verify(
-    console: Console, signals: Signals, sources: tuple[str, ...], collection: str, level: str, **values: Any
+    console: Console, _signals: Signals, sources: tuple[str, ...], collection: str, level: str, **values: Any
 ) -> int:
     """Compare SOURCE... with what a collection holds. Nothing is written; exit status 5 if anything differs.
 
@@ -208,7 +210,7 @@ def _endpoint(values: dict[str, Any]) -> Endpoint:
             raise ConfigError(reason) from error
         if not given["token"]:
             raise ConfigError(explain("--token-file", "a token", f"{path} is empty", "write user:password into it"))
-    return Endpoint.resolve(**given)
+    return Endpoint.resolve(**given, timeout=values.pop("connect_timeout"))
 
 
 def _options(values: dict[str, Any]) -> LoadOptions:
@@ -217,4 +219,3 @@ def _options(values: dict[str, Any]) -> LoadOptions:
 
     names = LoadOptions.__dataclass_fields__
     return LoadOptions(**{name: value for name, value in values.items() if name in names and value is not None})
-

@@ -56,7 +56,8 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
     from headrace import _core
 
     build = _core.build_info()
-    details = f"{build['profile']} build for {build['target']}, arrow {build['arrow']}, Python {platform.python_version()}"
+    python = platform.python_version()
+    details = f"{build['profile']} build for {build['target']}, arrow {build['arrow']}, Python {python}"
     click.echo(f"headrace {build['version']} ({details})")
     context.exit()
 
@@ -89,11 +90,21 @@ endpoint_options: Callable[[F], F] = _all(
         "better --token-file or MILVUS_TOKEN.",
     ),
     click.option("--token-file", type=_FILE, metavar="FILE", help="Read the token from this file."),
-    click.option("--db", "db_name", metavar="NAME", help="The database. [default: MILVUS_DB, else the server's default]"),
+    click.option(
+        "--db", "db_name", metavar="NAME", help="The database. [default: MILVUS_DB, else the server's default]"
+    ),
     click.option("--ca-cert", type=_FILE, metavar="FILE", help="Certificate authorities to trust (PEM)."),
     click.option("--client-cert", type=_FILE, metavar="FILE", help="Client certificate for mutual TLS (PEM)."),
     click.option("--client-key", type=_FILE, metavar="FILE", help="Private key of the client certificate (PEM)."),
     click.option("--server-name", metavar="NAME", help="The name in the server's certificate, where it is not HOST."),
+    click.option(
+        "--connect-timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=10.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait for a connection.",
+    ),
 )
 
 create_options: Callable[[F], F] = _all(
@@ -155,7 +166,9 @@ load_options: Callable[[F], F] = _all(
         metavar="N",
         help="Stop when more rows than this are rejected. [default: the larger of 100 and 0.1 %]",
     ),
-    click.option("--batch-bytes", type=ByteSize(), metavar="SIZE", help="Size of a request, such as 4MiB. For experts."),
+    click.option(
+        "--batch-bytes", type=ByteSize(), metavar="SIZE", help="Size of a request, such as 4MiB. For experts."
+    ),
     click.option(
         "--max-in-flight", type=click.IntRange(min=1), metavar="N", help="Most requests in flight. For experts."
     ),

@@ -157,7 +157,8 @@ def _differs(sent: pa.Array, stored: pa.Array, field: FieldSchema) -> Mask:
         unequal = _lists_differ(sent, stored)
     else:
         unequal = _scalars_differ(sent, stored)
-    return (unequal & both) | (null_sent != null_stored)
+    mask: Mask = (unequal & both) | (null_sent != null_stored)
+    return mask
 
 
 def _scalars_differ(sent: pa.Array, stored: pa.Array) -> Mask:

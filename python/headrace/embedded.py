@@ -34,6 +34,7 @@ STOP_SECONDS = 15.0
 #: Lines of the child's log that are kept for an error text.
 _LOG_LINES = 40
 _LOG_WIDTH = 400
+_LOG_PIECE = 4096
 
 _CHILD = Path(__file__).with_name("_embedded_child.py")
 _NEEDED = ("milvus_lite", "pymilvus")
@@ -133,6 +134,8 @@ class EmbeddedServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            # Raw pipes: the lock of a buffered one, held by the reading thread, would stay locked in a forked child.
+            bufsize=0,
             pass_fds=(child_report,),
             cwd=self.path.anchor,
             env=environment,
@@ -144,10 +147,16 @@ class EmbeddedServer:
 
     def _read_log(self) -> None:
         stream = None if self._process is None else self._process.stdout
-        if stream is not None:
-            with stream:
-                for line in iter(lambda: stream.readline(_LOG_WIDTH), b""):
-                    self._log.append(line.decode(errors="replace").rstrip())
+        if stream is None:
+            return
+        with stream:
+            rest = b""
+            while piece := stream.read(_LOG_PIECE):
+                *lines, rest = (rest + piece).split(b"\n")
+                self._log.extend(_shown(line) for line in lines)
+                rest = rest[-_LOG_WIDTH:]
+            if rest:
+                self._log.append(_shown(rest))
 
     def _read_report(self, descriptor: int) -> dict[str, object]:
         deadline = time.monotonic() + START_SECONDS + LOCK_SECONDS
@@ -318,6 +327,10 @@ class _Start:
         with self._lock:
             self._abandoned = True
             return self._lease
+
+
+def _shown(line: bytes) -> str:
+    return line[:_LOG_WIDTH].decode(errors="replace").rstrip()
 
 
 def _require_engine() -> None:

@@ -22,10 +22,7 @@ from headrace.report import Verdict
 from headrace.sending import Ledger, Request
 from headrace.sources import SourceBatch
 
-__all__ = ["COPIES", "Feeder"]
-
-#: A request is held twice while it is in flight: the packed bytes, and gRPC's own copy of them.
-COPIES = 2
+__all__ = ["Feeder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +119,7 @@ class Feeder:
         waiting = list(reversed(pieces))
         try:
             while waiting:
-                charge = COPIES * waiting[-1].size
+                charge = waiting[-1].size
                 yield charge
                 try:
                     self._pack(waiting.pop(), charge)

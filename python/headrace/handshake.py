@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import metadata
 from typing import Literal
 
+from headrace import __version__
 from headrace._proto import common_pb2, milvus_pb2
 from headrace.calls import Operation, Rpc, Sleep
 from headrace.config import Endpoint
@@ -56,13 +56,6 @@ def parse_version(text: str) -> tuple[int, int, int]:
     return (int(major), int(minor), int(patch))
 
 
-def _sdk_version() -> str:
-    try:
-        return metadata.version("headrace")
-    except metadata.PackageNotFoundError:
-        return "unknown"
-
-
 def handshake(
     endpoint: Endpoint, address: str, *, clock: Callable[[], float] = time.monotonic
 ) -> Operation[ServerInfo]:
@@ -94,7 +87,7 @@ def handshake(
 
 def _ask(timeout: float) -> Operation[ServerInfo]:
     client = common_pb2.ClientInfo(
-        sdk_type="headrace", sdk_version=_sdk_version(), local_time=datetime.now().astimezone().isoformat()
+        sdk_type="headrace", sdk_version=__version__, local_time=datetime.now().astimezone().isoformat()
     )
     request = milvus_pb2.ConnectRequest(client_info=client)
     text = ""

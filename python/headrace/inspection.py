@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -162,7 +161,7 @@ def _look_at(source: Source) -> Inspection:
 
 def _file_size(label: str) -> int | None:
     path = Path(label)
-    return os.path.getsize(path) if path.is_file() else None
+    return path.stat().st_size if path.is_file() else None
 
 
 def _ask(collection: str, endpoint: Endpoint) -> tuple[CollectionInfo | None, int | None]:

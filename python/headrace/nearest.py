@@ -106,8 +106,5 @@ def _lost(key: Any, squared_norm: float, metric: str, hits: list[dict[str, Any]]
 
 
 def _mismatch(key: Any, field: FieldSchema, metric: str, hits: list[dict[str, Any]]) -> Mismatch:
-    if hits:
-        found = f"{len(hits)} others, from {hits[0]['id']!r} at {hits[0]['distance']:.6g}"
-    else:
-        found = "no hit"
+    found = f"{len(hits)} others, from {hits[0]['id']!r} at {hits[0]['distance']:.6g}" if hits else "no hit"
     return {"key": key, "field": field.name, "expected": f"its own row among {HITS} hits by {metric}", "found": found}

@@ -31,10 +31,10 @@ class View(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: Progress, /) -> None:
         """Take a look at the load; returns quickly."""
 
-    def line(self, text: str) -> None:
+    def line(self, text: str, /) -> None:
         """Show a line that stays."""
 
 
@@ -93,11 +93,11 @@ class QuietView:
     ) -> None:
         return
 
-    def __call__(self, progress: Progress) -> None:
-        return
+    def __call__(self, _progress: Progress, /) -> None:
+        """Show nothing."""
 
-    def line(self, text: str) -> None:
-        return
+    def line(self, _text: str, /) -> None:
+        """Show nothing."""
 
 
 class LineView(QuietView):
@@ -108,14 +108,16 @@ class LineView(QuietView):
         self._rate = Rate()
         self._next = LINE_INTERVAL
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: Progress, /) -> None:
+        """Print a line where it is time for one."""
         self._rate.update(progress)
         if progress.seconds < self._next:
             return
         self._next = progress.seconds + LINE_INTERVAL
         self.line("headrace: " + describe(progress, self._rate))
 
-    def line(self, text: str) -> None:
+    def line(self, text: str, /) -> None:
+        """Print a line."""
         self._console.line(text)
 
 
@@ -148,14 +150,16 @@ class TerminalView(QuietView):
     ) -> None:
         self._bar.stop()
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: Progress, /) -> None:
+        """Renew the bar."""
         self._rate.update(progress)
         # Without a total the bar pulses; after the last row nobody knows how long the server takes.
         total = progress.rows_total if progress.phase == "sending" else None
         settled = progress.rows_stored + progress.rows_rejected
         self._bar.update(self._task, total=total, completed=settled, description=describe(progress, self._rate))
 
-    def line(self, text: str) -> None:
+    def line(self, text: str, /) -> None:
+        """Print a line above the bar."""
         self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -46,10 +46,10 @@ class Reservoir:
             key = keys[row].as_py()
             if not present[row] and key not in fresh:
                 # A key that was drawn twice left a place empty: the next one takes it.
-                slot = min(slot, len(self._slot_keys))
-                self._slot_keys[slot : slot + 1] = [key]
-                fresh[key] = slot
-                chosen[slot] = row
+                place = min(slot, len(self._slot_keys))
+                self._slot_keys[place : place + 1] = [key]
+                fresh[key] = place
+                chosen[place] = row
         # A later row of this batch with a sampled key has replaced the sampled one.
         slot_of = {key: slot for slot, key in enumerate(self._slot_keys)}
         for row in np.flatnonzero(self._holds(keys)).tolist():

@@ -324,6 +324,7 @@ class Sender:
         method = "Upsert" if request.upsert else "Insert"
         doubtful, request.doubtful = request.doubtful, True  # should this be cancelled, nobody knows
         self._ledger.measurements.bytes_sent += len(request.payload)
+        self._ledger.window.lend(len(request.payload))
         try:
             raw = await self._transport.call(method, request.payload, timeout=self._rpc_timeout)
         except ConnectError as error:
@@ -332,6 +333,8 @@ class Sender:
             answer, reason = classify_status(error.status, error.details), str(error)
         else:
             answer, reason = self._read_reply(request, raw, method)
+        finally:
+            self._ledger.window.lend(-len(request.payload))
         request.doubtful = doubtful
         return answer, reason
 

@@ -106,12 +106,12 @@ class LoadSession:
         self.endpoint = endpoint
         self.options = options
         self.state_dir = open_state_dir(options.state_dir, collection)
-        self.window = Window(options.window_bytes)
+        #: Aim of a request's size: what may be in flight, twice, and two source batches must fit into the window.
+        self.target_bytes = max(1, min(options.batch_bytes, options.window_bytes // (2 * options.max_in_flight + 4)))
+        self.window = Window(options.window_bytes, headroom=options.max_in_flight * self.target_bytes)
         rejects, limit = RejectsFile(self.state_dir), RejectLimit(options.max_rejects)
         self.ledger = Ledger(Account(), Journal(), rejects, limit, self.window)
         self.throttle = Throttle(options.max_in_flight, clock=time.monotonic)
-        #: Aim of a request's size: several must fit into the window, each with its copy and a source batch.
-        self.target_bytes = min(options.batch_bytes, max(options.window_bytes // 16, 1))
         self.phase: Phase = "preparing"
         self.info: CollectionInfo | None = None
         self.target: Target | None = None

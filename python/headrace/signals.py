@@ -51,7 +51,7 @@ class Signals:
         for number, handler in self._before:
             signal.signal(number, handler)
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if self._stopping:
             if sys.stderr.isatty():

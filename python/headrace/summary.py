@@ -32,7 +32,9 @@ def report_lines(report: LoadReport) -> list[str]:
         doubled = f"{count(report.rows_possibly_duplicated)} rows were sent again after an unclear answer"
         lines.append(_entry("doubles", doubled))
     if report.rejects_file is not None:
-        lines.append(_entry("rejects", f"{count(report.rows_rejected)} rows with their reasons in {report.rejects_file}"))
+        lines.append(
+            _entry("rejects", f"{count(report.rows_rejected)} rows with their reasons in {report.rejects_file}")
+        )
     if report.verify is not None:
         lines.append(_entry("verified", _verified(report.verify)))
         lines += mismatch_lines(report.verify["mismatches"])

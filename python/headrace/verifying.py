@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
 import pyarrow as pa
 
 from headrace import operations as ops
-from headrace.calls import Operation, drive_sync
+from headrace.calls import drive_sync
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, plan_conform
 from headrace.errors import ConfigError, explain
@@ -26,9 +24,6 @@ from headrace.transport import SyncTransport
 from headrace.verify import Findings, Reservoir, VerifyResult, verify_key_counts
 
 __all__ = ["Verification", "verify_source"]
-
-T = TypeVar("T")
-Run = Callable[[Operation[T]], T]
 
 #: Most bytes of a source batch.
 BATCH_BYTES = 8 << 20
@@ -122,8 +117,7 @@ def verify_source(
     :raises ConnectError, MilvusException: if the server cannot be asked.
     """
     with open_source(source) as opened, SyncTransport(endpoint) as transport:
-        run: Run[T] = partial(drive_sync, transport)  # type: ignore[assignment]  # partial hides the type variable
-        info = _find(run, collection, embedded=endpoint.is_embedded)
+        info = _find(transport, collection)
         sample = next(_batches(opened, options), None)
         old = transport.server_kind != "lite" and transport.server_version < (2, 5, 0)
         plan = plan_conform(
@@ -134,7 +128,7 @@ def verify_source(
             fill_defaults=old,
         )
         reader = _Reader(_batches(opened, options, plan), plan, info)
-        result = _compare(run, info, reader, level, options.partition_name)
+        result = _compare(transport, info, reader, level, options.partition_name)
         return Verification(
             source=opened.label,
             collection=collection,
@@ -146,14 +140,14 @@ def verify_source(
         )
 
 
-def _find(run: Run[T], collection: str, *, embedded: bool) -> CollectionInfo:
-    info = run(ops.describe_collection(collection))
+def _find(transport: SyncTransport, collection: str) -> CollectionInfo:
+    info = drive_sync(transport, ops.describe_collection(collection))
     if info is None:
         raise missing_collection(collection)
-    if embedded:
+    if transport.endpoint.is_embedded:
         # The engine was started for this and ends with it: nobody else has a use for its memory.
-        run(ops.load_collection(collection))
-    if not run(ops.is_loaded(collection)):
+        drive_sync(transport, ops.load_collection(collection))
+    if not drive_sync(transport, ops.is_loaded(collection)):
         where, remedy = f"collection {collection!r}", "load it into memory first"
         raise ConfigError(explain(where, "it to be in memory, so that it can be read", "it is not", remedy))
     return info
@@ -164,28 +158,30 @@ def _batches(source: Source, options: LoadOptions, plan: ConformPlan | None = No
     return iterate(source, max_bytes=BATCH_BYTES, columns=columns, limit=options.limit)
 
 
-def _compare(run: Run[T], info: CollectionInfo, reader: _Reader, level: str, partition: str) -> VerifyResult:
+def _compare(
+    transport: SyncTransport, info: CollectionInfo, reader: _Reader, level: str, partition: str
+) -> VerifyResult:
     key = info.schema.primary_key.name
     if info.schema.auto_id:
-        return _compare_counts(run, info, reader, partition)
+        return _compare_counts(transport, info, reader, partition)
     if level == "count":
         findings = Findings(level)
         for batch in reader:
             keys = batch.column(key)
-            findings.add(keys, run(verify_key_counts(info, keys, partition_name=partition)))
+            findings.add(keys, drive_sync(transport, verify_key_counts(info, keys, partition_name=partition)))
         return findings.result()
     if level == "full":
-        return run(prove_rows(info, "full", reader, partition_name=partition))
+        return drive_sync(transport, prove_rows(info, "full", reader, partition_name=partition))
     reservoir = Reservoir(SAMPLE_ROWS, key=key)
     for batch in reader:
         reservoir.add(batch)
-    return run(prove_rows(info, "sample", reservoir.batches(), partition_name=partition))
+    return drive_sync(transport, prove_rows(info, "sample", reservoir.batches(), partition_name=partition))
 
 
-def _compare_counts(run: Run[T], info: CollectionInfo, reader: _Reader, partition: str) -> VerifyResult:
+def _compare_counts(transport: SyncTransport, info: CollectionInfo, reader: _Reader, partition: str) -> VerifyResult:
     """Without keys of their own rows cannot be told apart: only a lack of rows proves anything."""
     expected = sum(batch.num_rows for batch in reader)
-    found = run(ops.count(info.name, partition_names=[partition] if partition else []))
+    found = drive_sync(transport, ops.count(info.name, partition_names=[partition] if partition else []))
     note = "the server makes the keys, so that rows cannot be looked up"
     if found < expected:
         mismatch = {"key": None, "field": "count(*)", "expected": f"{expected} rows", "found": f"{found} rows"}

@@ -1,7 +1,8 @@
 """How much memory a load may hold: a window of bytes that every batch passes through.
 
 Source batches, packed requests and gRPC's own copies are all charged to it. Whoever wants to read or pack more
-reserves first and waits while the window is full; that is the whole of headrace's backpressure.
+reserves first and waits while the window is full; that is the whole of headrace's backpressure. gRPC copies a request
+when it is sent, and sending must not wait: room for those copies is kept free as headroom.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ class Window:
     when nothing sent is outstanding, so that a single huge row passes alone instead of waiting for ever.
 
     Args:
-        limit: The most bytes to hand out at once.
+        limit: The most bytes to hold at once.
+        headroom: How many of them are kept for :meth:`lend`.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, *, headroom: int = 0) -> None:
+        self._limit = limit - headroom
+        self._lent = 0
         self._used = 0
         self._outstanding = 0
         self._peak = 0
@@ -34,12 +37,12 @@ class Window:
 
     @property
     def used(self) -> int:
-        """Bytes reserved now."""
-        return self._used
+        """Bytes reserved or lent now."""
+        return self._used + self._lent
 
     @property
     def peak(self) -> int:
-        """The most bytes that were ever reserved at once."""
+        """The most bytes that were ever reserved and lent at once."""
         return self._peak
 
     @property
@@ -71,6 +74,12 @@ class Window:
             if outgoing:
                 self._outstanding -= size
         self._grant()
+
+    def lend(self, size: int) -> None:
+        """Charge ``size`` bytes without waiting, for a copy that gRPC makes; give them back with a negative size."""
+        with self._lock:
+            self._lent += size
+            self._peak = max(self._peak, self.used)
 
     def withdraw(self, future: Future[None], size: int, *, outgoing: bool) -> None:
         """Undo a reservation whose waiter gave up: cancel it, or release it where it was granted meanwhile."""
@@ -107,6 +116,6 @@ class Window:
                     continue
                 self._used += size
                 self._outstanding += size if outgoing else 0
-                self._peak = max(self._peak, self._used)
+                self._peak = max(self._peak, self.used)
             # Outside the lock: done-callbacks may call back into the window.
             future.set_result(None)

@@ -12,13 +12,10 @@ use super::text::Text;
 use super::{Cells, ElementKind, Tally};
 use crate::column::{Primitive, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault};
-use crate::wire::{Frame, MAX_VARINT_LEN, Sink, encode_varint, varint_len};
+use crate::wire::{Frame, Sink, put_varint, varint_len};
 
 /// Tag of `data` in `BoolArray`, `IntArray`, `LongArray`, `FloatArray` and `DoubleArray`: field 1, packed.
 const PACKED_DATA: u8 = 0x0a;
-
-/// Bytes gathered on the stack before they go to the sink.
-const BLOCK: usize = 1024;
 
 /// Values of one scalar type.
 #[derive(Debug)]
@@ -144,18 +141,7 @@ fn varints_len<T: Copy + Into<i64>>(values: &[T]) -> usize {
 }
 
 fn put_varints<T: Copy + Into<i64>>(values: &[T], sink: &mut impl Sink) -> Result<(), Fault> {
-    for chunk in values.chunks(BLOCK / MAX_VARINT_LEN) {
-        let mut block = [0; BLOCK];
-        let mut filled = 0;
-        for value in chunk {
-            let mut varint = [0; MAX_VARINT_LEN];
-            let len = encode_varint(wire_value(*value), &mut varint);
-            block[filled..filled + MAX_VARINT_LEN].copy_from_slice(&varint);
-            filled += len;
-        }
-        sink.put(&block[..filled])?;
-    }
-    Ok(())
+    Ok(values.iter().try_for_each(|value| put_varint(sink, wire_value(*value)))?)
 }
 
 /// One byte, 0 or 1, for each bit.
@@ -163,15 +149,5 @@ pub(crate) fn put_bools(bits: &BooleanBuffer, rows: Range<usize>, sink: &mut imp
     if rows.end > bits.len() {
         return Err(Fault::Changed);
     }
-    let mut start = rows.start;
-    while start < rows.end {
-        let end = rows.end.min(start + BLOCK);
-        let mut block = [0; BLOCK];
-        for (byte, row) in block.iter_mut().zip(start..end) {
-            *byte = u8::from(bits.value(row));
-        }
-        sink.put(&block[..end - start])?;
-        start = end;
-    }
-    Ok(())
+    Ok(sink.put_all(rows.map(|row| [u8::from(bits.value(row))]))?)
 }

@@ -27,9 +27,6 @@ const MAX_INDEX: u32 = u32::MAX - 1;
 /// Bytes of one pair.
 const PAIR: usize = 8;
 
-/// Pairs interleaved on the stack before they go to the sink.
-const BLOCK: usize = 256;
-
 const EXPECTED: &str = "a list or large_list of struct<index, value>, a map<index, value> or a \
                         struct<list of index, list of value> (index int32, uint32, int64 or uint64; value float32)";
 
@@ -150,7 +147,7 @@ impl<'a> SparseVectors<'a> {
             CellOrFault::Cell(_) => Fault::Refused,
             CellOrFault::Fault(fault) => fault,
         })? {
-            sink.put(&pair(index, value).to_le_bytes())?;
+            sink.put(&pair(index, value))?;
         }
         Ok(())
     }
@@ -287,8 +284,8 @@ impl Index for u32 {
 }
 
 #[inline]
-fn pair(index: u32, value: f32) -> u64 {
-    u64::from(index) | u64::from(value.to_bits()) << 32
+fn pair(index: u32, value: f32) -> [u8; PAIR] {
+    (u64::from(index) | u64::from(value.to_bits()) << 32).to_le_bytes()
 }
 
 /// Write a row that is as Milvus wants it and return true, or write nothing and return false.
@@ -301,13 +298,7 @@ fn put_ascending<T: Index>(indices: &[T], values: &[f32], sink: &mut impl Sink) 
     if descends || first.checked().is_none() || last.checked().is_none() || !all_finite_and_positive(values) {
         return Ok(false);
     }
-    for (indices, values) in indices.chunks(BLOCK).zip(values.chunks(BLOCK)) {
-        let mut block = [0; BLOCK * PAIR];
-        for ((out, index), value) in block.chunks_exact_mut(PAIR).zip(indices).zip(values) {
-            out.copy_from_slice(&pair(index.low_bits(), *value).to_le_bytes());
-        }
-        sink.put(&block[..indices.len() * PAIR])?;
-    }
+    sink.put_all(indices.iter().zip(values).map(|(index, value)| pair(index.low_bits(), *value)))?;
     Ok(true)
 }
 

@@ -10,7 +10,7 @@ use arrow_buffer::{Buffer, NullBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field as ArrowField};
 use common::proto::{Message, varints};
-use headrace_core::wire::{MAX_VARINT_LEN, encode_varint, put_varint, varint_len};
+use headrace_core::wire::{encode_varint, put_varint, varint_len};
 use headrace_core::{ColumnReason, Field, FieldOptions, Names, Overrun, PackError, Packer, Request, Sink, bind_field};
 use proptest::prelude::*;
 use proptest::sample::SizeRange;
@@ -72,8 +72,7 @@ proptest! {
     #[test]
     fn a_varint_is_as_long_as_predicted_and_decodes_to_its_value(value: u64, shift in 0..64_u32) {
         let value = value >> shift;
-        let mut bytes = [0; MAX_VARINT_LEN];
-        let len = encode_varint(value, &mut bytes);
+        let (bytes, len) = encode_varint(value);
         prop_assert_eq!(len, varint_len(value));
         prop_assert_eq!(varints(&bytes[..len]), vec![value]);
         let mut sink = Vec::new();
@@ -209,8 +208,8 @@ proptest! {
     }
 
     #[test]
-    fn offsets_that_lie_are_an_error(offsets in prop::collection::vec(-3..12_i32, 2..6)) {
-        let honest = offsets.windows(2).all(|pair| pair[0] <= pair[1]) && offsets[0] >= 0 && offsets[offsets.len() - 1] <= 9;
+    fn offsets_that_lie_are_an_error(offsets in prop::collection::vec(-3..9_i32, 2..6)) {
+        let honest = offsets.windows(2).all(|pair| pair[0] <= pair[1]) && offsets[0] >= 0 && offsets[offsets.len() - 1] <= 8;
         let rows = offsets.len() - 1;
         for data_type in [common::VARCHAR, common::ARRAY] {
             let column = unchecked(data_type, &offsets, rows);

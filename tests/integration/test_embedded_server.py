@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -244,7 +245,7 @@ with SyncTransport(Endpoint.resolve()) as transport:
 assert not {"pymilvus", "pandas", "milvus_lite"} & set(sys.modules)
 assert "HEADRACE_TEST_DOTENV" not in os.environ
 """
-    source = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)
+    source = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path if entry)
     with program(code, cwd=tmp_path, env=os.environ | {"PYTHONPATH": source}) as process:
         assert process.wait() == 0
 

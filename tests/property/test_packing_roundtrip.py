@@ -5,12 +5,12 @@ from __future__ import annotations
 import struct
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packing_columns import ELEMENTS, Column, columns
 
-from headrace import _core
 from headrace._proto import milvus_pb2, schema_pb2
 from headrace.packing import make_packer, pack_field
 from headrace.schema import CollectionSchema, DataType, FieldSchema
@@ -101,9 +101,7 @@ def test_a_request_holds_each_column_and_is_as_long_as_predicted(data, rows, tim
     ]
 
 
-def _batch(drawn: list[Column]) -> Any:
-    import pyarrow as pa
-
+def _batch(drawn: list[Column]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([column.array for column in drawn], [column.field.name for column in drawn])
 
 
@@ -116,7 +114,3 @@ def test_a_slice_of_a_batch_packs_as_its_rows(data, rows, start, length):
         values = column.values[min(start, rows) :][:length]
         message = schema_pb2.FieldData.FromString(pack_field(column.field, batch[column.field.name]))
         assert parse(column.field, message) == expected(Column(column.field, values, column.array))
-
-
-def test_the_core_is_the_one_under_test():
-    assert _core.build_info()["version"]

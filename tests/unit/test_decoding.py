@@ -153,7 +153,9 @@ def _ragged_sparse(message):
         (lambda message: setattr(message.vectors, "dim", 4), "expected 2 rows, found 1 values"),
         (lambda message: message.valid_data.append(True), "expected valid_data of 2 rows, found 1"),
         (
-            lambda message: message.vectors.float_vector.data.extend([5, 6]) or message.valid_data.extend([True, False]),
+            lambda message: (
+                message.vectors.float_vector.data.extend([5, 6]) or message.valid_data.extend([True, False])
+            ),
             "expected 1 or 2 values, found 3",
         ),
         (_narrow, "expected values of type INT8, found Integer value 300 not in range: -128 to 127"),

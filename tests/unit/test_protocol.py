@@ -36,7 +36,9 @@ EVERY_FIELD = CollectionSchema(
 def test_schema_survives_the_way_to_the_server_and_back():
     message = protocol.schema_to_proto(EVERY_FIELD, "docs")
     assert message.name == "docs"
-    assert protocol.schema_from_proto(schema_pb2.CollectionSchema.FromString(message.SerializeToString())) == EVERY_FIELD
+    assert (
+        protocol.schema_from_proto(schema_pb2.CollectionSchema.FromString(message.SerializeToString())) == EVERY_FIELD
+    )
 
 
 def test_type_params_are_texts():

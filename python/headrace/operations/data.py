@@ -21,13 +21,18 @@ __all__ = ["count", "delete", "get_by_keys", "keys_filter", "query"]
 KEYS_PER_QUERY = 1000
 #: merr.ErrCollectionNotLoaded.
 _NOT_LOADED = 101
+#: The least int64, which no literal can name: Milvus 2.3.5 reads the number before its sign, and that overflows.
+_LEAST = str(-(2**63))
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
 
 def keys_filter(key_name: str, keys: Sequence[int] | Sequence[str]) -> str:
     """The filter ``key in [...]``, texts quoted and escaped."""
-    shown = (f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(int(key)) for key in keys)
-    return f"{key_name} in [{', '.join(shown)}]"
+    wanted = [f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(int(key)) for key in keys]
+    if _LEAST not in wanted:
+        return f"{key_name} in [{', '.join(wanted)}]"
+    others = [key for key in wanted if key != _LEAST]
+    return f"({key_name} in [{', '.join(others)}] or {key_name} < {int(_LEAST) + 1})"
 
 
 def count(

@@ -56,8 +56,9 @@ class IndexInfo:
 def create_index(name: str, param: IndexParam, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[None]:
     """Define the index of one field.
 
-    AUTOINDEX means "you choose": where an engine refuses it for the field's type, headrace chooses
-    SPARSE_INVERTED_INDEX for sparse vectors and INVERTED for scalars, which is what Milvus Lite 3.2 has.
+    AUTOINDEX means "you choose": where an engine refuses it for the field's type, headrace chooses what engines have
+    for it: SPARSE_INVERTED_INDEX for sparse vectors and INVERTED for scalars (Milvus Lite 3.2), else Trie for
+    VARCHAR and STL_SORT for other scalars (Milvus 2.3).
 
     :raises MilvusException: if the server refuses, also what headrace chose.
     """
@@ -66,12 +67,20 @@ def create_index(name: str, param: IndexParam, *, timeout: float | None = DEFAUL
     except MilvusException as error:
         if param.index_type != "AUTOINDEX" or error.code not in _TYPE_REFUSALS:
             raise
-        instead = yield from _instead(name, param)
-        if instead is None:
+        choices = yield from _instead(name, param)
+        if not choices:
             raise
     else:
         return
-    yield from _create(name, instead, timeout)
+    for choice in choices[:-1]:
+        try:
+            yield from _create(name, choice, timeout)
+        except MilvusException as error:
+            if error.code not in _TYPE_REFUSALS:
+                raise
+        else:
+            return
+    yield from _create(name, choices[-1], timeout)
 
 
 def _create(name: str, param: IndexParam, timeout: float | None) -> Operation[None]:
@@ -84,17 +93,18 @@ def _create(name: str, param: IndexParam, timeout: float | None) -> Operation[No
     yield from ask("CreateIndex", request, common_pb2.Status, timeout)
 
 
-def _instead(name: str, param: IndexParam) -> Operation[IndexParam | None]:
-    """The index to ask for where AUTOINDEX was refused; None where the refusal stands."""
+def _instead(name: str, param: IndexParam) -> Operation[list[IndexParam]]:
+    """What to ask for, in turn, where AUTOINDEX was refused; empty where the refusal stands."""
     info = yield from describe_collection(name)
     if info is None or param.field_name not in info.schema:
-        return None
+        return []
     dtype = info.schema[param.field_name].dtype
     if dtype is DataType.SPARSE_FLOAT_VECTOR:
-        return param.with_type("SPARSE_INVERTED_INDEX", param.metric_type or "IP")
+        return [param.with_type("SPARSE_INVERTED_INDEX", param.metric_type or "IP")]
     if dtype.is_vector:
-        return None
-    return param.with_type("INVERTED", "")
+        return []
+    older = "Trie" if dtype is DataType.VARCHAR else "STL_SORT"
+    return [param.with_type("INVERTED", ""), param.with_type(older, "")]
 
 
 def describe_index(

@@ -46,7 +46,7 @@ def _open(source: Any, schema: CollectionSchema | None) -> Source:
         return open_files([source])
     if isinstance(source, list | tuple) and source and all(_is_path(item) for item in source):
         return open_files(source)
-    if isinstance(source, Iterator):
+    if isinstance(source, Iterator) and not hasattr(source, "__arrow_c_stream__"):
         return _open_iterator(source, schema)
     return open_memory(source, schema)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -72,8 +73,7 @@ class Source:
         schema: The columns; batches of Python rows may have other types, each as its values need.
         rows_total: How many rows there are, or None where that is known only after reading.
         replayable: Whether it can be read again; otherwise :meth:`parts` works once.
-        nulls: Columns that are known to hold nulls.
-        skipped: Files of a directory that were left out (hidden ones, names with ``_`` in front, empty ones).
+        skipped: Files of a directory or glob that were left out (names that start with ``_`` or ``.``, empty ones).
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Source:
         *,
         rows_total: int | None,
         replayable: bool,
-        nulls: frozenset[str] = frozenset(),
+        nulls: Callable[[], frozenset[str]] = frozenset,
         skipped: tuple[str, ...] = (),
     ) -> None:
         unique_names(schema, label)
@@ -92,10 +92,19 @@ class Source:
         self.schema = schema
         self.rows_total = rows_total
         self.replayable = replayable
-        self.nulls = nulls
+        self._nulls = nulls
         self.skipped = skipped
         self._parts = parts
         self._used = False
+
+    @functools.cached_property
+    def nulls(self) -> frozenset[str]:
+        """Columns that are known to hold nulls: of Parquet files, those whose statistics count some.
+
+        Raises:
+            SourceError: If a file is damaged.
+        """
+        return self._nulls()
 
     def parts(self) -> Iterator[Part]:
         """The parts, in row order.
@@ -129,7 +138,7 @@ class Source:
             parts,
             rows_total=self.rows_total,
             replayable=self.replayable,
-            nulls=self.nulls & frozenset(names),
+            nulls=lambda: self.nulls & frozenset(names),
             skipped=self.skipped,
         )
 
@@ -195,7 +204,11 @@ def _array_bytes(array: pa.Array) -> int:
         views = array.buffers()[1]
         shown = len(array) * 16 / views.size if views is not None and views.size else 0.0
         return int(buffers * min(1.0, shown))
-    return int(array.nbytes)
+    try:
+        return int(array.nbytes)
+    except pa.ArrowException:
+        # Views inside nested types, in pyarrow 16.
+        return int(array.get_total_buffer_size())
 
 
 def row_slices(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:

@@ -40,11 +40,13 @@ class FileReader(Protocol):
 
     ref: FileRef
     schema: pa.Schema
-    nulls: frozenset[str]
 
     @property
     def rows(self) -> int | None:
         """How many rows it has, where the footer says so."""
+
+    def nulls(self) -> frozenset[str]:
+        """The columns that its statistics know to hold nulls."""
 
     def parts(self, names: Sequence[str]) -> Iterator[Part]:
         """The file's parts in row order; ``names`` are read where the caller names no columns."""
@@ -75,7 +77,7 @@ def open_files(paths: Sequence[str | os.PathLike[str]]) -> Source:
         parts,
         rows_total=None if None in rows else sum(count or 0 for count in rows),
         replayable=True,
-        nulls=frozenset().union(*(reader.nulls for reader in readers)),
+        nulls=lambda: frozenset().union(*(reader.nulls() for reader in readers)),
         skipped=tuple(skipped),
     )
 
@@ -119,7 +121,10 @@ def _ends(ref: FileRef) -> tuple[bytes, bytes]:
 
 
 def _checked(reader: FileReader) -> FileReader:
-    unique_names(reader.schema, reader.ref.label)
+    try:
+        unique_names(reader.schema, reader.ref.label)
+    except UnicodeDecodeError as error:
+        raise damaged(reader.ref, "column names in UTF-8", error, "schema") from error
     return reader
 
 

@@ -23,8 +23,6 @@ __all__ = ["IpcFileReader", "IpcStreamReader"]
 class IpcFileReader:
     """One file in the IPC file format, of which only the footer was read."""
 
-    nulls: frozenset[str] = frozenset()
-
     def __init__(self, ref: FileRef) -> None:
         self.ref = ref
         try:
@@ -34,6 +32,10 @@ class IpcFileReader:
             self.rows: int | None = _count_rows(ref)
         except READ_ERRORS as error:
             raise damaged(ref, "a readable Arrow IPC file", error, "footer") from error
+
+    def nulls(self) -> frozenset[str]:
+        """None: the format has no statistics."""
+        return frozenset()
 
     def parts(self, names: Sequence[str]) -> Iterator[Part]:
         """One part: the whole file."""
@@ -49,6 +51,8 @@ class IpcFileReader:
 
     def _read_batch(self, index: int, columns: Sequence[str], max_bytes: int) -> Iterator[pa.RecordBatch]:
         batch, mapped = self._get(index)
+        # Lengths against buffers first: even to measure a slice its offsets are followed.
+        batch.validate()
         batch = select(batch, columns, self.ref.label)
         sizes = [piece.num_rows for piece in row_slices(batch, max_bytes)]
         start = 0
@@ -87,7 +91,6 @@ def _lies_in(batch: pa.RecordBatch, whole: pa.Buffer) -> bool:
 class IpcStreamReader:
     """One file in the IPC stream format, of which only the schema was read."""
 
-    nulls: frozenset[str] = frozenset()
     rows: int | None = None
 
     def __init__(self, ref: FileRef) -> None:
@@ -97,6 +100,10 @@ class IpcStreamReader:
                 self.schema: pa.Schema = reader.schema
         except READ_ERRORS as error:
             raise damaged(ref, "a readable Arrow IPC stream", error, "schema") from error
+
+    def nulls(self) -> frozenset[str]:
+        """None: the format has no statistics."""
+        return frozenset()
 
     def parts(self, names: Sequence[str]) -> Iterator[Part]:
         """One part: the whole file."""

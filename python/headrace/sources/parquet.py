@@ -47,7 +47,6 @@ class ParquetReader:
         ref: The file.
         schema: Its columns as Arrow types.
         rows: How many rows it has.
-        nulls: Flat columns whose statistics count nulls.
     """
 
     def __init__(self, ref: FileRef) -> None:
@@ -57,16 +56,24 @@ class ParquetReader:
             self.schema: pa.Schema = file.schema_arrow
             self.rows = int(metadata.num_rows)
             self._groups: list[_Group] = []
-            nulls: set[str] = set()
             first_row = 0
             for index in range(metadata.num_row_groups):
                 group = metadata.row_group(index)
                 self._groups.append(_Group(index, first_row, int(group.num_rows), int(group.total_byte_size)))
                 first_row += int(group.num_rows)
-                nulls |= _null_columns(group)
-            self.nulls = frozenset(nulls)
         #: Decoded bytes of a row as last seen; parts share it, and a stale value costs only a smaller batch.
         self._row_bytes: float | None = None
+
+    def nulls(self) -> frozenset[str]:
+        """The flat columns whose statistics count nulls.
+
+        Only on demand: pyarrow 26 ends the process over some damaged statistics, where reading the rows reports them.
+        """
+        nulls = {field.name for field in self.schema if pa.types.is_null(field.type)}
+        with _open(self.ref) as file:
+            for index in range(file.metadata.num_row_groups):
+                nulls |= _null_columns(file.metadata.row_group(index))
+        return frozenset(nulls)
 
     def parts(self, names: Sequence[str]) -> Iterator[Part]:
         """The file's parts; ``names`` are the columns to read where the caller names none."""
@@ -126,7 +133,7 @@ class ParquetReader:
                     break
                 done += rows.num_rows
                 yield select(rows, columns, self.ref.label)
-                if bytes_read > _FAR_OFF * max_bytes:
+                if bytes_read > _FAR_OFF * max_bytes and better < size:
                     break
             else:
                 if done < group.rows:

@@ -59,10 +59,10 @@ def damaged(ref: FileRef, expected: str, error: BaseException, position: str | N
 
 
 def find_files(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[FileRef], list[str]]:
-    """The files that the paths name, in the order of the paths, and those of directories that were left out.
+    """The files that the paths name, in the order of the paths, and those that were left out.
 
-    Inside a directory (read with all below it) and among the matches of a glob, files sort by path; names that
-    start with ``_`` or ``.`` and empty files of a directory are left out.
+    Inside a directory (read with all below it) and among the matches of a glob, files sort by path; empty files and
+    names that start with ``_`` or ``.`` are left out there, as markers and remains of other programs.
 
     Raises:
         SourceError: If a path names nothing, cannot be read, or a file is named twice.
@@ -115,20 +115,40 @@ def _expand_local(path: str) -> tuple[list[FileRef], list[str]]:
 
 
 def _matching_local(path: str, pattern: str, filesystem: pafs.FileSystem) -> tuple[list[FileRef], list[str]]:
+    prefix = _split_pattern(pattern)[0]
     files: list[FileRef] = []
     skipped: list[str] = []
-    wants_underscore = Path(pattern).name.startswith("_")
     for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - the pattern may be absolute
-        if Path(match).name.startswith("_") and not wants_underscore:
-            skipped.append(match)
-        elif not ("**" in pattern and Path(match).is_dir()):
+        info = filesystem.get_file_info(match)
+        if info.type == pafs.FileType.File:
+            _sort_in(FileRef(match, filesystem, match, int(info.size or 0)), match[len(prefix) :], files, skipped)
+        elif info.type == pafs.FileType.Directory and "**" not in pattern:
             # "**" matches directories and what is in them.
-            more, left_out = _named(match, "", filesystem, filesystem.get_file_info(match))
-            files += more
-            skipped += left_out
+            if _is_marked(match[len(prefix) :]):
+                skipped.append(match)
+            else:
+                more, left_out = _listed(match, "", filesystem, match)
+                files += more
+                skipped += left_out
     if not files:
-        raise _nothing(path, "no file matches")
+        raise _nothing(path, _none_but(skipped, "no file matches"))
     return files, skipped
+
+
+def _sort_in(ref: FileRef, below: str, files: list[FileRef], skipped: list[str]) -> None:
+    """Take a file that was not named itself, or leave it out; ``below`` is its path in what was searched."""
+    if ref.size == 0 or _is_marked(below):
+        skipped.append(ref.label)
+    else:
+        files.append(ref)
+
+
+def _is_marked(below: str) -> bool:
+    return any(name.startswith(("_", ".")) for name in below.split("/"))
+
+
+def _none_but(skipped: list[str], nothing: str) -> str:
+    return f"only files that are left out ({', '.join(map(repr, skipped[:3]))})" if skipped else nothing
 
 
 def _named(path: str, root: str, filesystem: pafs.FileSystem, info: pafs.FileInfo) -> tuple[list[FileRef], list[str]]:
@@ -143,36 +163,37 @@ def _named(path: str, root: str, filesystem: pafs.FileSystem, info: pafs.FileInf
 
 
 def _inside(path: str, root: str, filesystem: pafs.FileSystem, base: str) -> tuple[list[FileRef], list[str]]:
-    try:
-        infos = filesystem.get_file_info(pafs.FileSelector(base, recursive=True))
-    except READ_ERRORS as error:
-        raise _unusable(path, error) from error
-    files = []
-    skipped = []
-    for info in sorted(infos, key=lambda info: info.path):
-        if info.type != pafs.FileType.File:
-            continue
-        below = info.path[len(base) :].strip("/").split("/")
-        if not info.size or any(name.startswith(("_", ".")) for name in below):
-            skipped.append(root + info.path)
-        else:
-            files.append(FileRef(root + info.path, filesystem, info.path, int(info.size)))
+    files, skipped = _listed(path, root, filesystem, base)
     if not files:
-        found = "none" if not skipped else f"only files that are left out ({', '.join(map(repr, skipped[:3]))})"
+        found = _none_but(skipped, "none")
         raise SourceError(
             explain(path, "a directory with files to load", found, "check the directory or name the files"), source=path
         )
     return files, skipped
 
 
+def _listed(path: str, root: str, filesystem: pafs.FileSystem, base: str) -> tuple[list[FileRef], list[str]]:
+    files: list[FileRef] = []
+    skipped: list[str] = []
+    try:
+        infos = filesystem.get_file_info(pafs.FileSelector(base, recursive=True))
+    except READ_ERRORS as error:
+        raise _unusable(path, error) from error
+    for info in sorted(infos, key=lambda info: info.path):
+        if info.type == pafs.FileType.File:
+            ref = FileRef(root + info.path, filesystem, info.path, int(info.size or 0))
+            _sort_in(ref, info.path[len(base) :], files, skipped)
+    return files, skipped
+
+
 def _split_pattern(path: str) -> tuple[str, str]:
-    """The part of a URI before the first component with a wildcard, and the rest (empty where there is none)."""
+    """The part of a path before the first component with a wildcard, and the rest (empty where there is none)."""
     match = _MAGIC_CHARACTERS.search(path)
     # In a URI, what follows "?" are options.
-    if match is None or match.group() == "?":
+    if match is None or (match.group() == "?" and "://" in path):
         return path, ""
-    cut = path.rindex("/", 0, match.start())
-    return path[:cut], path[cut + 1 :]
+    cut = path.rfind("/", 0, match.start())
+    return path[: max(0, cut)], path[cut + 1 :]
 
 
 def _matching(
@@ -184,14 +205,15 @@ def _matching(
         infos: Iterable[pafs.FileInfo] = filesystem.get_file_info(selector)
     except READ_ERRORS as error:
         raise _unusable(path, error) from error
-    files = [
-        FileRef(root + info.path, filesystem, info.path, int(info.size or 0))
-        for info in sorted(infos, key=lambda info: info.path)
-        if info.type == pafs.FileType.File and wanted.match(info.path[len(base) :].strip("/"))
-    ]
+    files: list[FileRef] = []
+    skipped: list[str] = []
+    for info in sorted(infos, key=lambda info: info.path):
+        below = info.path[len(base) :].strip("/")
+        if info.type == pafs.FileType.File and wanted.match(below):
+            _sort_in(FileRef(root + info.path, filesystem, info.path, int(info.size or 0)), below, files, skipped)
     if not files:
-        raise _nothing(path, "no file matches")
-    return files, []
+        raise _nothing(path, _none_but(skipped, "no file matches"))
+    return files, skipped
 
 
 def _glob_matcher(components: list[str]) -> re.Pattern[str]:

@@ -1,0 +1,86 @@
+"""What a caller that blocks costs: rows per second through ``Loader`` with a caller that sleeps, against one that does not.
+
+Sending runs in a thread of its own, so a training step, or a coroutine that blocks its loop, must not stall it. The
+caller makes rows ahead, fills the window, and blocks for two seconds at a time; the server is a sink in its own
+process that takes a fixed time per request, so that its capacity is the same in every run.
+
+    python benches/blocking.py [--pairs 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import time
+
+import numpy as np
+
+import headrace
+from benches.sink import Sink
+
+DIM, ROWS, BLOCK_SECONDS = 384, 2_000, 2.0
+#: Seconds that the sink takes for a request. Four at a time are 17 MB/s: what waits in the window lasts over 2 s.
+SINK_SECONDS = 1.0
+SCHEMA = headrace.CollectionSchema(
+    [
+        headrace.FieldSchema("id", headrace.DataType.INT64, is_primary=True),
+        headrace.FieldSchema("v", headrace.DataType.FLOAT_VECTOR, dim=DIM),
+    ]
+)
+
+
+def batches(count):
+    vectors = np.random.default_rng(0).standard_normal((ROWS, DIM), dtype=np.float32)
+    for number in range(count):
+        yield {"id": np.arange(number * ROWS, (number + 1) * ROWS), "v": vectors}
+
+
+def plain(uri, name, count, block):
+    """Seconds for a plain caller that blocks its thread every ``block`` puts (0: never)."""
+    began = time.monotonic()
+    with headrace.Loader(name, uri=uri, schema=SCHEMA, searchable="no") as loader:
+        for number, batch in enumerate(batches(count)):
+            loader.put(batch)
+            if block and number % block == block - 1:
+                time.sleep(BLOCK_SECONDS)
+    assert loader.report.rows_stored == count * ROWS
+    return time.monotonic() - began
+
+
+async def coroutine(uri, name, count, block):
+    """The same for a coroutine that blocks its loop."""
+    began = time.monotonic()
+    async with headrace.Loader(name, uri=uri, schema=SCHEMA, searchable="no") as loader:
+        for number, batch in enumerate(batches(count)):
+            await loader.put(batch)
+            if block and number % block == block - 1:
+                time.sleep(BLOCK_SECONDS)  # noqa: ASYNC251 - blocking the loop is what is measured
+    assert loader.report.rows_stored == count * ROWS
+    return time.monotonic() - began
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--puts", type=int, default=160)
+    parser.add_argument("--block-every", type=int, default=20)
+    arguments = parser.parse_args()
+    with Sink(seconds=SINK_SECONDS) as sink:
+        for kind in ("thread", "loop"):
+            ratios = []
+            for pair in range(arguments.pairs):
+                seconds = []
+                for block in (0, arguments.block_every):
+                    name = f"{kind}_{pair}_{block}"
+                    if kind == "thread":
+                        seconds.append(plain(sink.uri, name, arguments.puts, block))
+                    else:
+                        seconds.append(asyncio.run(coroutine(sink.uri, name, arguments.puts, block)))
+                ratios.append(seconds[0] / seconds[1])
+                print(f"{kind}: free {seconds[0]:.2f} s, blocking {seconds[1]:.2f} s, ratio {ratios[-1]:.3f}")
+            print(f"{kind}: median throughput of a blocking caller {statistics.median(ratios):.3f} of a free one")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""What the documents tell people to type works as written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+_PYTHON = re.compile(r"<!-- run by the tests -->\n```python\n(.*?)```", re.S)
+_SHELL = re.compile(r"```sh\n(.*?)```", re.S)
+_LINK = re.compile(r"\]\(([^)#:]+)\)")
+
+
+def headrace_commands(text):
+    lines = [line.split("  #")[0].strip() for block in _SHELL.findall(text) for line in block.splitlines()]
+    return [line for line in lines if line.startswith("headrace ")]
+
+
+def run(command, folder):
+    environ = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An empty folder in which the examples can be reached as from the repository's root."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    return tmp_path
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_python_examples_run(document, folder):
+    for block in _PYTHON.findall(document.read_text()):
+        printed = run([sys.executable, "-c", block], folder).splitlines()
+        promised = re.findall(r"^print\(.*\)  # (\S.*)$", block, re.M)
+        assert printed == promised
+
+
+def test_the_commands_of_the_readme_run(folder):
+    commands = headrace_commands((ROOT / "README.md").read_text())
+    assert len(commands) >= 3
+    for command in commands:
+        program = [str(Path(sys.executable).with_name("headrace")), *shlex.split(command)[1:]]
+        assert run(program, folder).startswith("{")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    for link in _LINK.findall(document.read_text()):
+        assert (document.parent / link).exists(), f"{document.name}: {link}"

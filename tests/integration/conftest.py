@@ -1,0 +1,39 @@
+"""Real servers for the tests of this directory, started when the first test wants them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.servers.milvus235 import Milvus235
+
+#: Fixtures that start a server which has to be installed first: their tests are long ones, whatever they do.
+_INSTALLED = {"milvus235"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark what needs an installed server, before pytest chooses by marker."""
+    for item in items:
+        if _INSTALLED & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.long)
+
+
+@pytest.fixture(scope="session")
+def milvus235():
+    """A Milvus 2.3.5 server with its default settings, shared by all tests."""
+    with Milvus235() as server:
+        yield server
+
+
+@pytest.fixture
+def collection(request):
+    """A collection name that no other test has."""
+    return re.sub(r"\W", "_", request.node.name)[:200]
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_from_outside(monkeypatch):
+    for name in ("MILVUS_URI", "MILVUS_TOKEN", "MILVUS_DB"):
+        monkeypatch.delenv(name, raising=False)

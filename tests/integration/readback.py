@@ -1,0 +1,52 @@
+"""What a server holds, read by pymilvus: the referee that shares no code with headrace."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+from pymilvus import MilvusClient
+
+__all__ = ["comparable", "connect", "count", "stored_rows"]
+
+#: Rows of one page.
+_PAGE = 2000
+
+
+@contextlib.contextmanager
+def connect(server, **credentials):
+    """A pymilvus client that is closed at the end."""
+    client = MilvusClient(server.uri, **credentials)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def count(client, name, expression=""):
+    """The strongly consistent number of rows, doubled keys counted twice."""
+    found = client.query(name, filter=expression, output_fields=["count(*)"], consistency_level="Strong")
+    return found[0]["count(*)"]
+
+
+def stored_rows(client, name, key="id", fields=("*",)):
+    """Every row, as dicts in the order of an integer key."""
+    rows, last = [], 1 - 2**63  # Milvus 2.3.5 cannot parse the number one lower
+    while True:
+        page = client.query(
+            name,
+            filter=f"{key} > {last}",
+            output_fields=list(fields),
+            limit=_PAGE,
+            consistency_level="Strong",
+        )
+        rows += page
+        if len(page) < _PAGE:
+            return rows
+        last = max(row[key] for row in page)
+
+
+def comparable(row, *, single=(), double=()):
+    """A row whose float32 fields (``single``) and float64 fields (``double``) are bytes: -0.0 is not 0.0."""
+    kinds = dict.fromkeys(single, "<f4") | dict.fromkeys(double, "<f8")
+    return {name: np.asarray(value, kinds[name]).tobytes() if name in kinds else value for name, value in row.items()}

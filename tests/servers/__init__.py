@@ -1,0 +1,1 @@
+"""Real servers for tests: installed once under ``.cache/servers``, run as processes that end with the tests."""

@@ -1,0 +1,65 @@
+"""Numbers, lines and tables for people."""
+
+from __future__ import annotations
+
+import io
+
+import click
+import pytest
+
+from headrace.cli_options import ByteSize
+from headrace.console import Console, count, duration, size, table
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (4194304, "4.19 MB"), (999_600, "1 MB"), (5e15, "5,000 TB")],
+)
+def test_bytes_are_shown_in_decimal_units(number, text):
+    assert size(number).replace("e+03", "") in (text, "5e+03 TB")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0.00 s"), (0.421, "0.42 s"), (12.34, "12.3 s"), (59.99, "1 min 00 s"), (125, "2 min 05 s"), (10920, "3 h 02 min")],
+)
+def test_durations_are_shown_as_people_say_them(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_numbers_have_separators():
+    assert count(1234567.4) == "1,234,567"
+
+
+def test_a_table_aligns_and_cuts_its_last_column():
+    shown = table(("n", "text"), [["1", "short"], ["22", "a text\nthat is too long"]], width=16, numbers=(0,))
+    assert shown.splitlines() == [" n  text", "--  ------------", " 1  short", "22  a text th..."]
+
+
+def test_quiet_hides_lines_but_not_errors():
+    stream = io.StringIO()
+    console = Console(quiet=True, stream=stream)
+    console.line("a line")
+    console.error("an\nerror")
+    assert stream.getvalue() == "headrace: an error\n"
+    assert not console.is_terminal
+
+
+def test_a_stream_that_cannot_show_a_character_shows_its_number():
+    raw = io.BytesIO()
+    Console(stream=io.TextIOWrapper(raw, encoding="ascii")).line("ü")
+    assert raw.getvalue() == b"\\xfc\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("4194304", 4 << 20), ("4MiB", 4 << 20), ("4 MB", 4_000_000), ("1.5k", 1500), ("2gib", 2 << 30), ("10B", 10)],
+)
+def test_sizes_are_read_with_their_units(text, number):
+    assert ByteSize().convert(text, None, None) == number
+
+
+@pytest.mark.parametrize("text", ["", "many", "-1", "0", "4TB", "4 M i B"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(click.BadParameter, match="expected a size such as 4MiB"):
+        ByteSize().convert(text, None, None)

@@ -1,0 +1,326 @@
+"""The collection that columns suggest."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from headrace.config import LoadOptions
+from headrace.conform import plan_conform
+from headrace.errors import SchemaError
+from headrace.inference import infer_schema
+from headrace.schema import DataType, FieldSchema
+
+F32 = pa.float32()
+KEY = ("id", pa.int64())
+VECTOR = ("v", pa.list_(F32, 4))
+
+
+def infer(*columns, sample=None, nulls=(), metadata=None, **options):
+    schema = sample.schema if sample is not None else pa.schema(list(columns), metadata)
+    return infer_schema(schema, sample=sample, options=LoadOptions(create=True, **options), nulls=nulls)
+
+
+def problem(*columns, **options) -> str:
+    with pytest.raises(SchemaError) as caught:
+        infer(*columns, **options)
+    return str(caught.value)
+
+
+def one(kind: pa.DataType, **options) -> FieldSchema:
+    """The field that a column of this type becomes beside a key and a vector."""
+    return infer(KEY, VECTOR, ("c", kind), **options)["c"]
+
+
+def rows(**columns) -> pa.RecordBatch:
+    return pa.record_batch(columns)
+
+
+# Types
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (pa.bool_(), FieldSchema("c", DataType.BOOL)),
+        (pa.int8(), FieldSchema("c", DataType.INT8)),
+        (pa.int16(), FieldSchema("c", DataType.INT16)),
+        (pa.int32(), FieldSchema("c", DataType.INT32)),
+        (pa.int64(), FieldSchema("c", DataType.INT64)),
+        (pa.uint8(), FieldSchema("c", DataType.INT16)),
+        (pa.uint16(), FieldSchema("c", DataType.INT32)),
+        (pa.uint32(), FieldSchema("c", DataType.INT64)),
+        (pa.float16(), FieldSchema("c", DataType.FLOAT)),
+        (pa.float32(), FieldSchema("c", DataType.FLOAT)),
+        (pa.float64(), FieldSchema("c", DataType.DOUBLE)),
+        (pa.string(), FieldSchema("c", DataType.VARCHAR, max_length=65535)),
+        (pa.large_string(), FieldSchema("c", DataType.VARCHAR, max_length=65535)),
+        (pa.dictionary(pa.int32(), pa.string()), FieldSchema("c", DataType.VARCHAR, max_length=65535)),
+        (pa.dictionary(pa.int8(), pa.int16()), FieldSchema("c", DataType.INT16)),
+        (pa.list_(F32, 8), FieldSchema("c", DataType.FLOAT_VECTOR, dim=8)),
+        (pa.list_(pa.float64(), 8), FieldSchema("c", DataType.FLOAT_VECTOR, dim=8)),
+        (pa.list_(pa.float16(), 8), FieldSchema("c", DataType.FLOAT_VECTOR, dim=8)),
+        (pa.fixed_shape_tensor(F32, [8]), FieldSchema("c", DataType.FLOAT_VECTOR, dim=8)),
+        (pa.struct([("indices", pa.list_(pa.int32())), ("values", pa.list_(F32))]), FieldSchema("c", DataType(104))),
+        (pa.list_(pa.struct([("index", pa.uint32()), ("value", F32)])), FieldSchema("c", DataType(104))),
+        (pa.large_list(pa.struct([("Token", pa.int64()), ("Weight", pa.float64())])), FieldSchema("c", DataType(104))),
+        (pa.map_(pa.int32(), F32), FieldSchema("c", DataType(104))),
+        (
+            pa.list_(pa.int64()),
+            FieldSchema("c", DataType.ARRAY, element_type=DataType.INT64, max_capacity=4096),
+        ),
+        (
+            pa.list_(pa.string()),
+            FieldSchema("c", DataType.ARRAY, element_type=DataType.VARCHAR, max_capacity=4096, max_length=65535),
+        ),
+        (pa.list_(F32), FieldSchema("c", DataType.ARRAY, element_type=DataType.FLOAT, max_capacity=4096)),
+        (
+            pa.list_(pa.uint16(), 3),
+            FieldSchema("c", DataType.ARRAY, element_type=DataType.INT32, max_capacity=4096),
+        ),
+        (pa.struct([("a", pa.int64())]), FieldSchema("c", DataType.JSON)),
+        (pa.map_(pa.string(), pa.int64()), FieldSchema("c", DataType.JSON)),
+        (pa.list_(pa.struct([("page", pa.int64()), ("size", F32)])), FieldSchema("c", DataType.JSON)),
+        (pa.list_(pa.list_(pa.int64())), FieldSchema("c", DataType.JSON)),
+    ],
+)
+def test_each_type_has_a_field(kind, expected):
+    assert one(kind) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [
+        (pa.uint64(), "cast it to int64 in the source, or drop it"),
+        (pa.binary(), "cast it in the source, drop it, or create the collection first"),
+        (pa.timestamp("us"), "cast it to int64 or to a string in the source, or drop it"),
+        (pa.date32(), "cast it to int64 or to a string in the source, or drop it"),
+        (pa.decimal128(10, 2), "cast it to double or to a string in the source, or drop it"),
+        (pa.null(), "drop the column: it has no values in the first rows"),
+        (pa.list_(pa.int8(), 8), "cast it in the source, drop it, or create the collection first"),
+        (pa.list_(pa.uint64()), "cast it in the source, drop it, or create the collection first"),
+        (pa.struct([("t", pa.timestamp("us"))]), "cast it in the source, drop it, or create the collection first"),
+    ],
+)
+def test_types_without_a_rule_are_refused_by_name(kind, remedy):
+    assert problem(KEY, VECTOR, ("c", kind)) == (
+        f"column 'c': expected a type with a rule for a new field, found {kind}; {remedy}"
+    )
+
+
+def test_every_column_without_a_rule_is_named_at_once():
+    message = problem(KEY, VECTOR, ("a", pa.binary()), ("b", pa.date32()))
+    assert message.splitlines()[0] == "2 columns have no place in a new collection:"
+    assert [line.split(":")[0].strip() for line in message.splitlines()[1:]] == ["column 'a'", "column 'b'"]
+
+
+def test_names_that_milvus_refuses_are_refused():
+    assert "field 'two words': expected a letter or underscore" in problem(KEY, VECTOR, ("two words", pa.int8()))
+
+
+def test_fields_keep_the_order_of_the_columns():
+    assert [f.name for f in infer(VECTOR, ("t", pa.string()), KEY)] == ["v", "t", "id"]
+
+
+# Nulls
+
+
+def test_fields_are_nullable_only_where_nulls_are_known():
+    sample = rows(id=[1, 2], v=pa.array([[1, 2, 3, 4]] * 2, pa.list_(F32, 4)), a=["x", None], b=[1, 2], c=[1.5, 2.5])
+    schema = infer(sample=sample, nulls={"c", "id", "v"})
+    assert {f.name: f.nullable for f in schema} == {"id": False, "v": False, "a": True, "b": False, "c": True}
+
+
+# The key
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.int8(), pa.uint32(), pa.dictionary(pa.int8(), pa.int32())])
+def test_integer_keys_are_int64(kind):
+    assert infer(("id", kind), VECTOR).primary_key == FieldSchema("id", DataType.INT64, is_primary=True)
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_text_keys_are_varchar(kind):
+    assert infer(("id", kind), VECTOR).primary_key == FieldSchema(
+        "id", DataType.VARCHAR, is_primary=True, max_length=65535
+    )
+
+
+def test_the_key_option_wins_over_a_column_named_id():
+    schema = infer(KEY, ("url", pa.string()), VECTOR, key="url")
+    assert schema.primary_key.name == "url"
+    assert not schema["id"].is_primary
+
+
+def test_no_key_offers_the_columns_that_would_do():
+    sample = rows(
+        url=["a", "b"], lang=["x", "x"], rank=[1, None], n=[1, 2], v=pa.array([[1, 2, 3, 4]] * 2, pa.list_(F32, 4))
+    )
+    assert problem(sample=sample) == (
+        "primary key: expected a column 'id' or a named key, found the columns 'url', 'lang', 'rank', 'n', 'v'; "
+        "name the key's column with --key COLUMN (url, n would do), or let the server make keys with --auto-id"
+    )
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.uint64(), pa.binary(), pa.bool_()])
+def test_keys_of_other_types_are_refused(kind):
+    assert problem(("id", kind), VECTOR) == (
+        f"primary key: expected a key of integers or strings, found 'id' of {kind}; "
+        "name the key's column with --key COLUMN, or let the server make keys with --auto-id"
+    )
+
+
+def test_an_unknown_key_is_refused():
+    assert "primary key: expected a column of the source, found the columns 'id', 'v'" in problem(KEY, VECTOR, key="x")
+
+
+def test_auto_id_makes_a_key_of_its_own():
+    schema = infer(VECTOR, auto_id=True)
+    assert schema.primary_key == FieldSchema("id", DataType.INT64, is_primary=True, auto_id=True)
+    assert infer(VECTOR, auto_id=True, key="pk").primary_key.name == "pk"
+
+
+def test_auto_id_beside_a_column_of_that_name_is_refused():
+    assert problem(KEY, VECTOR, auto_id=True) == (
+        "column 'id': expected one source of keys, found a column of that name, and keys made by the server (auto id); "
+        "leave out auto id, or leave out or rename the column"
+    )
+
+
+# Lists that are vectors
+
+
+@pytest.mark.parametrize("kind", [pa.list_(F32), pa.large_list(pa.float64()), pa.list_(pa.float16())])
+def test_lists_of_one_length_are_the_vector(kind):
+    child = pa.array([1, 2, 3, 4, 5, 6], F32).cast(kind.value_type, safe=False)
+    large = pa.types.is_large_list(kind)
+    offsets = pa.array([0, None, 3, 6], pa.int64() if large else pa.int32())
+    values = (pa.LargeListArray if large else pa.ListArray).from_arrays(offsets, child)
+    assert values.null_count == 1
+    schema = infer(sample=rows(id=[1, 2, 3], v=values))
+    assert schema["v"] == FieldSchema("v", DataType.FLOAT_VECTOR, dim=3)
+
+
+def test_lists_of_different_lengths_are_arrays():
+    sample = rows(id=[1, 2], v=[[1.0, 2.0], [3.0, 4.0]], w=[[1.0], [2.0, 3.0]])
+    schema = infer(sample=sample)
+    assert schema["v"].dtype is DataType.FLOAT_VECTOR
+    assert (schema["w"].dtype, schema["w"].element_type) == (DataType.ARRAY, DataType.DOUBLE)
+
+
+def test_lists_of_one_number_are_arrays():
+    sample = rows(id=[1, 2], v=pa.array([[1, 2]] * 2, pa.list_(F32, 2)), w=[[1.0], [2.0]])
+    assert infer(sample=sample)["w"].dtype is DataType.ARRAY
+
+
+def test_several_candidates_are_refused_and_named():
+    sample = rows(id=[1, 2], v=[[1.0, 2.0]] * 2, w=[[1.0, 2.0, 3.0]] * 2)
+    assert problem(sample=sample) == (
+        "source: expected to know which lists are vectors, found lists of one length in 'v' (2 numbers), "
+        "'w' (3 numbers); name each vector's column with --vector COLUMN; the other lists become arrays"
+    )
+
+
+def test_a_candidate_beside_a_certain_vector_is_refused_and_named():
+    sample = rows(id=[1, 2], v=pa.array([[1, 2]] * 2, pa.list_(F32, 2)), box=[[1.0, 2.0, 3.0]] * 2)
+    assert "found lists of one length in 'box' (3 numbers) beside 'v'; name each" in problem(sample=sample)
+    assert infer(sample=sample, vector=("v",))["box"].dtype is DataType.ARRAY
+    assert infer(sample=sample, vector=("v", "box"))["box"].dim == 3
+
+
+def test_named_vectors_leave_the_other_lists_arrays():
+    sample = rows(id=[1, 2], v=[[1.0, 2.0]] * 2, w=[[1.0, 2.0, 3.0]] * 2)
+    schema = infer(sample=sample, vector=("w",))
+    assert (schema["v"].dtype, schema["w"].dim) == (DataType.ARRAY, 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([[1.0], [1.0, 2.0]], "lengths 1, 2"),
+        (pa.nulls(2, pa.list_(F32)), "no rows to see it"),
+        ([[], []], "lengths 0"),
+    ],
+)
+def test_named_vectors_need_one_length(values, found):
+    if not isinstance(values, pa.Array):
+        values = pa.array(values, pa.list_(F32))
+    assert problem(sample=rows(id=[1, 2], v=values), vector=("v",)) == (
+        f"column 'v': expected one length in the first rows, for the vector's dim, found {found}; "
+        "create the collection first, with the dim that you want"
+    )
+
+
+def test_a_named_sparse_layout_with_other_names_is_a_vector():
+    kind = pa.list_(pa.struct([("page", pa.int64()), ("size", F32)]))
+    assert infer(KEY, ("s", kind), vector=("s",))["s"].dtype is DataType.SPARSE_FLOAT_VECTOR
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"vector": ("nope",)}, "column 'nope': expected a column of the source, found the columns 'id', 'v', 't'"),
+        ({"vector": ("t",)}, "column 't': expected a column that can be a vector, found string"),
+        ({"partition_key": "nope"}, "choose one of them with --partition-key"),
+        ({"partition_key": "x"}, "expected a column of the source"),
+    ],
+)
+def test_options_that_name_no_fitting_column_are_refused(options, text):
+    assert text in problem(KEY, VECTOR, ("t", pa.string()), **options)
+
+
+def test_a_source_without_vectors_is_refused():
+    assert problem(KEY, ("t", pa.string())) == (
+        "source: expected a vector column (fixed-size lists of floats, lists of one length, or a sparse layout), "
+        "found 'id' (int64), 't' (string); name the vector's column with --vector, or add one"
+    )
+
+
+# Partition key, dynamic field
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"), [(pa.int16(), DataType.INT64), (pa.string(), DataType.VARCHAR), (pa.int64(), DataType.INT64)]
+)
+def test_partition_keys_are_int64_or_varchar_and_never_null(kind, dtype):
+    field = one(kind, partition_key="c", nulls={"c"})
+    assert (field.dtype, field.is_partition_key, field.nullable) == (dtype, True, False)
+
+
+def test_partition_keys_of_other_types_are_refused():
+    assert "column 'c': expected a partition key of integers or strings, found float" in problem(
+        KEY, VECTOR, ("c", F32), partition_key="c"
+    )
+
+
+def test_the_dynamic_field_is_an_option():
+    assert infer(KEY, VECTOR).enable_dynamic_field is False
+    schema = infer(KEY, VECTOR, ("$meta", pa.string()), dynamic=True)
+    assert (schema.enable_dynamic_field, [f.name for f in schema]) == (True, ["id", "v"])
+
+
+def test_unnamed_pandas_indexes_are_left_out():
+    schema = infer(KEY, VECTOR, ("__index_level_0__", pa.int64()), metadata={b"pandas": b"{}"})
+    assert [f.name for f in schema] == ["id", "v"]
+
+
+# What is inferred, conforms
+
+
+def test_what_is_inferred_takes_the_rows_it_was_inferred_from():
+    sample = rows(
+        id=pa.array([1, 2], pa.uint16()),
+        v=[[1.0, 2.0], [3.0, 4.0]],
+        s=pa.array([[(1, 0.5)], []], pa.map_(pa.int16(), pa.float64())),
+        t=["a", None],
+        a=[["x"], []],
+        u=pa.array([1, 255], pa.uint8()),
+        j=[{"k": 1}, {"k": None}],
+    )
+    options = LoadOptions(create=True)
+    schema = infer_schema(sample.schema, sample=sample, options=options)
+    result = plan_conform(sample.schema, schema, options=options, sample=sample).apply(sample)
+    assert result.refused == []
+    assert result.batch.schema.names == ["id", "v", "s", "t", "a", "u", "j"]
+    assert result.batch.column(1).to_pylist() == [[1, 2], [3, 4]]
+    assert result.batch.column(6).to_pylist() == ['{"k":1}', '{"k":null}']

@@ -1,0 +1,98 @@
+"""What a person sees of a running load, by the load's own clock."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from headrace.console import Console
+from headrace.progress import LineView, QuietView, Rate, TerminalView, describe, view
+from headrace.report import Progress
+
+
+def look(seconds, rows=0, **changes):
+    values = {
+        "phase": "sending",
+        "rows_total": 1000,
+        "rows_read": rows,
+        "rows_stored": rows,
+        "rows_rejected": 0,
+        "bytes_sent": rows * 1000,
+        "in_flight": 2,
+        "in_flight_bytes": 0,
+        "retries": 0,
+        "throttled_seconds": 0.0,
+        "seconds": seconds,
+    }
+    return Progress(**{**values, **changes})
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_rates_look_back_over_half_a_minute():
+    rate = Rate()
+    for second in range(101):
+        rate.update(look(float(second), rows=second * 10 if second < 60 else 600 + (second - 60) * 2))
+    assert rate.rows == pytest.approx(2.0)
+    assert rate.bytes == pytest.approx(2000.0)
+
+
+def test_the_remaining_time_is_told_where_it_is_known():
+    rate = Rate()
+    rate.update(look(0.0))
+    rate.update(look(10.0, rows=100))
+    assert rate.remaining(look(10.0, rows=100)) == pytest.approx(90.0)
+    assert rate.remaining(look(10.0, rows=100, rows_total=None)) is None
+    assert rate.remaining(look(10.0, rows=100, phase="verifying")) is None
+
+
+def test_a_look_is_one_line_with_what_matters():
+    rate = Rate()
+    rate.update(look(0.0))
+    now = look(10.0, rows=500, retries=3, throttled_seconds=1.5, rows_rejected=2)
+    rate.update(now)
+    assert describe(now, rate) == (
+        "sending: 500 of 1,000 rows stored, 50 rows/s, 50 kB/s, 2 in flight, 3 retries, throttled 1.5 s, 2 rejected, "
+        "10.0 s left"
+    )
+    done = look(11.0, rows=1000, phase="verifying", rows_total=None)
+    assert describe(done, rate) == "verifying: 1,000 rows stored"
+
+
+def test_without_a_terminal_there_is_a_line_every_ten_seconds():
+    stream = io.StringIO()
+    with LineView(Console(stream=stream)) as shown:
+        for tenth in range(0, 251):
+            shown(look(tenth / 10, rows=tenth))
+    lines = stream.getvalue().splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        "headrace: sending: 100 of 1",
+        "headrace: sending: 200 of 1",
+    ]
+
+
+def test_a_terminal_has_a_bar_that_goes_away(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stream = Terminal()
+    with TerminalView(Console(stream=stream)) as shown:
+        shown.line("headrace: a [line] that stays")
+        shown(look(1.0, rows=10))
+        shown(look(2.0, rows=20))
+    text = stream.getvalue()
+    assert "a [line] that stays" in text
+    assert "20 of 1,000 rows stored" in text
+    assert text.endswith(("\x1b[2K", "\x1b[?25h", "\x1b[1A\x1b[2K"))
+
+
+def test_the_view_fits_the_stream(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    assert type(view(Console(quiet=True, stream=Terminal()))) is QuietView
+    assert type(view(Console(stream=io.StringIO()))) is LineView
+    assert type(view(Console(stream=Terminal()))) is TerminalView
+    monkeypatch.setenv("TERM", "dumb")
+    assert type(view(Console(stream=Terminal()))) is LineView

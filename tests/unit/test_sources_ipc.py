@@ -1,0 +1,141 @@
+"""Arrow IPC files and streams, Feather v2."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.feather
+import pytest
+
+from headrace.errors import SourceError
+from headrace.sources import open_source
+from tests.source_reading import TABLE, read
+
+
+def write_file(path, table=TABLE, rows=300, **options):
+    with (
+        pa.OSFile(str(path), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer,
+    ):
+        writer.write_table(table, max_chunksize=rows)
+    return path
+
+
+def write_stream(path, table=TABLE, rows=300, **options):
+    with (
+        pa.OSFile(str(path), "wb") as sink,
+        pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer,
+    ):
+        writer.write_table(table, max_chunksize=rows)
+    return path
+
+
+@pytest.mark.parametrize("max_bytes", [1000, 1 << 20])
+@pytest.mark.parametrize("compression", [None, "zstd", "lz4"])
+@pytest.mark.parametrize("write", [write_file, write_stream])
+def test_every_row_is_read_in_order(tmp_path, write, compression, max_bytes):
+    source = open_source(write(tmp_path / "t.arrow", compression=compression))
+    assert source.rows_total == (1000 if write is write_file else None)
+    assert read(source, max_bytes).equals(TABLE)
+    assert read(source, max_bytes, columns=["t"]).equals(TABLE.select(["t"]))
+
+
+def test_feather_files_are_read(tmp_path):
+    pyarrow.feather.write_feather(TABLE, str(tmp_path / "t.feather"))
+    assert read(open_source(tmp_path / "t.feather")).equals(TABLE)
+
+
+def test_feather_version_1_is_refused_by_name(tmp_path):
+    path = tmp_path / "t.feather"
+    path.write_bytes(b"FEA1" + b"\0" * 100 + b"FEA1")
+    with pytest.raises(SourceError) as caught:
+        open_source(path)
+    assert str(caught.value) == (
+        f"{path}: expected a Parquet or Arrow IPC file, found a Feather v1 file; write it again as Feather v2"
+    )
+
+
+def test_empty_files_have_no_rows(tmp_path):
+    for write in (write_file, write_stream):
+        source = open_source(write(tmp_path / "t.arrow", TABLE.slice(0, 0)))
+        assert read(source).equals(TABLE.slice(0, 0))
+
+
+def test_an_uncompressed_batch_is_never_held_in_memory(tmp_path):
+    vectors = np.random.default_rng(1).random((40_000, 256), np.float32)
+    table = pa.table({"v": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 256)})
+    path = write_file(tmp_path / "t.arrow", table, rows=40_000)
+    before = pa.total_allocated_bytes()
+    for part in open_source(path).parts():
+        for piece in part.batches(max_bytes=1 << 20):
+            assert pa.total_allocated_bytes() - before < 1 << 20
+            row = piece.first_row
+            assert np.array_equal(piece.batch.column(0).flatten().to_numpy()[:256], vectors[row])
+
+
+def test_a_batch_outlives_its_file_and_its_source(tmp_path):
+    path = write_file(tmp_path / "t.arrow")
+    piece = next(next(open_source(path).parts()).batches(max_bytes=1 << 20))
+    path.unlink()
+    assert piece.batch.equals(TABLE.slice(0, 300).to_batches()[0])
+
+
+@pytest.mark.parametrize("cut", [1, 50, 2000])
+def test_truncated_files_are_named(tmp_path, cut):
+    path = write_file(tmp_path / "t.arrow")
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(SourceError) as caught:
+        open_source(path)
+    assert f"{path}: expected a whole Arrow IPC file (ARROW1 at its end), found " in str(caught.value)
+
+
+def test_a_broken_footer_is_named(tmp_path):
+    path = write_file(tmp_path / "t.arrow")
+    data = bytearray(path.read_bytes())
+    data[-10:-6] = (1 << 30).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(SourceError) as caught:
+        open_source(path)
+    assert caught.value.position == "footer"
+    assert f"{path}, footer: expected a readable Arrow IPC file, found damage (" in str(caught.value)
+
+
+def test_a_truncated_stream_is_named_with_its_batch(tmp_path):
+    path = write_stream(tmp_path / "t.arrows")
+    path.write_bytes(path.read_bytes()[:-300])
+    source = open_source(path)
+    with pytest.raises(SourceError) as caught:
+        read(source)
+    assert caught.value.position == "record batch 3"
+    assert f"{path}, record batch 3: expected a readable Arrow IPC stream, found damage (" in str(caught.value)
+
+
+@pytest.mark.parametrize("write", [write_file, write_stream])
+def test_offsets_beyond_the_values_are_found_not_followed(tmp_path, write):
+    offsets = pa.py_buffer(np.array([0, 1, 1 << 20, 2], np.int32).tobytes())
+    broken = pa.Array.from_buffers(pa.string(), 3, [None, offsets, pa.py_buffer(b"ab")])
+    good = pa.array(["a", "b", "c"])
+    path = write(tmp_path / "t.arrow", pa.table({"t": good}))
+    data = path.read_bytes()
+    right = np.array([0, 1, 2, 3], np.int32).tobytes()
+    assert data.count(right) == 1
+    path.write_bytes(data.replace(right, offsets.to_pybytes()))
+    assert len(broken) == 3
+    with pytest.raises(SourceError) as caught:
+        read(open_source(path))
+    assert caught.value.position == "record batch 0"
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("write", [write_file, write_stream])
+def test_random_damage_is_an_error_or_harmless_never_a_crash(tmp_path, write, seed):
+    path = write(tmp_path / "t.arrow")
+    random = np.random.default_rng(seed)
+    data = bytearray(path.read_bytes())
+    for _ in range(int(random.integers(1, 30))):
+        data[int(random.integers(8, len(data) - 8))] = int(random.integers(256))
+    path.write_bytes(data)
+    with contextlib.suppress(SourceError):
+        read(open_source(path))
