@@ -1,4 +1,4 @@
-"""What a caller that blocks costs: rows per second through ``Loader`` with a caller that sleeps, against one that does not.
+"""What a caller that blocks costs: seconds through ``Loader`` with a caller that sleeps, against one that does not.
 
 Sending runs in a thread of its own, so a training step, or a coroutine that blocks its loop, must not stall it. The
 caller makes rows ahead, fills the window, and blocks for two seconds at a time; the server is a sink in its own

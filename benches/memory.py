@@ -1,4 +1,4 @@
-"""Peak memory of ``headrace load`` for a Parquet file with one huge row group, against the same with a tenth of the rows.
+"""Peak memory of ``headrace load``: a Parquet file with one huge row group, against one of a tenth of the rows.
 
     python benches/memory.py [--gigabytes 2.0]
 
@@ -62,10 +62,9 @@ def main() -> None:
             groups = pq.ParquetFile(path).num_row_groups
             peak, seconds, report = load(path, sink.uri, f"memory_{number}", Path(folder) / f"state_{number}")
             assert report["rows_stored"] == count
-            print(
-                f"{path.stat().st_size / 1e6:.0f} MB in {groups} row group(s), {count} rows: peak RSS {peak / 1e6:.0f} MB, "
-                f"window {report['peak_in_flight_bytes'] / 1e6:.0f} MB, {seconds:.1f} s"
-            )
+            size, window = path.stat().st_size / 1e6, report["peak_in_flight_bytes"] / 1e6
+            print(f"{size:.0f} MB in {groups} row group(s), {count} rows, {seconds:.1f} s:")
+            print(f"  peak RSS {peak / 1e6:.0f} MB, of which {window:.0f} MB in the window")
             path.unlink()
 
 

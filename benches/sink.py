@@ -1,7 +1,7 @@
 """A server that takes every write and keeps none, in a process of its own; optionally slow.
 
-    with Sink(seconds=0.01) as sink:
-        headrace.load(source, collection="c", uri=sink.uri, create=True)
+with Sink(seconds=0.01) as sink:
+    headrace.load(source, collection="c", uri=sink.uri, create=True)
 """
 
 from __future__ import annotations

@@ -172,6 +172,12 @@ impl<'a> Bytes<'a> {
         Ok(Self { offsets, data: array.values().as_slice() })
     }
 
+    /// The bytes of several values together, and where they begin.
+    pub(crate) fn get_span(&self, rows: Range<usize>) -> Result<(usize, &'a [u8]), Fault> {
+        let span = self.offsets.span(rows)?;
+        Ok((span.start, self.data.get(span).ok_or(Fault::Changed)?))
+    }
+
     /// The bytes of one value.
     #[inline]
     pub(crate) fn get(&self, row: usize) -> Result<&'a [u8], Fault> {

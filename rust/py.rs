@@ -17,7 +17,7 @@ use pyo3_arrow::{PyArray, PyRecordBatch};
 
 use crate::error::{ColumnReason, PackError};
 use crate::field::{Field, FieldOptions};
-use crate::request::{Bound as BoundColumns, Names, Packer, Request, bind_field};
+use crate::request::{Names, Packer, Request, pack_field_into};
 use crate::wire::{Overrun, Sink};
 
 /// The arrow crates' version; a test compares it with `Cargo.lock`.
@@ -150,8 +150,8 @@ impl PyPacker {
     fn pack<'py>(&self, batch: &Bound<'py, PyAny>, request: Request) -> PyResult<Bound<'py, PyBytes>> {
         let py = batch.py();
         let batch = import_batch(batch)?;
-        let bound = py.detach(|| self.0.bind(&batch, request)).map_err(|error| raise(py, &error))?;
-        write_bytes(py, &bound)
+        let packed = py.detach(|| self.0.pack_into(&batch, request, Allocation::new));
+        finish(py, packed)
     }
 }
 
@@ -163,12 +163,11 @@ fn pack_field_py<'py>(
     field: PyRef<'py, PyField>,
     column: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let array = import(field.0.name(), "an Arrow array (an object with __arrow_c_array__)", column, |column| {
-        column.extract::<PyArray>()
-    })?;
+    let expected = "an Arrow array (an object with __arrow_c_array__)";
+    let array = import(field.0.name(), expected, column, |column| column.extract::<PyArray>())?;
     let field = &field.0;
-    let bound = py.detach(|| bind_field(field, array.array())).map_err(|error| raise(py, &error))?;
-    write_bytes(py, &bound)
+    let packed = py.detach(|| pack_field_into(field, array.array(), Allocation::new));
+    finish(py, packed)
 }
 
 /// What this binary is: version, build profile, target, arrow version.
@@ -235,44 +234,70 @@ fn raise(py: Python<'_>, error: &PackError) -> PyErr {
     make().map_or_else(|failed| failed, PyErr::from_value)
 }
 
-/// Measured columns as one `bytes` object, allocated once with the exact size and written without the GIL.
-fn write_bytes<'py>(py: Python<'py>, bound: &BoundColumns<'_>) -> PyResult<Bound<'py, PyBytes>> {
-    let len = bound.encoded_len();
-    let size = ffi::Py_ssize_t::try_from(len).map_err(|_| raise(py, &changed()))?;
-    // SAFETY: with a null pointer the call allocates `size` bytes and leaves them uninitialised; it returns a new
-    // reference to an exact `bytes` object, or null with an exception set.
-    let object = unsafe {
-        Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), size))?
-            .cast_into_unchecked::<PyBytes>()
-    };
-    // SAFETY: `object` is a `bytes` object, for which the call returns its memory.
-    let start = unsafe { ffi::PyBytes_AsString(object.as_ptr()) };
-    let start = NonNull::new(start.cast::<u8>()).ok_or_else(|| PyErr::fetch(py))?;
-    let mut memory = Allocation { start, len, written: 0 };
-    let written = py.detach(|| bound.write(&mut memory).map(|()| memory.written));
-    match written {
-        Ok(written) if written == len => Ok(object),
-        Ok(_) => Err(raise(py, &changed())),
-        Err(error) => Err(raise(py, &error)),
+/// Why there are no bytes: the core's reason or Python's.
+enum Failure {
+    Pack(PackError),
+    Python(PyErr),
+}
+
+impl From<PackError> for Failure {
+    fn from(error: PackError) -> Self {
+        Self::Pack(error)
     }
 }
 
-fn changed() -> PackError {
-    PackError::column("", ColumnReason::Changed)
+fn finish(py: Python<'_>, packed: Result<Allocation, Failure>) -> PyResult<Bound<'_, PyBytes>> {
+    match packed {
+        Ok(Allocation { object, len, written, .. }) if written == len => Ok(object.into_bound(py)),
+        Ok(_) => Err(raise(py, &PackError::column("", ColumnReason::Changed))),
+        Err(Failure::Pack(error)) => Err(raise(py, &error)),
+        Err(Failure::Python(error)) => Err(error),
+    }
 }
 
-/// The memory of a `bytes` object that nobody else has seen yet.
+/// The memory of a `bytes` object that nobody else has seen yet, written without the GIL.
 ///
 /// Bytes from `start` to `start + written` are initialised, those up to `start + len` need not be.
 struct Allocation {
+    /// Keeps the memory alive. Python code gets it when all bytes are written, and not before.
+    object: Py<PyBytes>,
     start: NonNull<u8>,
     len: usize,
     written: usize,
 }
 
-// SAFETY: the memory belongs to one `bytes` object that is kept alive by `write_bytes`, is known to no other thread
-// before `write_bytes` returns, and does not move.
+// SAFETY: `start` points into `object`, which this value owns, whose memory does not move, and which no other thread
+// knows before `finish` gives it away.
 unsafe impl Send for Allocation {}
+
+impl Allocation {
+    /// A `bytes` object of exactly `len` bytes, not initialised. Takes the GIL for as long as that takes.
+    fn new(len: usize) -> Result<Self, Failure> {
+        Python::attach(|py| {
+            let size = ffi::Py_ssize_t::try_from(len)?;
+            // SAFETY: with a null pointer the call allocates `size` bytes and leaves them uninitialised; it returns a
+            // new reference to an exact `bytes` object, or null with an exception set. For no bytes at all it returns
+            // the one empty object, into which nothing will be written.
+            let object = unsafe {
+                Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), size))?
+                    .cast_into_unchecked::<PyBytes>()
+            };
+            // SAFETY: `object` is a `bytes` object, for which the call returns its memory.
+            let start = unsafe { ffi::PyBytes_AsString(object.as_ptr()) };
+            let start = NonNull::new(start.cast::<u8>()).ok_or_else(|| PyErr::fetch(py))?;
+            Ok(Self { object: object.unbind(), start, len, written: 0 })
+        })
+        .map_err(Failure::Python)
+    }
+
+    /// `put_word` where there is no room for more than the bytes that count. Apart, because inlined it is merged with
+    /// the other path into one `memcpy` of changing length.
+    #[cold]
+    #[inline(never)]
+    fn put_last(&mut self, word: u128, len: usize) -> Result<(), Overrun> {
+        self.put(word.to_le_bytes().get(..len).ok_or(Overrun)?)
+    }
+}
 
 impl Sink for Allocation {
     #[inline]
@@ -295,12 +320,13 @@ impl Sink for Allocation {
     }
 
     #[inline]
-    fn put_prefix<const N: usize>(&mut self, bytes: &[u8; N], len: usize) -> Result<(), Overrun> {
-        if len > N || N > self.len - self.written {
-            return self.put(bytes.get(..len).ok_or(Overrun)?);
+    fn put_word(&mut self, word: u128, len: usize) -> Result<(), Overrun> {
+        const WORD: usize = size_of::<u128>();
+        if len > WORD || WORD > self.len - self.written {
+            return self.put_last(word, len);
         }
-        // SAFETY: as in `put`; there is room for all `N` bytes.
-        unsafe { self.start.as_ptr().add(self.written).cast::<[u8; N]>().write_unaligned(*bytes) };
+        // SAFETY: as in `put`; there is room for the whole word.
+        unsafe { self.start.as_ptr().add(self.written).cast::<u128>().write_unaligned(word.to_le()) };
         self.written += len;
         Ok(())
     }

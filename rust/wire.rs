@@ -24,15 +24,15 @@ pub trait Sink {
     /// Bytes written so far.
     fn written(&self) -> usize;
 
-    /// Append the first `len` of `bytes`. An implementation may write all `N`, which costs less than a copy of
-    /// changing length: what follows overwrites the rest.
+    /// Append the lowest `len` bytes of `word`, little-endian. An implementation may write all 16 bytes, which costs
+    /// less than a copy of changing length: what follows overwrites the rest.
     ///
     /// # Errors
     ///
     /// [`Overrun`] where they do not fit.
     #[inline]
-    fn put_prefix<const N: usize>(&mut self, bytes: &[u8; N], len: usize) -> Result<(), Overrun> {
-        self.put(bytes.get(..len).ok_or(Overrun)?)
+    fn put_word(&mut self, word: u128, len: usize) -> Result<(), Overrun> {
+        self.put(word.to_le_bytes().get(..len).ok_or(Overrun)?)
     }
 
     /// Append every item, with one check for all.
@@ -76,25 +76,34 @@ pub const fn nested_len(len: usize) -> usize {
     1 + varint_len(len as u64) + len
 }
 
-/// `value` as a varint: the bytes, of which the first `len` count, and `len`.
+/// For each length the continuation bits: those of the low eight bytes, and that of the ninth.
+const MORE: [(u64, u64); 16] = {
+    let mut more = [(0, 0); 16];
+    let mut len = 2;
+    while len <= MAX_VARINT_LEN {
+        let (low, high) = more[len - 1];
+        // The byte that is no longer the last gets the bit.
+        more[len] = if len <= 9 { (low | 0x80 << (8 * (len - 2)), high) } else { (low, 0x80) };
+        len += 1;
+    }
+    more
+};
+
+/// `value` as a varint: bytes in little-endian order, of which the lowest `len` count, and `len`.
 ///
-/// Without a loop or a branch on the value, whose length is hard to foresee in a column of keys.
+/// Without a loop or a branch on the value, whose length is hard to foresee in a column of keys. One number instead of
+/// an array, because stores of single bytes that are read together stall.
 #[must_use]
 #[inline]
-#[allow(clippy::cast_possible_truncation, reason = "the masks leave seven bits and one bit")]
-pub const fn encode_varint(value: u64) -> ([u8; MAX_VARINT_LEN], usize) {
+pub const fn encode_varint(value: u64) -> (u128, usize) {
     let len = varint_len(value);
     // The low 56 bits, seven to a byte: halves of 28 bits to 32, then of 14 to 16, then of 7 to 8.
     let low = (value & 0x0fff_ffff) | (value & 0x00ff_ffff_f000_0000) << 4;
     let low = (low & 0x0000_3fff_0000_3fff) | (low & 0x0fff_c000_0fff_c000) << 2;
     let low = (low & 0x007f_007f_007f_007f) | (low & 0x3f80_3f80_3f80_3f80) << 1;
-    // Every byte but the last has the continuation bit.
-    let more = 0x8080_8080_8080_8080_u64;
-    let more = if len > 8 { more } else { more & !(u64::MAX << (8 * (len as u32 - 1))) };
-    let low = (low | more).to_le_bytes();
-    let ninth = (value >> 56) as u8 & 0x7f | ((len == MAX_VARINT_LEN) as u8) << 7;
-    let tenth = (value >> 63) as u8;
-    ([low[0], low[1], low[2], low[3], low[4], low[5], low[6], low[7], ninth, tenth], len)
+    let high = (value >> 56 & 0x7f) | (value >> 63) << 8;
+    let (more_low, more_high) = MORE[len & 15];
+    ((low | more_low) as u128 | ((high | more_high) as u128) << 64, len)
 }
 
 /// Append `value` as a varint.
@@ -105,7 +114,7 @@ pub const fn encode_varint(value: u64) -> ([u8; MAX_VARINT_LEN], usize) {
 #[inline]
 pub fn put_varint(sink: &mut impl Sink, value: u64) -> Result<(), Overrun> {
     let (bytes, len) = encode_varint(value);
-    sink.put_prefix(&bytes, len)
+    sink.put_word(bytes, len)
 }
 
 /// Append a one-byte tag and the length of what follows.
@@ -115,10 +124,11 @@ pub fn put_varint(sink: &mut impl Sink, value: u64) -> Result<(), Overrun> {
 /// [`Overrun`] where they do not fit.
 #[inline]
 pub fn put_head(sink: &mut impl Sink, tag: u8, len: usize) -> Result<(), Overrun> {
+    if len < 0x80 {
+        return sink.put_word(u128::from(tag) | (len as u128) << 8, 2);
+    }
     let (bytes, varint_len) = encode_varint(len as u64);
-    let mut head = [tag; 1 + MAX_VARINT_LEN];
-    head[1..].copy_from_slice(&bytes);
-    sink.put_prefix(&head, 1 + varint_len)
+    sink.put_word(bytes << 8 | u128::from(tag), 1 + varint_len)
 }
 
 /// What surrounds a payload whose size is known: the bytes before it, the bytes after it, and room left open.
@@ -153,7 +163,7 @@ impl Frame {
     /// The whole as the content of a length-delimited field.
     #[must_use]
     pub fn wrap(mut self, tag: u8) -> Self {
-        let mut before = Vec::with_capacity(self.before.len() + 1 + MAX_VARINT_LEN);
+        let mut before = Vec::with_capacity(1 + MAX_VARINT_LEN + self.before.len());
         // A vector takes every byte.
         let _ = put_head(&mut before, tag, self.len());
         before.append(&mut self.before);

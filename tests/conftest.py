@@ -38,6 +38,8 @@ def no_blocked_loops():
     for function in buster.functions.values():
         # The version that a handshake tells the server: one small file of the installed package per connection.
         function.can_block_in("headrace/handshake.py", "_sdk_version")
+        # Who calls the plain `load` inside a running loop (a notebook) asks to be blocked.
+        function.can_block_in("headrace/loader.py", "load")
         # The state directory is made when a loader is built, before anything runs that could wait for it.
         function.can_block_in("headrace/state.py", "open_state_dir")
     buster.activate()

@@ -127,11 +127,13 @@ def sparse_cells(cells: Sequence[Any], name: str) -> pa.Array:
     if not (np.isinf(narrow) & np.isfinite(value)).any():
         value = narrow
     pairs = pa.StructArray.from_arrays([pa.array(index), pa.array(value)], names=["index", "value"])
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]).astype(np.int32)
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
     nulls = np.fromiter((cell is None for cell in cells), bool, count=len(cells))
     # A null offset makes its row null.
     mask = np.append(nulls, [False]) if nulls.any() else None
-    return pa.ListArray.from_arrays(pa.array(offsets, mask=mask), pairs)
+    if offsets[-1] > np.iinfo(np.int32).max:
+        return pa.LargeListArray.from_arrays(pa.array(offsets, mask=mask), pairs)
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32), mask=mask), pairs)
 
 
 def _joined(parts: list[np.ndarray], dtype: np.dtype[Any]) -> np.ndarray:

@@ -19,7 +19,7 @@ from headrace.cells import cells_to_array, is_csr, json_cells, sparse_cells
 from headrace.errors import SchemaError, explain
 from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, DataType, FieldSchema
 
-__all__ = ["canonical_type", "is_frame", "is_row", "row_columns", "to_array", "to_batch"]
+__all__ = ["canonical_type", "is_frame", "is_row", "pandas_table", "row_columns", "to_array", "to_batch"]
 
 #: numpy kinds that Arrow can hold: bool, integers, floats, text, bytes, objects, dates, durations, numpy 2 strings.
 _KINDS = frozenset("biufSUOMmT")
@@ -237,9 +237,24 @@ def to_batch(data: object, schema: CollectionSchema | None = None) -> pa.RecordB
     raise SchemaError(explain("batch", "a dict of columns, a list of dicts or Arrow data", found, "give one of them"))
 
 
+def pandas_table(frame: Any) -> pa.Table:
+    """A pandas DataFrame as a table, without its index.
+
+    Raises:
+        SchemaError: If a column holds values of several types.
+    """
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        found = str(error.args[-1] if error.args else error)
+        raise SchemaError(
+            explain("pandas.DataFrame", "columns of one type each", found, "convert the column")
+        ) from error
+
+
 def _from_frame(data: Any) -> pa.RecordBatch:
     if _is_pandas_frame(data):
-        data = pa.Table.from_pandas(data, preserve_index=False)
+        data = pandas_table(data)
     elif hasattr(data, "__arrow_c_array__") and not isinstance(data, pa.Table):
         return pa.record_batch(data)
     table = data if isinstance(data, pa.Table) else pa.table(data)

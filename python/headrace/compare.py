@@ -25,6 +25,9 @@ __all__ = ["Difference", "SparseRows", "differences", "fixed_values", "json_equa
 #: Most characters of a value that a message shows.
 SHOWN = 120
 
+#: numpy's names where Arrow's differ.
+_FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
+
 Mask = npt.NDArray[np.bool_]
 Lengths = npt.NDArray[np.int64]
 
@@ -248,7 +251,8 @@ def _positions(starts: Lengths, lengths: Lengths) -> Lengths:
 
 def _numbers(column: pa.Array) -> npt.NDArray[Any]:
     """The values of a column of numbers without a copy, with anything at all where it is null."""
-    dtype = np.dtype(column.type.to_pandas_dtype())
+    # Not to_pandas_dtype(): in pyarrow 16 that imports pandas.
+    dtype = np.dtype(_FLOATS.get(str(column.type), str(column.type)))
     if len(column) == 0:
         return np.empty(0, dtype=dtype)
     return np.frombuffer(column.buffers()[1], dtype=dtype, count=column.offset + len(column))[column.offset :]

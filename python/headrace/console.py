@@ -27,7 +27,7 @@ def size(number: float) -> str:
         if abs(number) < 999.5:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.3g} {unit}"
         number /= 1000
-    return f"{number:,.3g} {_UNITS[-1]}"
+    return f"{number:,.0f} {_UNITS[-1]}"
 
 
 def duration(seconds: float) -> str:

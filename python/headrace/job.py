@@ -127,7 +127,8 @@ class LoadJob:
         batches = self._iterate(source, columns=None)
         if not source.replayable:
             first = next(batches, None)
-        session.prepare(source.schema, None if first is None else first.batch, source.nulls)
+        nulls = source.nulls if self._options.create else ()
+        session.prepare(source.schema, None if first is None else first.batch, nulls)
         if source.replayable:
             return self._iterate(source, columns=session.plan.source_columns)
         return iter(()) if first is None else itertools.chain([first], batches)

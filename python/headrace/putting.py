@@ -56,7 +56,9 @@ def check_report(report: LoadReport) -> LoadReport:
         raise VerificationError(explain(where, "what was sent", found, "look at report.verify"), report=report)
     if status == EXIT_UNEXPECTED:
         remedy = "finish by hand or run the load again"
-        raise LoadError(explain(where, "every step after the last row to succeed", report.status, remedy), report=report)
+        raise LoadError(
+            explain(where, "every step after the last row to succeed", report.status, remedy), report=report
+        )
     found = f"{report.rows_unsent} unsent and {report.rows_unknown} unknown of {report.rows_read} rows; {report.status}"
     raise RowsUnsentError(explain(where, "every row stored", found, "load again"), report=report)
 

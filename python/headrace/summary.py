@@ -21,7 +21,7 @@ def report_lines(report: LoadReport) -> list[str]:
     """What became of the rows, how fast, what was proven, and what to do next."""
     where = f"{report.collection} at {report.uri}" + (f", database {report.database}" if report.database else "")
     lines = [
-        f"headrace: {report.status}: {count(report.rows_stored)} of {_read(report)} rows in {where}",
+        f"headrace: {_outcome(report)}: {count(report.rows_stored)} of {_read(report)} rows in {where}",
         _entry("rows", _verdicts(report)),
         _entry("speed", _speed(report)),
         _entry("delivery", f"{report.guarantee}; {report.mode}: {report.mode_reason}"),
@@ -70,6 +70,12 @@ def mismatch_lines(mismatches: list[dict[str, Any]]) -> list[str]:
 
 def _entry(name: str, text: str) -> str:
     return f"  {name:<9}  {text}"
+
+
+def _outcome(report: LoadReport) -> str:
+    """The status without the reason, which has a line of its own."""
+    status = report.status if report.failure is None else report.status.removesuffix(report.failure)
+    return " ".join(status.split()).rstrip(": ")
 
 
 def _read(report: LoadReport) -> str:

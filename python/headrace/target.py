@@ -10,11 +10,25 @@ from dataclasses import dataclass
 from headrace import operations as ops
 from headrace.calls import Operation
 from headrace.config import LoadOptions
-from headrace.errors import ConfigError, HeadraceError, MilvusException, SchemaError, explain
+from headrace.errors import ConfigError, HeadraceError, MilvusException, RpcError, SchemaError, explain
+from headrace.handshake import parse_version
 from headrace.protocol import CollectionInfo
 from headrace.schema import CollectionSchema, ConsistencyLevel, DataType, IndexParam
 
-__all__ = ["Target", "finish_target", "index_params", "missing_collection", "open_target"]
+__all__ = ["Target", "finish_target", "index_params", "missing_collection", "newer_than", "open_target"]
+
+#: The release line that brought a type of field (Milvus's release notes).
+_TYPE_SINCE = {
+    DataType.SPARSE_FLOAT_VECTOR: (2, 4),
+    DataType.FLOAT16_VECTOR: (2, 4),
+    DataType.BFLOAT16_VECTOR: (2, 4),
+    DataType.INT8_VECTOR: (2, 6),
+    DataType.GEOMETRY: (2, 6),
+    DataType.TIMESTAMPTZ: (2, 6),
+    DataType.TEXT: (3, 0),
+}
+_SECOND_VECTOR_SINCE = (2, 4)
+_NULLABLE_SINCE = (2, 5)
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,24 @@ def index_params(schema: CollectionSchema, metric: str | None) -> list[IndexPara
             chosen = metric or "COSINE"
         params.append(IndexParam(field.name, "AUTOINDEX", chosen))
     return params
+
+
+def newer_than(version: tuple[int, int, int], schema: CollectionSchema) -> list[str]:
+    """What of ``schema`` a server of ``version`` cannot hold, in words; empty where it can hold everything.
+
+    Servers do not always refuse it themselves: 2.3.5 creates a sparse field, dies when it is loaded and again at
+    every start, and takes nullable fields for others.
+    """
+    found = []
+    for field in schema:
+        if version < (since := _TYPE_SINCE.get(field.dtype, (0, 0))):
+            found.append(f"{field.name!r} ({field.dtype.name}, since {_shown(since)})")
+        elif field.nullable and version < _NULLABLE_SINCE:
+            found.append(f"{field.name!r} (nullable, since {_shown(_NULLABLE_SINCE)})")
+    vectors = len(schema.vector_fields)
+    if vectors > 1 and version < _SECOND_VECTOR_SINCE:
+        found.append(f"{vectors} vector fields (more than one since {_shown(_SECOND_VECTOR_SINCE)})")
+    return found
 
 
 def open_target(
@@ -99,6 +131,7 @@ def _create(collection: str, options: LoadOptions, schema: CollectionSchema) -> 
         raise _unsearchable(collection, options)
     if options.mode == "upsert" and schema.auto_id:
         raise _needs_keys(collection)
+    yield from _check_version(collection, schema)
     if options.dry_run:
         return CollectionInfo(name=collection, schema=schema)
     consistency = None if options.consistency is None else _consistency(options.consistency)
@@ -114,6 +147,26 @@ def _create(collection: str, options: LoadOptions, schema: CollectionSchema) -> 
     if info is None:
         raise SchemaError(explain(f"collection {collection!r}", "the collection just created", "none", "run again"))
     return info
+
+
+def _check_version(collection: str, schema: CollectionSchema) -> Operation[None]:
+    """Refuse what the server is too old for; one that does not tell its version decides for itself."""
+    try:
+        text = yield from ops.get_server_version()
+    except (MilvusException, RpcError):
+        return
+    version = parse_version(text)
+    # Milvus Lite counts its own versions, and refuses what it lacks.
+    if version == (0, 0, 0) or "milvus_lite" in text:
+        return
+    if newer := newer_than(version, schema):
+        expected = f"fields that Milvus {_shown(version)} can hold"
+        remedy = "leave them out, fill nulls in, or load into a newer server"
+        raise SchemaError(explain(f"collection {collection!r}", expected, ", ".join(newer), remedy))
+
+
+def _shown(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def _wake(collection: str) -> Operation[None]:

@@ -11,7 +11,9 @@ use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field as ArrowField};
 use common::proto::{Message, varints};
 use headrace_core::wire::{encode_varint, put_varint, varint_len};
-use headrace_core::{ColumnReason, Field, FieldOptions, Names, Overrun, PackError, Packer, Request, Sink, bind_field};
+use headrace_core::{
+    ColumnReason, Field, FieldOptions, Names, Overrun, PackError, Packer, Request, Sink, bind_field, pack_field_into,
+};
 use proptest::prelude::*;
 use proptest::sample::SizeRange;
 
@@ -45,6 +47,8 @@ fn pack(field: &Field, column: &dyn Array) -> Result<Message, PackError> {
     let mut sink = Limited { bytes: Vec::new(), limit: bound.encoded_len() };
     bound.write(&mut sink)?;
     assert_eq!(sink.written(), bound.encoded_len());
+    let hasty = pack_field_into(field, column, |len| Ok::<_, PackError>(Limited { bytes: Vec::new(), limit: len }))?;
+    assert_eq!(hasty.bytes, sink.bytes);
     Ok(Message::parse(&sink.bytes))
 }
 
@@ -74,10 +78,11 @@ proptest! {
         let value = value >> shift;
         let (bytes, len) = encode_varint(value);
         prop_assert_eq!(len, varint_len(value));
-        prop_assert_eq!(varints(&bytes[..len]), vec![value]);
+        let bytes = &bytes.to_le_bytes()[..len];
+        prop_assert_eq!(varints(bytes), vec![value]);
         let mut sink = Vec::new();
         put_varint(&mut sink, value).unwrap();
-        prop_assert_eq!(&sink, &bytes[..len]);
+        prop_assert_eq!(&sink, bytes);
     }
 
     #[test]

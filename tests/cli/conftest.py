@@ -59,7 +59,6 @@ class Commands:
         out, err = process.communicate(timeout=timeout)
         return Ended(process.returncode, out, err)
 
-
     def close(self):
         """End what a failed test left behind."""
         for process in self.started:

@@ -73,7 +73,9 @@ def test_rows_that_would_be_rejected_are_noted(headrace, tmp_path):
     pq.write_table(bad, tmp_path / "nan.parquet")
     ended = headrace.run("inspect", "nan.parquet")
     assert ended.status == 0, ended.err
-    assert any("1 of the first 10 rows would be rejected, for example row 2" in note for note in ended.document["notes"])
+    assert any(
+        "1 of the first 10 rows would be rejected, for example row 2" in note for note in ended.document["notes"]
+    )
 
 
 def test_several_files_are_listed(headrace, tmp_path):

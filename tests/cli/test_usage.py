@@ -12,7 +12,9 @@ from headrace import _core
 SLOW = ("pyarrow", "numpy", "grpc", "google.protobuf", "rich", "headrace._core")
 
 
-@pytest.mark.parametrize("arguments", [[], ["load"], ["inspect"], ["verify"]], ids=["headrace", "load", "inspect", "verify"])
+@pytest.mark.parametrize(
+    "arguments", [[], ["load"], ["inspect"], ["verify"]], ids=["headrace", "load", "inspect", "verify"]
+)
 def test_help_is_on_standard_output(headrace, arguments):
     ended = headrace.run(*arguments, "--help")
     assert (ended.status, ended.err) == (0, "")

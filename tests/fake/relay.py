@@ -1,9 +1,14 @@
-"""A TCP relay in front of the fake server, which can cut connections as a dying machine does."""
+"""A TCP relay in front of the fake server, which can cut connections as a dying machine does.
+
+Plain sockets on the loop: an asyncio server may lose a connection that is accepted while it closes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 
 _CHUNK = 1 << 18
 
@@ -13,9 +18,8 @@ class Relay:
 
     def __init__(self):
         self.accepted = 0
-        self._writers = set()
         self._tasks = set()
-        self._server = None
+        self._listener = None
         self._port = 0
 
     async def start(self, backend, port=0):
@@ -26,44 +30,58 @@ class Relay:
 
     async def open(self):
         """Listen, on the same port as before."""
-        if self._server is None:
-            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
-            self._port = self._server.sockets[0].getsockname()[1]
+        if self._listener is None:
+            self._loop = asyncio.get_running_loop()
+            self._listener = socket.create_server(("127.0.0.1", self._port), backlog=128)
+            self._listener.setblocking(False)
+            self._port = self._listener.getsockname()[1]
+            self._loop.add_reader(self._listener, self._accept)
 
     def cut(self):
         """Reset every connection."""
-        for writer in tuple(self._writers):
-            writer.transport.abort()
+        for task in self._tasks:
+            task.cancel()
 
     def close(self):
         """Stop listening and reset every connection."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
         self.cut()
 
     async def stop(self):
         self.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _accept(self, reader, writer):
-        self.accepted += 1
-        task = asyncio.current_task()
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        with contextlib.suppress(OSError):
-            back_reader, back_writer = await asyncio.open_connection("127.0.0.1", self._backend)
-            self._writers |= {writer, back_writer}
-            try:
-                await asyncio.gather(self._pump(reader, back_writer), self._pump(back_reader, writer))
-            finally:
-                self._writers -= {writer, back_writer}
-                back_writer.transport.abort()
-        writer.transport.abort()
+    def _accept(self):
+        with contextlib.suppress(BlockingIOError):
+            client, _ = self._listener.accept()
+            self.accepted += 1
+            task = self._loop.create_task(self._relay(client))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            # A task that is cancelled before its first step never runs.
+            task.add_done_callback(lambda _: client.close())
 
-    async def _pump(self, reader, writer):
+    async def _relay(self, client):
+        with client, socket.socket() as server:
+            for end in (client, server):
+                end.setblocking(False)
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # Closing resets instead of saying goodbye.
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with contextlib.suppress(OSError):
+                await self._loop.sock_connect(server, ("127.0.0.1", self._backend))
+                pumps = {asyncio.ensure_future(self._pump(*ends)) for ends in ((client, server), (server, client))}
+                try:
+                    await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for pump in pumps:
+                        pump.cancel()
+                    await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _pump(self, source, target):
         with contextlib.suppress(OSError):
-            while data := await reader.read(_CHUNK):
-                writer.write(data)
-                await writer.drain()
-        writer.transport.abort()
+            while data := await self._loop.sock_recv(source, _CHUNK):
+                await self._loop.sock_sendall(target, data)

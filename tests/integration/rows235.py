@@ -10,7 +10,7 @@ import pyarrow as pa
 __all__ = ["DIM", "everything", "simple"]
 
 DIM = 32
-_TEXTS = ("", "plain", "Größe, naïve", "水車", "🙂 " * 20, "tab\tquote\"back\\slash\nline", "x" * 5000)
+_TEXTS = ("", "plain", "Größe, naïve", "水車", "🙂 " * 20, 'tab\tquote"back\\slash\nline', "x" * 5000)
 _INT_TYPES = {"i8": pa.int8(), "i16": pa.int16(), "i32": pa.int32(), "i64": pa.int64()}
 
 

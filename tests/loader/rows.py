@@ -1,10 +1,12 @@
-"""Rows for the loader's tests."""
+"""Rows for the loader's tests, and the call that most of them make."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+import headrace
 
 DIM = 8
 
@@ -32,3 +34,21 @@ def write_parquet(path, rows, *, row_group_size=100, **kwargs):
     """The same as a Parquet file; returns its path."""
     pq.write_table(table(rows, **kwargs), path, row_group_size=row_group_size)
     return path
+
+
+#: Options that make many requests of few rows.
+SMALL = {"batch_bytes": 4096, "rpc_timeout": 20.0}
+
+
+def load(fake, source, **options):
+    """Load into the collection ``docs`` of a fake server, in small requests."""
+    options = {"create": True, **SMALL, **options}
+    return headrace.load(source, collection="docs", uri=fake.uri, **options)
+
+
+def counts(report):
+    """Rows by verdict, those that are not 0; they add up."""
+    names = ("stored", "superseded", "skipped", "rejected", "unknown", "unsent")
+    verdicts = {name: getattr(report, f"rows_{name}") for name in names}
+    assert sum(verdicts.values()) == report.rows_read
+    return {name: rows for name, rows in verdicts.items() if rows}

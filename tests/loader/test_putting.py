@@ -141,10 +141,16 @@ def test_a_cancelled_put_gives_the_arrays_back_and_keeps_the_account(fake):
 
 
 def test_an_exception_in_the_block_passes_and_nothing_waits_for_a_stalled_server(fake):
-    loader = Loader("docs", uri=fake.uri, schema=SCHEMA)
-    with pytest.raises(ZeroDivisionError), loader as sink:
-        sink.put(columns(0, 10))
-        raise ZeroDivisionError
+    sink = None
+
+    def block():
+        nonlocal sink
+        with Loader("docs", uri=fake.uri, schema=SCHEMA) as sink:
+            sink.put(columns(0, 10))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        block()
     assert sink.report.rows_read == 10
     assert sink.report.rows_unsent + sink.report.rows_stored == 10
     assert "ZeroDivisionError" in sink.report.failure
@@ -161,7 +167,7 @@ def test_leaving_the_block_raises_where_rows_were_rejected(fake):
 
 def test_puts_after_a_fatal_answer_say_why(fake):
     fake.always("Insert", refuse(1401, "permission deny"))
-    with pytest.raises(RowsUnsentError), Loader("docs", uri=fake.uri, schema=SCHEMA) as loader:
+    with Loader("docs", uri=fake.uri, schema=SCHEMA, check=False) as loader:
         loader.put(columns(0, 10))
         with pytest.raises(headrace.HeadraceError, match="permission deny"):
             loader.drain()

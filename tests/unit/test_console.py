@@ -13,15 +13,22 @@ from headrace.console import Console, count, duration, size, table
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (4194304, "4.19 MB"), (999_600, "1 MB"), (5e15, "5,000 TB")],
+    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (4194304, "4.19 MB"), (999_600, "1 MB"), (5.5e15, "5,500 TB")],
 )
 def test_bytes_are_shown_in_decimal_units(number, text):
-    assert size(number).replace("e+03", "") in (text, "5e+03 TB")
+    assert size(number) == text
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0.00 s"), (0.421, "0.42 s"), (12.34, "12.3 s"), (59.99, "1 min 00 s"), (125, "2 min 05 s"), (10920, "3 h 02 min")],
+    [
+        (0, "0.00 s"),
+        (0.421, "0.42 s"),
+        (12.34, "12.3 s"),
+        (59.99, "1 min 00 s"),
+        (125, "2 min 05 s"),
+        (10920, "3 h 02 min"),
+    ],
 )
 def test_durations_are_shown_as_people_say_them(seconds, text):
     assert duration(seconds) == text
@@ -46,9 +53,9 @@ def test_quiet_hides_lines_but_not_errors():
 
 
 def test_a_stream_that_cannot_show_a_character_shows_its_number():
-    raw = io.BytesIO()
-    Console(stream=io.TextIOWrapper(raw, encoding="ascii")).line("ü")
-    assert raw.getvalue() == b"\\xfc\n"
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Console(stream=stream).line("ü")
+    assert stream.buffer.getvalue() == b"\\xfc\n"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +22,7 @@ def test_an_interval_set_is_the_set_of_its_rows(pairs):
     assert len(intervals) == len(rows)
     assert intervals.leading() == next(i for i in range(100) if i not in rows)
     found = intervals.intervals()
-    assert all(a[1] < b[0] for a, b in zip(found, found[1:], strict=False)), "disjoint, ascending, never touching"
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(found)), "disjoint, ascending, never touching"
 
 
 def test_the_watermark_stops_at_the_first_row_that_is_not_settled():

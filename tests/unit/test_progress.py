@@ -66,7 +66,7 @@ def test_a_look_is_one_line_with_what_matters():
 def test_without_a_terminal_there_is_a_line_every_ten_seconds():
     stream = io.StringIO()
     with LineView(Console(stream=stream)) as shown:
-        for tenth in range(0, 251):
+        for tenth in range(251):
             shown(look(tenth / 10, rows=tenth))
     lines = stream.getvalue().splitlines()
     assert [line.split(",")[0] for line in lines] == [

@@ -208,7 +208,9 @@ def test_too_many_refused_rows_stop_the_load(tmp_path):
 def test_a_request_over_the_servers_limit_goes_in_halves(tmp_path):
     def answer(method, keys):
         if len(keys) > 3:
-            return RpcError("x", status="RESOURCE_EXHAUSTED", details="grpc: received message larger than max (9 vs. 4)")
+            return RpcError(
+                "x", status="RESOURCE_EXHAUSTED", details="grpc: received message larger than max (9 vs. 4)"
+            )
         return None
 
     rig = Rig(tmp_path, answer)

@@ -86,6 +86,25 @@ def test_pandas_frames_are_read_without_their_index():
     assert read(source).to_pydict() == {"id": [1, 3], "v": [[1.0, 2.0]] * 2}
 
 
+def test_pandas_columns_of_several_types_are_refused():
+    import pandas as pd
+
+    frame = pd.DataFrame({"id": [1, 2], "x": pd.Series([1, b"bytes"], dtype=object)})
+    with pytest.raises(SchemaError, match=r"pandas.DataFrame: expected columns of one type each, found .*column x"):
+        open_source(frame)
+
+
+def test_damage_in_a_dataset_is_named_with_its_batch(tmp_path):
+    path = tmp_path / "t.parquet"
+    pq.write_table(TABLE, path, compression="none", use_dictionary=False)
+    start = pq.read_metadata(path).row_group(0).column(0).data_page_offset
+    data = bytearray(path.read_bytes())
+    data[start : start + 40] = b"\xff" * 40
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match=r"dataset, record batch 0: expected readable batches, found an error \("):
+        read(open_source(pads.dataset(path)))
+
+
 # Dicts and rows
 
 
@@ -134,6 +153,11 @@ def test_a_bad_cell_is_named_with_its_row_in_the_source():
         read(source)
     assert (caught.value.source, caught.value.source_row, caught.value.field) == ("rows", 650, "x")
     assert str(caught.value).startswith("rows, row 650, field 'x': expected a value of one type in every row")
+
+
+def test_rows_with_keys_that_are_no_text_are_refused():
+    with pytest.raises(SchemaError, match="row 1: expected a dict of column names and values, found a dict with keys"):
+        open_source([{"id": 1}, {2: 1}])
 
 
 def test_no_rows():

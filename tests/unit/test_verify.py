@@ -75,7 +75,7 @@ def server(fake, transport):
 
 
 def test_rows_that_are_there_have_no_mismatch(server):
-    batch = rows([3, -(2**63), 2**63 - 1, 0])
+    batch = rows([3, -(2**63) + 1, 2**63 - 1, 0])
     server.insert(batch)
     assert server.run(verify_rows(server.info, batch)) == []
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from headrace.columns import is_frame, is_row, to_batch
+from headrace.columns import is_frame, is_row, pandas_table, row_columns, to_batch
 from headrace.errors import CellError, SchemaError, SourceError, explain
 from headrace.schema import CollectionSchema
 from headrace.sources.base import Part, Read, Source, decoded_bytes, select
@@ -82,9 +82,24 @@ def _table(label: str, table: pa.Table) -> Source:
 
 def _once(label: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Source:
     def read(_max_bytes: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        return (select(batch, columns, label) for batch in batches)
+        return _guarded(label, (select(batch, columns, label) for batch in batches))
 
     return Source(label, schema, lambda: _single(label, None, read), rows_total=None, replayable=False)
+
+
+def _guarded(label: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches; what Arrow says about a producer that failed becomes a :class:`SourceError`."""
+    number = 0
+    try:
+        for batch in batches:
+            yield batch
+            number += 1
+    except (OSError, pa.ArrowException) as error:
+        lines = str(error).strip().splitlines()
+        found = f"an error ({lines[0].rstrip('. ') if lines else type(error).__name__})"
+        position = f"record batch {number}"
+        message = explain(f"{label}, {position}", "readable batches", found, "look at what produces them")
+        raise SourceError(message, source=label, position=position) from error
 
 
 def _as_dataset(source: object) -> Source | None:
@@ -104,7 +119,7 @@ def _as_dataset(source: object) -> Source | None:
             fragment_readahead=1,
             **({"fragment_scan_options": options} if parquet else {}),
         )
-        return batches
+        return _guarded(label, batches)
 
     return Source(label, dataset.schema, lambda: _single(label, None, read), rows_total=None, replayable=True)
 
@@ -113,7 +128,7 @@ def _frame(source: Any) -> Source:
     package = type(source).__module__.partition(".")[0]
     label = f"{package}.{type(source).__name__}"
     if package == "pandas":
-        return _table(label, pa.Table.from_pandas(source, preserve_index=False))
+        return _table(label, pandas_table(source))
     if not hasattr(source, "__arrow_c_stream__"):
         return _from_batches(label, [pa.record_batch(source)])
     if package not in _FRAME_PACKAGES:
@@ -132,6 +147,8 @@ def _rows(rows: Sequence[Mapping[str, Any]], schema: CollectionSchema | None) ->
     """A list of dicts. The columns are the keys of all rows, their types those of the first rows that have them."""
     label = "rows"
     names = list(dict.fromkeys(chain.from_iterable(rows)))
+    if not all(isinstance(name, str) for name in names):
+        row_columns(rows)  # names the row
     sample = {name: [row.get(name) for row in rows[:_FIRST_ROWS]] for name in names}
     for name, cells in sample.items():
         if all(cell is None for cell in cells):

@@ -1,0 +1,76 @@
+"""What `import headrace` offers: exactly these names, and nothing heavy behind them."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import headrace
+
+#: Faces that need an extra, and programs that run when they are imported.
+_NOT_IMPORTED = {"headrace.__main__", "headrace._embedded_child", "headrace.airflow", "headrace.ray"}
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(headrace.__path__, "headrace.")
+    if module.name not in _NOT_IMPORTED and "._proto" not in module.name
+)
+SLOW_OR_OPTIONAL = {"airflow", "duckdb", "milvus_lite", "pandas", "polars", "pymilvus", "ray", "rich", "scipy"}
+
+
+def test_the_public_names_are_these():
+    assert headrace.__all__ == [
+        "AsyncMilvusClient",
+        "CellError",
+        "CollectionSchema",
+        "ConfigError",
+        "ConnectError",
+        "DataType",
+        "EmbeddedError",
+        "Endpoint",
+        "FieldSchema",
+        "HeadraceError",
+        "InputError",
+        "InternalError",
+        "LoadError",
+        "LoadOptions",
+        "LoadReport",
+        "Loader",
+        "MilvusClient",
+        "MilvusException",
+        "MissingExtraError",
+        "Progress",
+        "RowsRejectedError",
+        "RowsUnsentError",
+        "RpcError",
+        "SchemaError",
+        "SourceError",
+        "TransportError",
+        "VerificationError",
+        "aload",
+        "load",
+        "packing",
+    ]
+
+
+@pytest.mark.parametrize("name", ["headrace", *MODULES])
+def test_every_name_of_a_module_exists(name):
+    module = importlib.import_module(name)
+    missing = [public for public in getattr(module, "__all__", []) if not hasattr(module, public)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", ["headrace", *MODULES])
+def test_examples_in_docstrings_hold(name):
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert result.failed == 0
+
+
+def test_the_import_loads_nothing_slow_or_optional():
+    program = f"import sys, headrace; headrace.load; sys.stdout.write(repr({SLOW_OR_OPTIONAL} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "set()"

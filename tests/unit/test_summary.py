@@ -1,0 +1,131 @@
+"""The account in a few lines: what became of the rows, and what to do next."""
+
+from __future__ import annotations
+
+import pytest
+
+from headrace.report import LoadReport
+from headrace.summary import mapping_table, mismatch_lines, report_lines
+
+
+def report(**changes):
+    values = {
+        "collection": "docs",
+        "uri": "http://localhost:19530",
+        "database": "",
+        "status": "done",
+        "rows_read": 1000,
+        "rows_stored": 1000,
+        "rows_superseded": 0,
+        "rows_skipped": 0,
+        "rows_rejected": 0,
+        "rows_unknown": 0,
+        "rows_unsent": 0,
+        "rows_resumed": 0,
+        "rows_possibly_duplicated": 0,
+        "rows_total": 1000,
+        "source_exhausted": True,
+        "guarantee": "at-least-once",
+        "mode": "insert",
+        "mode_reason": "this load created the collection",
+        "created": True,
+        "dry_run": False,
+        "batches": 4,
+        "bytes_sent": 4_000_000,
+        "retries": {},
+        "throttled_seconds": 0.0,
+        "seconds": 2.0,
+        "rows_per_second": 500.0,
+        "client_cpu_seconds": 0.1,
+        "peak_in_flight_bytes": 1,
+        "batch_rows": {},
+        "latency_ms": {},
+        "files": [],
+        "state_dir": "/state/docs-1",
+        "rejects_file": None,
+        "journal": None,
+        "verify": None,
+        "concurrency": 4,
+        "interrupted": None,
+        "failure": None,
+        "mapping": [],
+        "notes": [],
+    }
+    return LoadReport(**{**values, **changes})
+
+
+def test_a_load_that_went_well_takes_five_lines():
+    assert report_lines(report()) == [
+        "headrace: done: 1,000 of 1,000 rows in docs at http://localhost:19530",
+        "  rows       1,000 read = 1,000 stored",
+        "  speed      2.0 s, 500 rows/s, 4 MB sent in 4 requests",
+        "  delivery   at-least-once; insert: this load created the collection",
+        "  state      /state/docs-1",
+    ]
+
+
+def test_everything_that_went_otherwise_has_its_line():
+    lines = report_lines(
+        report(
+            database="db",
+            status="ended early: no request succeeded\nfor 120 s",
+            rows_read=900,
+            rows_stored=700,
+            rows_rejected=50,
+            rows_unknown=50,
+            rows_unsent=100,
+            source_exhausted=False,
+            retries={"throttle": 2, "ambiguous": 1},
+            throttled_seconds=1.5,
+            rows_possibly_duplicated=10,
+            rejects_file="/state/docs-1/rejects.parquet",
+            failure="no request succeeded\nfor 120 s",
+            notes=["column 'x' is narrowed"],
+        )
+    )
+    assert lines == [
+        "headrace: ended early: 700 of 1,000 (900 read) rows in docs at http://localhost:19530, database db",
+        "  rows       900 read = 700 stored + 50 rejected + 50 unknown + 100 unsent",
+        "  speed      2.0 s, 500 rows/s, 4 MB sent in 4 requests",
+        "  delivery   at-least-once; insert: this load created the collection",
+        "  retries    ambiguous 1, throttle 2; throttled for 1.5 s",
+        "  doubles    10 rows were sent again after an unclear answer",
+        "  rejects    50 rows with their reasons in /state/docs-1/rejects.parquet",
+        "  note       column 'x' is narrowed",
+        "  stopped    no request succeeded for 120 s",
+        "  state      /state/docs-1",
+        "  next       run the same command again",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"rows_rejected": 1, "rows_stored": 999}, "mend the rejected rows and load them again"),
+        ({"rows_unsent": 1, "journal": "/j"}, "run the same command again to resume"),
+        ({"interrupted": "SIGINT"}, "run the same command again"),
+        (
+            {"verify": {"level": "full", "status": "mismatch", "checked": 1, "mismatches": [], "note": ""}},
+            "load the rows that differ again with --mode upsert, and look for another writer",
+        ),
+    ],
+)
+def test_what_to_do_next_is_the_last_line(changes, advice):
+    assert report_lines(report(**changes))[-1] == f"  next       {advice}"
+
+
+def test_verification_names_the_first_cells_that_differ():
+    mismatches = [{"key": k, "field": "f", "expected": "1", "found": "2"} for k in range(7)]
+    verify = {"level": "full", "status": "mismatch", "checked": 7, "mismatches": mismatches, "note": "7 differences"}
+    lines = report_lines(report(verify=verify))
+    assert "  verified   full: mismatch, 7 rows checked (7 differences)" in lines
+    assert "             key 0, field 'f': expected 1, found 2" in lines
+    assert "             and 2 more in the report" in lines
+    assert len(mismatch_lines(mismatches)) == 6
+
+
+def test_the_mapping_is_a_table_with_long_types_cut():
+    entry = {"source": "v", "field": "vec", "source_type": "x" * 60, "field_type": "FLOAT_VECTOR(4)", "note": "a guess"}
+    lines = mapping_table([entry]).splitlines()
+    assert lines[0].split() == ["column", "type", "field", "type", "note"]
+    assert lines[2] == f"v       {'x' * 45}...  vec    FLOAT_VECTOR(4)  a guess"

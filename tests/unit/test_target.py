@@ -1,0 +1,87 @@
+"""What a load creates, and what it refuses to create on a server that is too old for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from headrace import CollectionSchema, DataType, FieldSchema, LoadOptions, SchemaError
+from headrace.calls import drive_sync
+from headrace.config import Endpoint
+from headrace.target import newer_than, open_target
+from headrace.transport import SyncTransport
+from tests.fake.behaviours import abort, refuse
+from tests.fake_milvus import FakeMilvus
+
+KEY = FieldSchema("id", DataType.INT64, is_primary=True)
+DENSE = FieldSchema("dense", DataType.FLOAT_VECTOR, dim=4)
+SPARSE = FieldSchema("sparse", DataType.SPARSE_FLOAT_VECTOR)
+OPTIONS = LoadOptions(create=True)
+
+
+def open_on(server, *fields, options=OPTIONS):
+    with SyncTransport(Endpoint(uri=server.uri)) as transport:
+        return drive_sync(transport, open_target("docs", options, None, CollectionSchema(fields), embedded=False))
+
+
+@pytest.mark.parametrize(
+    ("fields", "since", "found"),
+    [
+        ((SPARSE,), (2, 4, 0), "'sparse' (SPARSE_FLOAT_VECTOR, since 2.4)"),
+        ((FieldSchema("f", DataType.FLOAT16_VECTOR, dim=4),), (2, 4, 0), "'f' (FLOAT16_VECTOR, since 2.4)"),
+        ((FieldSchema("f", DataType.BFLOAT16_VECTOR, dim=4),), (2, 4, 0), "'f' (BFLOAT16_VECTOR, since 2.4)"),
+        ((FieldSchema("f", DataType.INT8_VECTOR, dim=4),), (2, 6, 0), "'f' (INT8_VECTOR, since 2.6)"),
+        ((DENSE, FieldSchema("f", DataType.GEOMETRY)), (2, 6, 0), "'f' (GEOMETRY, since 2.6)"),
+        ((DENSE, FieldSchema("f", DataType.TIMESTAMPTZ)), (2, 6, 0), "'f' (TIMESTAMPTZ, since 2.6)"),
+        ((DENSE, FieldSchema("f", DataType.TEXT)), (3, 0, 0), "'f' (TEXT, since 3.0)"),
+        ((DENSE, FieldSchema("f", DataType.INT64, nullable=True)), (2, 5, 0), "'f' (nullable, since 2.5)"),
+        (
+            (DENSE, FieldSchema("f", DataType.BINARY_VECTOR, dim=8)),
+            (2, 4, 0),
+            "2 vector fields (more than one since 2.4)",
+        ),
+    ],
+)
+def test_a_feature_is_newer_than_every_version_before_the_one_that_brought_it(fields, since, found):
+    schema = CollectionSchema([KEY, *fields])
+    major, minor, _ = since
+    assert newer_than((major, minor - 1, 99) if minor else (major - 1, 6, 99), schema) == [found]
+    assert newer_than(since, schema) == []
+
+
+def test_plain_fields_are_never_too_new():
+    kinds = [
+        FieldSchema("n", DataType.INT8),
+        FieldSchema("t", DataType.VARCHAR, max_length=9),
+        FieldSchema("j", DataType.JSON),
+        FieldSchema("a", DataType.ARRAY, element_type=DataType.INT64, max_capacity=4),
+    ]
+    assert newer_than((2, 3, 0), CollectionSchema([KEY, DENSE, *kinds], enable_dynamic_field=True)) == []
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_everything_too_new_is_named_before_anything_is_created(dry_run):
+    note = FieldSchema("note", DataType.VARCHAR, max_length=9, nullable=True)
+    with FakeMilvus(version="v2.3.5-lite") as server:
+        with pytest.raises(SchemaError) as raised:
+            open_on(server, KEY, DENSE, SPARSE, note, options=LoadOptions(create=True, dry_run=dry_run))
+        assert server.collections == {}
+    assert str(raised.value) == (
+        "collection 'docs': expected fields that Milvus 2.3.5 can hold, found 'sparse' (SPARSE_FLOAT_VECTOR, since "
+        "2.4), 'note' (nullable, since 2.5), 2 vector fields (more than one since 2.4); leave them out, fill nulls in, "
+        "or load into a newer server"
+    )
+
+
+@pytest.mark.parametrize("version", ["v2.4.0", "2.6.17", "milvus_lite-2.3.0", "unheard of"])
+def test_servers_that_have_it_or_do_not_say_are_asked(version):
+    with FakeMilvus(version=version) as server:
+        assert open_on(server, KEY, DENSE, SPARSE).created
+        assert set(server.collections["docs"].indexes) == {"dense", "sparse"}
+
+
+@pytest.mark.parametrize("behaviour", [abort("UNIMPLEMENTED"), refuse(10, "no")], ids=["unimplemented", "refused"])
+def test_a_server_that_keeps_its_version_to_itself_decides_for_itself(fake, behaviour):
+    with SyncTransport(Endpoint(uri=fake.uri)) as transport:
+        fake.script("GetVersion", behaviour)
+        schema = CollectionSchema([KEY, DENSE, SPARSE])
+        assert drive_sync(transport, open_target("docs", OPTIONS, None, schema, embedded=False)).created
