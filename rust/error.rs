@@ -323,8 +323,6 @@ pub(crate) enum Fault {
     Refused,
     /// What was read does not agree with what was read before.
     Changed,
-    /// A row is not in the order that the size pass was told to assume ([`Order::Assumed`](crate::field::Order)).
-    Unordered,
 }
 
 impl From<crate::wire::Overrun> for Fault {

@@ -107,16 +107,6 @@ impl AddAssign for Tally {
     }
 }
 
-/// What the size pass may take for granted about the rows of a sparse vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// That they ascend, as nearly all do: the last index of a row is then its largest, and the others need not be read
-    /// twice. The write pass stops with [`Fault::Unordered`] where it is not so.
-    Assumed,
-    /// Nothing.
-    Unknown,
-}
-
 /// The values of one column, by ranges of rows that hold no null.
 pub(crate) trait Cells {
     /// The exact size of what `write` writes for the same rows. Checks what it has to look at anyway.
@@ -186,7 +176,6 @@ impl<'a> Column<'a> {
         field: &'a Field,
         array: &'a dyn Array,
         declared: &'a HashSet<String>,
-        order: Order,
     ) -> Result<Self, PackError> {
         let mut nulls = nulls_of(array);
         let values = match field.kind {
@@ -194,7 +183,7 @@ impl<'a> Column<'a> {
             Kind::Json => Json::bind(array, field.is_dynamic.then_some(declared)).map(Values::Json),
             Kind::Array { element, max_capacity } => Lists::bind(array, element, max_capacity).map(Values::Array),
             Kind::FloatVector { dim } => FloatVectors::bind(array, dim).map(Values::FloatVector),
-            Kind::SparseVector => SparseVectors::bind(array, order).map(|(values, null_rows)| {
+            Kind::SparseVector => SparseVectors::bind(array).map(|(values, null_rows)| {
                 nulls = null_rows;
                 Values::Sparse(values)
             }),

@@ -49,5 +49,5 @@ pub mod wire;
 
 pub use error::{CellReason, ColumnReason, PackError};
 pub use field::{Field, FieldOptions};
-pub use request::{Bound, Names, Packer, Request, bind_field, pack_field_into};
+pub use request::{Bound, Names, Packer, Request, bind_field};
 pub use wire::{Overrun, Sink};

@@ -17,7 +17,7 @@ use pyo3_arrow::{PyArray, PyRecordBatch};
 
 use crate::error::{ColumnReason, PackError};
 use crate::field::{Field, FieldOptions};
-use crate::request::{Names, Packer, Request, pack_field_into};
+use crate::request::{Names, Packer, Request, bind_field};
 use crate::wire::{Overrun, Sink};
 
 /// The arrow crates' version; a test compares it with `Cargo.lock`.
@@ -150,7 +150,7 @@ impl PyPacker {
     fn pack<'py>(&self, batch: &Bound<'py, PyAny>, request: Request) -> PyResult<Bound<'py, PyBytes>> {
         let py = batch.py();
         let batch = import_batch(batch)?;
-        let packed = py.detach(|| self.0.pack_into(&batch, request, Allocation::new));
+        let packed = py.detach(|| self.0.bind(&batch, request)?.write_into(Allocation::new));
         finish(py, packed)
     }
 }
@@ -166,7 +166,7 @@ fn pack_field_py<'py>(
     let expected = "an Arrow array (an object with __arrow_c_array__)";
     let array = import(field.0.name(), expected, column, |column| column.extract::<PyArray>())?;
     let field = &field.0;
-    let packed = py.detach(|| pack_field_into(field, array.array(), Allocation::new));
+    let packed = py.detach(|| bind_field(field, array.array())?.write_into(Allocation::new));
     finish(py, packed)
 }
 

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use arrow_array::{Array, RecordBatch};
 
 use crate::error::{CellReason, ColumnReason, Fault, PackError};
-use crate::field::{Column, Field, Order, Tally};
+use crate::field::{Column, Field, Tally};
 use crate::wire::{Frame, MAX_MESSAGE_LEN, Sink, bytes_field, nested_len, put_head, varint_field};
 
 mod tag {
@@ -107,21 +107,7 @@ impl Packer {
     ///
     /// [`PackError::Column`] where columns and fields do not fit, [`PackError::Cell`] for the first refused cell.
     pub fn bind<'a>(&'a self, batch: &'a RecordBatch, request: Request) -> Result<Bound<'a>, PackError> {
-        self.measure(batch, request, Order::Unknown)
-    }
-
-    /// Pack one request into what `allocate` gives for its exact size.
-    ///
-    /// # Errors
-    ///
-    /// As [`bind`](Self::bind) and [`Bound::write`], and those of `allocate`.
-    pub fn pack_into<S: Sink, E: From<PackError>>(
-        &self,
-        batch: &RecordBatch,
-        request: Request,
-        allocate: impl Fn(usize) -> Result<S, E>,
-    ) -> Result<S, E> {
-        write_into(|order| self.measure(batch, request, order), allocate)
+        Bound::measure(&self.head, Some(tag::FIELDS_DATA), self.columns(batch)?, tail(batch.num_rows(), request))
     }
 
     /// The bytes of one request, in a vector of exactly that size.
@@ -130,7 +116,7 @@ impl Packer {
     ///
     /// As [`bind`](Self::bind) and [`Bound::write`].
     pub fn pack(&self, batch: &RecordBatch, request: Request) -> Result<Vec<u8>, PackError> {
-        self.pack_into(batch, request, |len| Ok(Vec::with_capacity(len)))
+        self.bind(batch, request)?.to_vec()
     }
 
     /// How many rows from `offset` make a request of at most `max_bytes`, any schema timestamp and the flag for partial
@@ -144,7 +130,7 @@ impl Packer {
         if remaining == 0 {
             return Ok(0);
         }
-        let columns = self.columns(batch, Order::Unknown)?;
+        let columns = self.columns(batch)?;
         let largest = Request { schema_timestamp: u64::MAX, partial_update: true };
         let mut tallies = vec![Tally::default(); columns.len()];
         let mut fitting = 0;
@@ -176,15 +162,10 @@ impl Packer {
     ///
     /// [`PackError::Column`] where columns and fields do not fit.
     pub fn check<'a>(&'a self, batch: &'a RecordBatch) -> Result<Vec<(usize, &'a str, CellReason)>, PackError> {
-        Ok(refusals(&self.columns(batch, Order::Unknown)?, usize::MAX))
+        Ok(refusals(&self.columns(batch)?, usize::MAX))
     }
 
-    fn measure<'a>(&'a self, batch: &'a RecordBatch, request: Request, order: Order) -> Result<Bound<'a>, PackError> {
-        let columns = self.columns(batch, order)?;
-        Bound::measure(&self.head, Some(tag::FIELDS_DATA), columns, tail(batch.num_rows(), request))
-    }
-
-    fn columns<'a>(&'a self, batch: &'a RecordBatch, order: Order) -> Result<Vec<Column<'a>>, PackError> {
+    fn columns<'a>(&'a self, batch: &'a RecordBatch) -> Result<Vec<Column<'a>>, PackError> {
         let schema = batch.schema_ref();
         for (at, column) in schema.fields().iter().enumerate() {
             let name = column.name();
@@ -200,7 +181,7 @@ impl Packer {
             let array = batch
                 .column_by_name(field.name())
                 .ok_or_else(|| PackError::column(field.name(), ColumnReason::Missing))?;
-            Column::bind(field, array, &self.declared, order)
+            Column::bind(field, array, &self.declared)
         };
         self.fields.iter().map(bind).collect()
     }
@@ -212,43 +193,8 @@ impl Packer {
 ///
 /// As [`Packer::bind`].
 pub fn bind_field<'a>(field: &'a Field, array: &'a dyn Array) -> Result<Bound<'a>, PackError> {
-    measure_field(field, array, Order::Unknown)
-}
-
-/// Pack one `schema.FieldData` into what `allocate` gives for its exact size.
-///
-/// # Errors
-///
-/// As [`Packer::pack_into`].
-pub fn pack_field_into<S: Sink, E: From<PackError>>(
-    field: &Field,
-    array: &dyn Array,
-    allocate: impl Fn(usize) -> Result<S, E>,
-) -> Result<S, E> {
-    write_into(|order| measure_field(field, array, order), allocate)
-}
-
-fn measure_field<'a>(field: &'a Field, array: &'a dyn Array, order: Order) -> Result<Bound<'a>, PackError> {
     static NONE: LazyLock<HashSet<String>> = LazyLock::new(HashSet::new);
-    Bound::measure(&[], None, vec![Column::bind(field, array, &NONE, order)?], Vec::new())
-}
-
-/// Both passes, with the hasty size pass first and the thorough one where its assumption fails.
-fn write_into<'a, S: Sink, E: From<PackError>>(
-    measure: impl Fn(Order) -> Result<Bound<'a>, PackError>,
-    allocate: impl Fn(usize) -> Result<S, E>,
-) -> Result<S, E> {
-    let hasty = measure(Order::Assumed)?;
-    let mut sink = allocate(hasty.encoded_len())?;
-    match hasty.write_all(&mut sink) {
-        Ok(()) => return Ok(sink),
-        Err(Fault::Unordered) => {}
-        Err(fault) => return Err(explain(fault, &hasty.columns).into()),
-    }
-    let thorough = measure(Order::Unknown)?;
-    let mut sink = allocate(thorough.encoded_len())?;
-    thorough.write(&mut sink)?;
-    Ok(sink)
+    Bound::measure(&[], None, vec![Column::bind(field, array, &NONE)?], Vec::new())
 }
 
 /// Columns that were measured and can be written, as often as wanted.
@@ -301,15 +247,27 @@ impl<'a> Bound<'a> {
         self.write_all(sink).map_err(|fault| explain(fault, &self.columns))
     }
 
+    /// Write into what `allocate` gives for the exact size.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write), and those of `allocate`.
+    pub fn write_into<S: Sink, E: From<PackError>>(
+        &self,
+        allocate: impl FnOnce(usize) -> Result<S, E>,
+    ) -> Result<S, E> {
+        let mut sink = allocate(self.encoded_len)?;
+        self.write(&mut sink)?;
+        Ok(sink)
+    }
+
     /// Everything in a vector of its own.
     ///
     /// # Errors
     ///
     /// As [`write`](Self::write).
     pub fn to_vec(&self) -> Result<Vec<u8>, PackError> {
-        let mut out = Vec::with_capacity(self.encoded_len);
-        self.write(&mut out)?;
-        Ok(out)
+        self.write_into(|len| Ok(Vec::with_capacity(len)))
     }
 
     fn write_all(&self, sink: &mut impl Sink) -> Result<(), Fault> {

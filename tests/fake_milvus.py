@@ -141,6 +141,7 @@ class FakeMilvus(grpc.GenericRpcHandler):
         self._scripts = {}
         self._defaults = {}
         self._null_answers = {}
+        self._later = set()
         self._changed = threading.Condition()
         self._ready = threading.Event()
         self._thread = None
@@ -197,6 +198,8 @@ class FakeMilvus(grpc.GenericRpcHandler):
         finally:
             self._ready.set()
         await self._stopping.wait()
+        for task in self._later:
+            task.cancel()
         if self._relay:
             await self._relay.stop()
         await server.stop(None)
@@ -218,6 +221,19 @@ class FakeMilvus(grpc.GenericRpcHandler):
     def hold(self):
         """Make stalling calls wait again after :meth:`release`."""
         self._loop.call_soon_threadsafe(self.gate.clear)
+
+    def apply_later(self, call):
+        """Apply a call after :meth:`release`, whatever becomes of its caller."""
+
+        async def land():
+            await self.gate.wait()
+            call.apply()
+            with self._changed:
+                self._changed.notify_all()
+
+        task = asyncio.ensure_future(land())
+        self._later.add(task)
+        task.add_done_callback(self._later.discard)
 
     def cut(self):
         """Reset every connection; new ones are accepted."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         VerificationError,
     )
     from headrace.loader import Loader, aload, load
+    from headrace.operations import AnnSearchRequest, RRFRanker, WeightedRanker
     from headrace.report import LoadReport, Progress
     from headrace.schema import CollectionSchema, DataType, FieldSchema
 
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "client": ("AsyncMilvusClient", "MilvusClient"),
     "config": ("Endpoint", "LoadOptions"),
+    "operations": ("AnnSearchRequest", "RRFRanker", "WeightedRanker"),
     "errors": (
         "CellError",
         "ConfigError",
@@ -70,6 +72,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AnnSearchRequest",
     "AsyncMilvusClient",
     "CellError",
     "CollectionSchema",
@@ -90,6 +93,7 @@ __all__ = [
     "MilvusException",
     "MissingExtraError",
     "Progress",
+    "RRFRanker",
     "RowsRejectedError",
     "RowsUnsentError",
     "RpcError",
@@ -97,6 +101,7 @@ __all__ = [
     "SourceError",
     "TransportError",
     "VerificationError",
+    "WeightedRanker",
     "aload",
     "load",
     "packing",

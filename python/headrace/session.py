@@ -18,9 +18,10 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.background import LoopThread
-from headrace.calls import Operation, drive_async
+from headrace.calls import Operation, drive_sync
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, plan_conform
+from headrace.distinct import DistinctKeys
 from headrace.errors import HeadraceError, InternalError
 from headrace.feeding import Feeder
 from headrace.inference import infer_schema
@@ -121,6 +122,8 @@ class LoadSession:
         self.interrupted: str | None = None
         #: Stored rows to read back at the end, where a sample is to be verified.
         self.sample = Reservoir(SAMPLE_ROWS, key=None)
+        #: Keys of the rows that were sent, where a count is to be verified.
+        self.distinct = DistinctKeys()
         #: The key column's name, where rows carry one.
         self.key: str | None = None
         self.began = time.monotonic()
@@ -135,6 +138,7 @@ class LoadSession:
         self._sender: Sender | None = None
         self._feeder: Feeder | None = None
         self._sending: Future[None] | None = None
+        self._ticking: Future[None] | None = None
         self._lock = threading.Lock()
         self._stop_wanted: HeadraceError | None = None
         self._closed = False
@@ -151,6 +155,7 @@ class LoadSession:
         self._loop.start()
         try:
             self._loop.run(self._transport.connect())
+            self._ticking = self._loop.submit(self._tick())
             self.info = self.run(ops.describe_collection(self.collection))
         except BaseException:
             self.close()
@@ -182,8 +187,15 @@ class LoadSession:
         return self._stop_wanted is not None or (self._sender is not None and self._sender.failure is not None)
 
     def run(self, operation: Operation[T]) -> T:
-        """Run an operation on this session's connection, blocking the calling thread."""
-        return self._loop.run(drive_async(self._transport, operation))
+        """Run an operation on this session's connection, blocking the calling thread.
+
+        Only its calls happen on the loop: what the operation computes, reads and decodes in between stays here.
+        """
+        return drive_sync(self, operation)
+
+    def call(self, method: str, request: bytes, *, timeout: float | None) -> bytes:
+        """One call on this session's connection, blocking the calling thread."""
+        return self._loop.run(self._transport.call(method, request, timeout=timeout))
 
     def prepare(self, arrow_schema: pa.Schema, sample: pa.RecordBatch | None, nulls: Collection[str] = ()) -> None:
         """Decide how columns become fields, create the collection where it is missing, and start sending.
@@ -285,10 +297,16 @@ class LoadSession:
                     raise
 
     def _submit(self, request: Request, batch: pa.RecordBatch) -> None:
-        if self.options.verify == "sample":
+        if self.options.verify != "none":
             with self._lock:
-                self.sample.add(batch)
+                self._remember(batch)
         self._loop.post(self._need_sender().submit, request)
+
+    def _remember(self, batch: pa.RecordBatch) -> None:
+        if self.key is not None:
+            self.distinct.add(batch.column(self.key))
+        if self.options.verify == "sample":
+            self.sample.add(batch)
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
@@ -317,6 +335,8 @@ class LoadSession:
             return
         self._closed = True
         self.ledger.rejects.close()
+        if self._ticking is not None:
+            self._ticking.cancel()
         self._loop.run(self._transport.close())
         self._loop.close()
 
@@ -340,15 +360,12 @@ class LoadSession:
         )
 
     async def _send_all(self, sender: Sender) -> None:
-        ticker = asyncio.create_task(self._tick())
         try:
             await sender.run()
         except* (OSError, HeadraceError) as group:
             # A full disk under the rejects file, or a bug that said so itself.
             cause = group.exceptions[0]
             sender.stop(InternalError(f"sending ended early: {cause}"))
-        finally:
-            ticker.cancel()
 
     async def _tick(self) -> None:
         waited, last = 0, -1
@@ -359,7 +376,7 @@ class LoadSession:
             read = self.ledger.account.rows_read()
             waited = waited + 1 if read == last else 0
             last = read
-            if waited == LINGER_TICKS and self._need_feeder().waiting_rows:
+            if waited == LINGER_TICKS and self._feeder is not None and self._feeder.waiting_rows:
                 await asyncio.to_thread(self._linger)
 
     def _linger(self) -> None:

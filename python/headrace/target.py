@@ -120,10 +120,12 @@ def open_target(
 def finish_target(target: Target, options: LoadOptions) -> Operation[None]:
     """After the last row: load a collection that this load created into memory, so that it can be searched.
 
-    An existing collection keeps its state.
+    An existing collection keeps its state. A server that was restarted during the load is given
+    ``options.give_up_after`` seconds to come to itself.
     """
     if target.created and options.searchable == "after":
-        yield from ops.load_collection(target.info.name)
+        name = target.info.name
+        yield from ops.patiently(lambda: ops.load_collection(name), budget=options.give_up_after)
 
 
 def _create(collection: str, options: LoadOptions, schema: CollectionSchema) -> Operation[CollectionInfo]:

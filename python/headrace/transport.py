@@ -85,6 +85,8 @@ def _metadata(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
     if endpoint.authorization is not None:
         metadata.append(("authorization", endpoint.authorization))
     if endpoint.db_name:
+        if not (endpoint.db_name.isascii() and endpoint.db_name.isprintable()):
+            raise ConfigError(explain("db_name", "an ASCII name", repr(endpoint.db_name), "correct the name"))
         metadata.append(("dbname", endpoint.db_name))
     return tuple(metadata)
 
@@ -102,7 +104,7 @@ class _Transport:
         self._lease: embedded.Lease | None = None
         self._next = itertools.count()
         self._metadata = _metadata(endpoint)
-        self._channel_credentials = _credentials(endpoint)
+        self._credentials: grpc.ChannelCredentials | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._endpoint.uri!r}, channels={self._count})"
@@ -188,11 +190,12 @@ class AsyncTransport(_Transport):
         endpoint: Where to go.
         channels: How many connections to spread the calls over.
 
-    :raises ConfigError: if a TLS file cannot be read.
+    The first call, or :meth:`connect`, raises ConfigError if a TLS file cannot be read.
     """
 
     def __init__(self, endpoint: Endpoint, *, channels: int = 2) -> None:
         super().__init__(endpoint, channels=channels)
+        self._credentials_read = not endpoint.tls
         # A grpc.aio channel belongs to the loop that was running when it was made.
         self._sets: dict[asyncio.AbstractEventLoop, _Channels] = {}
 
@@ -260,6 +263,11 @@ class AsyncTransport(_Transport):
         loop = asyncio.get_running_loop()
         if self._endpoint.is_embedded and self._lease is None:
             await self._start_embedded()
+        if not self._credentials_read:
+            self._credentials = await asyncio.to_thread(_credentials, self._endpoint)
+            self._credentials_read = True
+        if self._closed:
+            raise self._closed_error(method)
         if loop not in self._sets:
             for ended in [other for other in self._sets if other.is_closed()]:
                 del self._sets[ended]
@@ -274,9 +282,9 @@ class AsyncTransport(_Transport):
             await asyncio.to_thread(lease.release)
 
     def _make(self, index: int) -> grpc.aio.Channel:
-        if self._channel_credentials is None:
+        if self._credentials is None:
             return grpc.aio.insecure_channel(self._address(), options=self._options(index))
-        return grpc.aio.secure_channel(self._address(), self._channel_credentials, options=self._options(index))
+        return grpc.aio.secure_channel(self._address(), self._credentials, options=self._options(index))
 
 
 class SyncTransport(_Transport):
@@ -291,6 +299,7 @@ class SyncTransport(_Transport):
 
     def __init__(self, endpoint: Endpoint, *, channels: int = 1) -> None:
         super().__init__(endpoint, channels=channels)
+        self._credentials = _credentials(endpoint)
         self._lock = threading.Lock()
         self._open_channels: list[grpc.Channel] = []
 
@@ -352,6 +361,6 @@ class SyncTransport(_Transport):
             return self._open_channels
 
     def _make(self, index: int) -> grpc.Channel:
-        if self._channel_credentials is None:
+        if self._credentials is None:
             return grpc.insecure_channel(self._address(), options=self._options(index))
-        return grpc.secure_channel(self._address(), self._channel_credentials, options=self._options(index))
+        return grpc.secure_channel(self._address(), self._credentials, options=self._options(index))

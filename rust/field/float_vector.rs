@@ -9,13 +9,13 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 
 use super::{Cells, Tally};
-use crate::column::{Offsets, Primitive, first_null, nulls_of, wrong_type};
+use crate::column::{Offsets, Primitive, first_null, fold_streams, nulls_of, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault};
 use crate::wire::Sink;
 
-/// Values checked and then copied together. 3 KB stay in the first-level cache between the two, and are under the
-/// size from which glibc copies with `rep movsb`: 0.92 of memcpy, where 16 KB reach 0.73 (8 MB, cold sources, SSE2).
-const BLOCK: usize = 3 * 1024 / size_of::<f32>();
+/// Values checked and then copied together: 128 KB stay in the second-level cache between the two. With the check's
+/// four streams that is 1.03 of memcpy; 16 KB reach 0.7, and so does one stream with every size but 3 KB (0.9).
+const BLOCK: usize = 128 * 1024 / size_of::<f32>();
 
 /// Rows of `dim` float32 values.
 #[derive(Debug)]
@@ -86,7 +86,8 @@ impl Cells for FloatVectors<'_> {
 fn all_finite(values: &[f32]) -> bool {
     const EXPONENT: u32 = 0x7f80_0000;
     const ONE: u32 = 0x0080_0000;
-    let carries = values.iter().fold(0, |carries, value| carries | ((value.to_bits() & EXPONENT) + ONE));
+    let carry = |carries: u32, value: f32| carries | ((value.to_bits() & EXPONENT) + ONE);
+    let carries = fold_streams(values, 0, carry, |a, b| a | b);
     carries & 0x8000_0000 == 0
 }
 

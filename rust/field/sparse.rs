@@ -10,11 +10,11 @@ use std::ops::Range;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef};
-use arrow_buffer::{ArrowNativeType, NullBuffer};
+use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 
-use super::{Cells, Order, Tally};
-use crate::column::{Offsets, Primitive, first_null, nulls_of, with_nulls, wrong_type};
+use super::{Cells, Tally};
+use crate::column::{Offsets, Primitive, first_null, fold_streams, nulls_of, with_nulls, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault};
 use crate::wire::{Sink, nested_len, put_head};
 
@@ -40,7 +40,6 @@ pub(crate) struct SparseVectors<'a> {
     values: Primitive<'a, f32>,
     index_nulls: Option<NullBuffer>,
     value_nulls: Option<NullBuffer>,
-    order: Order,
 }
 
 #[derive(Debug)]
@@ -53,14 +52,14 @@ enum Indices<'a> {
 
 impl<'a> SparseVectors<'a> {
     /// The rows, and the mask of null rows where there are any.
-    pub(crate) fn bind(array: &'a dyn Array, order: Order) -> Result<(Self, Option<NullBuffer>), ColumnReason> {
+    pub(crate) fn bind(array: &'a dyn Array) -> Result<(Self, Option<NullBuffer>), ColumnReason> {
         let unfit = || wrong_type(EXPECTED, array);
         match array.data_type() {
             DataType::List(_) | DataType::LargeList(_) => {
                 let (offsets, entries) = list_of(array)?.ok_or_else(unfit)?;
                 let entries = entries.as_struct_opt().filter(|s| s.num_columns() == 2).ok_or_else(unfit)?;
                 let (keys, values) = (entries.column(0), entries.column(1));
-                let rows = Self::new((offsets, None), [keys, values], entries.nulls(), order).ok_or_else(unfit)?;
+                let rows = Self::new((offsets, None), [keys, values], entries.nulls()).ok_or_else(unfit)?;
                 Ok((rows, nulls_of(array)))
             }
             DataType::Map(_, _) => {
@@ -70,8 +69,7 @@ impl<'a> SparseVectors<'a> {
                     return Err(unfit());
                 }
                 let offsets = Offsets::small(map.value_offsets(), entries.len())?;
-                let rows =
-                    Self::new((offsets, None), [map.keys(), map.values()], entries.nulls(), order).ok_or_else(unfit)?;
+                let rows = Self::new((offsets, None), [map.keys(), map.values()], entries.nulls()).ok_or_else(unfit)?;
                 Ok((rows, nulls_of(array)))
             }
             DataType::Struct(fields) if fields.len() == 2 => {
@@ -79,8 +77,8 @@ impl<'a> SparseVectors<'a> {
                 let (keys, values) = (lists.column(0), lists.column(1));
                 let (index_offsets, indices) = list_of(keys)?.ok_or_else(unfit)?;
                 let (value_offsets, elements) = list_of(values)?.ok_or_else(unfit)?;
-                let rows = Self::new((index_offsets, Some(value_offsets)), [indices, elements], None, order)
-                    .ok_or_else(unfit)?;
+                let rows =
+                    Self::new((index_offsets, Some(value_offsets)), [indices, elements], None).ok_or_else(unfit)?;
                 // A row is null where the struct or one of its lists is.
                 let nulls = NullBuffer::union(NullBuffer::union(array.nulls(), keys.nulls()).as_ref(), values.nulls());
                 Ok((rows, nulls.as_ref().and_then(with_nulls)))
@@ -93,7 +91,6 @@ impl<'a> SparseVectors<'a> {
         offsets: (Offsets<'a>, Option<Offsets<'a>>),
         [keys, values]: [&'a ArrayRef; 2],
         outer: Option<&NullBuffer>,
-        order: Order,
     ) -> Option<Self> {
         let indices = match keys.data_type() {
             DataType::Int32 => Indices::Int32(Primitive::of(keys.as_primitive::<Int32Type>())),
@@ -110,7 +107,6 @@ impl<'a> SparseVectors<'a> {
             values: Primitive::of(floats),
             index_nulls: NullBuffer::union(outer, keys.nulls()).as_ref().and_then(with_nulls),
             value_nulls: nulls_of(values),
-            order,
         })
     }
 
@@ -183,10 +179,7 @@ impl Cells for SparseVectors<'_> {
             let (_, values) = self.row(row)?;
             payload += nested_len(PAIR * values.len());
         }
-        let top = match self.order {
-            Order::Unknown => self.indices.largest(self.index_offsets.span(rows)?)?,
-            Order::Assumed => self.indices.largest_of_last(&self.index_offsets, rows)?,
-        };
+        let top = self.indices.largest(self.index_offsets.span(rows)?)?;
         Ok(Tally { payload, sparse_dim: top.map_or(0, |top| u64::from(top) + 1) })
     }
 
@@ -201,10 +194,8 @@ impl Cells for SparseVectors<'_> {
                 Indices::Int64(indices) => put_ascending(indices.get(at.clone())?, values, sink)?,
                 Indices::UInt64(indices) => put_ascending(indices.get(at.clone())?, values, sink)?,
             };
-            match self.order {
-                _ if written => {}
-                Order::Unknown => self.put_sorted(at, values_at, sink)?,
-                Order::Assumed => return Err(Fault::Unordered),
+            if !written {
+                self.put_sorted(at, values_at, sink)?;
             }
         }
         Ok(())
@@ -256,36 +247,20 @@ impl Indices<'_> {
     /// The largest index of `range`; None where there are none.
     fn largest(&self, range: Range<usize>) -> Result<Option<u32>, Fault> {
         match self {
-            Self::Int32(indices) => largest(indices.get(range)?.iter()),
-            Self::UInt32(indices) => largest(indices.get(range)?.iter()),
-            Self::Int64(indices) => largest(indices.get(range)?.iter()),
-            Self::UInt64(indices) => largest(indices.get(range)?.iter()),
-        }
-    }
-
-    /// The largest of the rows' last indices; None where there are none.
-    fn largest_of_last(&self, offsets: &Offsets<'_>, rows: Range<usize>) -> Result<Option<u32>, Fault> {
-        fn last<'a, T>(values: &'a Primitive<'_, T>, offsets: &Offsets<'_>, row: usize) -> Option<&'a T>
-        where
-            T: ArrowNativeType,
-        {
-            values.get(offsets.range(row).ok()?).ok()?.last()
-        }
-        match self {
-            Self::Int32(indices) => largest(rows.filter_map(|row| last(indices, offsets, row))),
-            Self::UInt32(indices) => largest(rows.filter_map(|row| last(indices, offsets, row))),
-            Self::Int64(indices) => largest(rows.filter_map(|row| last(indices, offsets, row))),
-            Self::UInt64(indices) => largest(rows.filter_map(|row| last(indices, offsets, row))),
+            Self::Int32(indices) => largest(indices.get(range)?),
+            Self::UInt32(indices) => largest(indices.get(range)?),
+            Self::Int64(indices) => largest(indices.get(range)?),
+            Self::UInt64(indices) => largest(indices.get(range)?),
         }
     }
 }
 
-fn largest<'a, T: Index + 'a>(mut indices: impl Iterator<Item = &'a T>) -> Result<Option<u32>, Fault> {
-    let Some(first) = indices.next() else {
+fn largest<T: Index>(indices: &[T]) -> Result<Option<u32>, Fault> {
+    let Some(first) = indices.first() else {
         return Ok(None);
     };
-    let top = indices.fold(*first, |top, index| if *index > top { *index } else { top });
-    top.checked().map(Some).ok_or(Fault::Refused)
+    let larger = |a: T, b: T| if b > a { b } else { a };
+    fold_streams(indices, *first, larger, larger).checked().map(Some).ok_or(Fault::Refused)
 }
 
 /// An integer type that indices come in.

@@ -67,6 +67,12 @@ async def stall_forever(call):
     await asyncio.Event().wait()
 
 
+async def land_late(call):
+    """Never answer; apply when the test calls ``server.release()``, also where the caller has long given up."""
+    call.server.apply_later(call)
+    await asyncio.Event().wait()
+
+
 def after_release(behaviour):
     """Wait until the test calls ``server.release()``, then behave."""
 

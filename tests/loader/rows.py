@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -52,3 +55,11 @@ def counts(report):
     verdicts = {name: getattr(report, f"rows_{name}") for name in names}
     assert sum(verdicts.values()) == report.rows_read
     return {name: rows for name, rows in verdicts.items() if rows}
+
+
+def eventually(condition, seconds=30.0):
+    """Return once ``condition()`` holds."""
+    end, pause = time.monotonic() + seconds, threading.Event()
+    while not condition():
+        assert time.monotonic() < end, "the condition never held"
+        pause.wait(0.005)

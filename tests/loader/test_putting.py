@@ -13,7 +13,7 @@ import pytest
 import headrace
 from headrace import ConfigError, Loader, RowsRejectedError, RowsUnsentError
 from tests.fake.behaviours import abort, refuse, stall
-from tests.loader.rows import DIM, table
+from tests.loader.rows import DIM, eventually, table
 
 SCHEMA = headrace.CollectionSchema(
     [
@@ -106,7 +106,7 @@ def test_put_waits_while_the_window_is_full_and_memory_stays_bounded(fake):
         feeder = threading.Thread(target=feed)
         feeder.start()
         session = loader._session
-        fake.wait_for(lambda: session.window.waiting > 0)
+        eventually(lambda: session.window.waiting > 0)
         before = len(put)
         assert before < 60
         assert session.window.used <= window
@@ -124,7 +124,7 @@ def test_a_cancelled_put_gives_the_arrays_back_and_keeps_the_account(fake):
         options = {"window_bytes": 1 << 17, "batch_bytes": 8192, "check": False}
         async with Loader("docs", uri=fake.uri, schema=SCHEMA, **options) as loader:
             putting = asyncio.create_task(loader.put(columns(0, 20_000)))
-            await asyncio.to_thread(fake.wait_for, lambda: loader._session.window.waiting > 0)
+            await asyncio.to_thread(eventually, lambda: loader._session.window.waiting > 0)
             putting.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await putting

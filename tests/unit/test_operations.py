@@ -5,9 +5,9 @@ import pyarrow as pa
 import pytest
 
 from headrace import operations as ops
-from headrace._proto import common_pb2, milvus_pb2, schema_pb2
+from headrace._proto import common_pb2, milvus_pb2
 from headrace.config import Endpoint
-from headrace.errors import ConfigError, MilvusException, RpcError, SchemaError, TransportError
+from headrace.errors import MilvusException, RpcError, SchemaError, TransportError
 from headrace.operations import drive_sync
 from headrace.schema import CollectionSchema, ConsistencyLevel, DataType, FieldSchema, IndexParam
 from headrace.transport import SyncTransport
@@ -338,110 +338,3 @@ def test_transport_errors_pass(run, fake):
     with pytest.raises(RpcError) as raised:
         run(ops.describe_collection("docs"))
     assert raised.value.status == "PERMISSION_DENIED"
-
-
-def answer_of(operation, answer):
-    """Run an operation of one call against an answer; returns its request and its result."""
-    step = next(operation)
-    try:
-        operation.send(answer)
-    except StopIteration as end:
-        return step, end.value
-    raise AssertionError("the operation asks for more")
-
-
-def pairs(messages):
-    return {pair.key: pair.value for pair in messages}
-
-
-def test_search_request_and_its_hits():
-    results = schema_pb2.SearchResultData(num_queries=2, top_k=2, topks=[2, 1], scores=[0.5, 0.25, 0.125])
-    results.ids.int_id.data.extend([3, 4, 5])
-    results.fields_data.add(field_name="title", type=DataType.VARCHAR).scalars.string_data.data.extend("abc")
-    operation = ops.search(
-        "docs",
-        [[1, 2], [3, 4]],
-        anns_field="dense",
-        limit=2,
-        filter="id > 1",
-        output_fields=["title"],
-        search_params={"metric_type": "COSINE", "params": {"ef": 64}},
-        partition_names=["p"],
-        offset=1,
-        consistency_level=ConsistencyLevel.BOUNDED,
-    )
-    step, hits = answer_of(operation, milvus_pb2.SearchResults(results=results))
-    assert hits == [
-        [
-            {"id": 3, "distance": 0.5, "entity": {"title": "a"}},
-            {"id": 4, "distance": 0.25, "entity": {"title": "b"}},
-        ],
-        [{"id": 5, "distance": 0.125, "entity": {"title": "c"}}],
-    ]
-    request = step.request
-    assert step.method == "Search"
-    assert (request.nq, request.dsl, request.dsl_type) == (2, "id > 1", 1)
-    assert list(request.output_fields) == ["title"]
-    assert list(request.partition_names) == ["p"]
-    assert (request.consistency_level, request.guarantee_timestamp) == (2, 2)
-    assert pairs(request.search_params) == {
-        "topk": "2",
-        "params": '{"ef": 64}',
-        "round_decimal": "-1",
-        "metric_type": "COSINE",
-        "anns_field": "dense",
-        "offset": "1",
-    }
-    group = common_pb2.PlaceholderGroup.FromString(request.placeholder_group)
-    assert [(item.tag, item.type, len(item.values)) for item in group.placeholders] == [("$0", 101, 2)]
-
-
-def test_search_without_hits_has_a_list_for_each_query():
-    results = schema_pb2.SearchResultData(num_queries=2, topks=[0, 0])
-    assert answer_of(ops.search("docs", [[1], [2]]), milvus_pb2.SearchResults(results=results))[1] == [[], []]
-
-
-@pytest.mark.parametrize(
-    ("ranker", "strategy", "params"),
-    [
-        (ops.RRFRanker(), "rrf", '{"k": 60}'),
-        (ops.WeightedRanker(0.25, 1), "weighted", '{"weights": [0.25, 1], "norm_score": true}'),
-    ],
-)
-def test_hybrid_search_request(ranker, strategy, params):
-    parts = [ops.AnnSearchRequest([[1, 2]], "dense", limit=5), ops.AnnSearchRequest({3: 1.0}, "sparse", expr="id > 1")]
-    results = schema_pb2.SearchResultData(num_queries=1, topks=[0])
-    step, hits = answer_of(
-        ops.hybrid_search("docs", parts, ranker, limit=4, output_fields=["title"]),
-        milvus_pb2.SearchResults(results=results),
-    )
-    assert hits == [[]]
-    assert step.method == "HybridSearch"
-    assert pairs(step.request.rank_params) == {
-        "strategy": strategy,
-        "params": params,
-        "limit": "4",
-        "round_decimal": "-1",
-        "offset": "0",
-    }
-    assert [pairs(part.search_params)["anns_field"] for part in step.request.requests] == ["dense", "sparse"]
-    assert [pairs(part.search_params)["topk"] for part in step.request.requests] == ["5", "10"]
-    assert step.request.requests[1].dsl == "id > 1"
-
-
-def test_limit_below_one_is_refused_before_a_call():
-    with pytest.raises(ConfigError, match="limit: expected a number of at least 1, found 0; give a positive number"):
-        next(ops.search("docs", [[1, 2]], limit=0))
-
-
-@pytest.mark.parametrize(
-    ("make", "text"),
-    [
-        (lambda: ops.RRFRanker(0), "k: expected a number above 0 and below 16384, found 0; 60 is usual"),
-        (lambda: ops.WeightedRanker(0.5, 1.5), "weights: expected numbers from 0 to 1, found 1.5; scale them"),
-    ],
-)
-def test_rankers_refuse_what_the_server_would(make, text):
-    with pytest.raises(ConfigError) as raised:
-        make()
-    assert str(raised.value) == text

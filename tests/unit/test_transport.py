@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import pickle
 import socket
-import threading
 from pathlib import Path
 
 import grpc
@@ -14,7 +12,7 @@ from headrace._proto import milvus_pb2
 from headrace.config import Endpoint
 from headrace.errors import ConfigError, ConnectError, MilvusException, RpcError, TransportError
 from headrace.transport import AsyncTransport, SyncTransport
-from tests.fake.behaviours import abort, refuse, stall, stall_forever, vanish
+from tests.fake.behaviours import abort, refuse, stall_forever, vanish
 from tests.fake_milvus import FakeMilvus
 
 TOKEN = "root:the-secret-word"
@@ -321,86 +319,27 @@ def test_no_channels_are_refused(transport_class):
         transport_class(Endpoint(), channels=0)
 
 
-@pytest.mark.parametrize("transport_class", [SyncTransport, AsyncTransport])
-def test_missing_certificate_file_is_refused_when_built(transport_class, tmp_path):
+def test_missing_certificate_file_is_named(open_transport, tmp_path):
     missing = tmp_path / "ca.pem"
     with pytest.raises(ConfigError) as raised:
-        transport_class(Endpoint(uri="https://h", ca_cert=missing))
+        open_transport("https://h", ca_cert=missing).connect()
     assert str(raised.value) == (
         f"ca_cert: expected a readable PEM file, found {missing}: No such file or directory; "
         "give the path of a PEM file that can be read"
     )
 
 
-def test_sync_close_ends_a_call_in_flight(fake):
-    transport = SyncTransport(Endpoint(uri=fake.uri))
-    fake.script("CheckHealth", stall)
-    errors = []
+def test_tls_transport_is_built_and_used_inside_a_loop_without_blocking_it(tls):
+    server, options = tls
 
-    def call():
-        try:
-            transport.call("CheckHealth", HEALTH, timeout=30)
-        except RpcError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=call)
-    thread.start()
-    fake.wait_for(lambda: len(fake.calls) == 1)
-    transport.close()
-    thread.join()
-    assert [error.details for error in errors] == ["the transport was closed"]
-
-
-def test_sync_transport_works_inside_a_running_loop(fake):
-    async def inside():
-        with SyncTransport(Endpoint(uri=fake.uri)) as transport:
+    async def main():
+        async with AsyncTransport(Endpoint(uri=server.uri, **options)) as transport:
             return transport.server_kind
 
-    assert asyncio.run(inside()) == "milvus"
+    assert asyncio.run(main()) == "milvus"
 
 
-def test_async_transport_is_built_without_a_loop_and_used_from_two(fake):
-    transport = AsyncTransport(Endpoint(uri=fake.uri))
-    for _ in range(2):
-        assert asyncio.run(transport.call("CheckHealth", HEALTH, timeout=5))
-        gc.collect()
-    asyncio.run(transport.close())
-
-
-def test_async_close_ends_calls_in_flight_with_an_error_not_a_cancellation(fake):
-    async def main():
-        transport = AsyncTransport(Endpoint(uri=fake.uri))
-        fake.always("CheckHealth", stall)
-        calls = [asyncio.create_task(transport.call("CheckHealth", HEALTH, timeout=30)) for _ in range(5)]
-        await asyncio.to_thread(fake.wait_for, lambda: len(fake.calls) == 5)
-        await transport.close()
-        return await asyncio.gather(*calls, return_exceptions=True)
-
-    found = asyncio.run(main())
-    assert [(type(error), error.details) for error in found] == [(RpcError, "the transport was closed")] * 5
-
-
-def test_cancelled_call_is_cancelled_and_leaves_the_transport_usable(fake):
-    async def main():
-        async with AsyncTransport(Endpoint(uri=fake.uri)) as transport:
-            fake.script("CheckHealth", stall)
-            call = asyncio.create_task(transport.call("CheckHealth", HEALTH, timeout=30))
-            await asyncio.to_thread(fake.wait_for, lambda: len(fake.calls_of("CheckHealth")) == 1)
-            call.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await call
-            await asyncio.to_thread(fake.wait_for, lambda: fake.calls_of("CheckHealth")[0].ended)
-            assert await transport.call("CheckHealth", HEALTH, timeout=5)
-        return asyncio.all_tasks() - {asyncio.current_task()}
-
-    assert asyncio.run(main()) == set()
-
-
-def test_many_calls_share_one_transport(fake):
-    async def main():
-        async with AsyncTransport(Endpoint(uri=fake.uri), channels=4) as transport:
-            calls = [transport.call("CheckHealth", HEALTH, timeout=30) for _ in range(200)]
-            return await asyncio.gather(*calls)
-
-    assert len(asyncio.run(main())) == 200
-    assert fake.connections == 4
+@pytest.mark.parametrize("name", ["bücher", "a\nb"])
+def test_database_name_that_cannot_travel_is_refused(open_transport, fake, name):
+    with pytest.raises(ConfigError, match="db_name: expected an ASCII name, found"):
+        open_transport(fake.uri, db_name=name)

@@ -23,6 +23,7 @@ from headrace.operations.collections import (
 )
 from headrace.operations.data import count, delete, get_by_keys, keys_filter, query
 from headrace.operations.indexes import IndexInfo, create_index, describe_index
+from headrace.operations.patience import patiently
 from headrace.operations.search import (
     AnnSearchRequest,
     Hit,
@@ -65,6 +66,7 @@ __all__ = [
     "keys_filter",
     "list_collections",
     "load_collection",
+    "patiently",
     "query",
     "search",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -32,7 +32,7 @@ def ask(method: str, request: Message, response: type[M], timeout: float | None)
     :raises MilvusException: if the server refuses.
     """
     answer: M = yield Rpc(method, request, response, timeout)
-    status: Any = answer if isinstance(answer, common_pb2.Status) else getattr(answer, "status")  # noqa: B009
+    status: Any = answer if isinstance(answer, common_pb2.Status) else cast("Any", answer).status
     if refusal := status_error(status, method):
         raise refusal
     return answer

@@ -1,0 +1,49 @@
+"""The main job on a real engine: the sample into an embedded Milvus Lite, proven by headrace and by pymilvus."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import headrace
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "examples" / "wordnet-2k.parquet"
+EQUALS = Path(__file__).with_name("pymilvus_equals.py")
+
+
+def test_the_sample_is_stored_value_by_value(tmp_path):
+    database = tmp_path / "words.db"
+    report = headrace.load(SAMPLE, collection="words", uri=database, create=True, verify="full")
+    assert (report.rows_stored, report.exit_status) == (2000, 0)
+    assert (report.verify["level"], report.verify["status"], report.verify["checked"]) == ("full", "ok", 2000)
+    command = [sys.executable, str(EQUALS), str(database), "words", str(SAMPLE)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, cwd=tmp_path)
+    assert done.stdout == "2000 rows are equal\n", done.stderr
+
+
+def test_a_second_load_finds_the_collection_and_replaces_its_rows(tmp_path):
+    database = tmp_path / "words.db"
+    headrace.load(SAMPLE, collection="words", uri=database, create=True, limit=300)
+    report = headrace.load(SAMPLE, collection="words", uri=database, limit=300, verify="sample")
+    assert (report.mode, report.rows_stored) == ("upsert", 300)
+    assert (report.verify["status"], report.verify["checked"]) == ("ok", 200)
+
+
+def test_a_loader_stores_what_a_program_makes(tmp_path):
+    schema = headrace.CollectionSchema(
+        [
+            headrace.FieldSchema("id", headrace.DataType.INT64, is_primary=True),
+            headrace.FieldSchema("v", headrace.DataType.FLOAT_VECTOR, dim=16),
+        ]
+    )
+    random = np.random.default_rng(3)
+    with headrace.Loader("points", uri=tmp_path / "p.db", schema=schema, verify="sample") as loader:
+        for start in range(0, 1000, 50):
+            vectors = random.standard_normal((50, 16)).astype(np.float32)
+            loader.put({"id": np.arange(start, start + 50), "v": vectors})
+    assert loader.report.rows_stored == 1000
+    assert loader.report.verify["status"] == "ok"
