@@ -94,6 +94,7 @@ format: .venv/.setup
 
 .PHONY: bench  ## packing against memcpy and pymilvus, blocking callers, memory: the figures of docs/performance.md
 bench: build
+	$(CARGO) bench --locked --quiet --bench '*'
 	$(foreach bench,$(BENCHES),$(BIN)/python -m benches.$(bench) &&) true
 
 .PHONY: protos  ## generate the protobuf modules from protos/
@@ -116,5 +117,5 @@ lock:
 
 .PHONY: clean  ## remove everything that make made
 clean:
-	rm -rf .venv .cache target dist demo.db $(CORE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .cache target dist demo.db demo.db-state $(CORE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find python tests scripts benches examples -name __pycache__ -type d -prune -exec rm -rf {} +

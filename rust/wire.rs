@@ -47,6 +47,21 @@ pub trait Sink {
         }
         Ok(())
     }
+
+    /// Append what `encode` makes of every value, with one check for all. `encode` is called once for each value, in any
+    /// order: an implementation may read and write at several places at once, which is faster than one after the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Overrun`] where they do not fit.
+    #[inline]
+    fn put_each<T: Copy, const N: usize>(
+        &mut self,
+        values: &[T],
+        mut encode: impl FnMut(T) -> [u8; N],
+    ) -> Result<(), Overrun> {
+        self.put_all(values.iter().map(|value| encode(*value)))
+    }
 }
 
 impl Sink for Vec<u8> {
@@ -124,8 +139,13 @@ pub fn put_varint(sink: &mut impl Sink, value: u64) -> Result<(), Overrun> {
 /// [`Overrun`] where they do not fit.
 #[inline]
 pub fn put_head(sink: &mut impl Sink, tag: u8, len: usize) -> Result<(), Overrun> {
+    // The usual lengths, of which a column has many alike, are told apart by branches.
     if len < 0x80 {
         return sink.put_word(u128::from(tag) | (len as u128) << 8, 2);
+    }
+    if len < 0x4000 {
+        let len = len as u128;
+        return sink.put_word(u128::from(tag) | (len & 0x7f | 0x80) << 8 | (len >> 7) << 16, 3);
     }
     let (bytes, varint_len) = encode_varint(len as u64);
     sink.put_word(bytes << 8 | u128::from(tag), 1 + varint_len)

@@ -24,7 +24,8 @@ DIST = ROOT / "dist"
 #: What the tests below import; no library that headrace itself needs is among them.
 TEST_TOOLS = ["blockbuster", "hypothesis", "pandas", "pytest", "pytest-timeout", "scipy"]
 #: Everything that needs neither an extra nor pymilvus.
-TESTS = ["tests/smoke", "tests/unit", "tests/loader", "tests/property/test_packing_roundtrip.py"]
+TESTS = ["tests/smoke", "tests/unit", "tests/loader", "tests/cli", "tests/property/test_packing_roundtrip.py"]
+NEEDS_LITE = "--ignore=tests/cli/test_embedded.py"
 NEEDS_PYMILVUS = "not pymilvus and not official"
 
 
@@ -78,7 +79,7 @@ def test(wheel: Path, name: str, pins: list[str]) -> None:
     run(python, "-c", f"import headrace; assert headrace.__file__.startswith({str(venv)!r}), headrace.__file__")
     run(python, "-m", "pip", "install", "--quiet", *pins, *TEST_TOOLS, env=free)
     run(python, "-m", "pip", "list", "--format", "freeze")
-    run(python, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not long", "-k", NEEDS_PYMILVUS, *TESTS)
+    run(python, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not long", "-k", NEEDS_PYMILVUS, NEEDS_LITE, *TESTS)
 
 
 def main() -> None:

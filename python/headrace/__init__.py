@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         RpcError,
         SchemaError,
         SourceError,
+        StoppedError,
         TransportError,
         VerificationError,
     )
@@ -62,6 +63,7 @@ _HOMES = {
         "RpcError",
         "SchemaError",
         "SourceError",
+        "StoppedError",
         "TransportError",
         "VerificationError",
     ),
@@ -99,6 +101,7 @@ __all__ = [
     "RpcError",
     "SchemaError",
     "SourceError",
+    "StoppedError",
     "TransportError",
     "VerificationError",
     "WeightedRanker",

@@ -107,16 +107,14 @@ class Batcher:
         """Rows that wait to be joined with later ones."""
         return sum(piece.batch.num_rows for piece in self._waiting)
 
-    def add(self, batch: pa.RecordBatch, spans: tuple[Span, ...]) -> list[Piece]:
-        """Take a conformed batch; return the pieces that are ready, in row order."""
-        if batch.num_rows == 0:
+    def add(self, piece: Piece) -> list[Piece]:
+        """Take a conformed batch of any size; return the pieces that are ready, in row order."""
+        if piece.batch.num_rows == 0:
             return []
-        size = self._packer.encoded_len(batch)
-        if self._waiting_bytes + size < self._target // 2:
-            self._waiting.append(Piece(self._keep(batch), spans, size))
-            self._waiting_bytes += size
+        if self._waiting_bytes + piece.size < self._target // 2:
+            self._waiting.append(Piece(self._keep(piece.batch), piece.spans, piece.size))
+            self._waiting_bytes += piece.size
             return []
-        piece = Piece(batch, spans, size)
         if self._waiting:
             piece = self._join([*self._waiting, piece])
             self._waiting.clear()

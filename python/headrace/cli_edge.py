@@ -40,12 +40,15 @@ def error_status(error: BaseException) -> int:
 
 def write_document(text: str) -> None:
     """Write the one JSON document of this process to standard output."""
+    if sys.stdout is None:
+        return
     try:
         # Undecodable bytes of a path are surrogates, which UTF-8 refuses; \udcxx is how JSON writes them.
         sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace") + b"\n")
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read went away; the exit status still says how the command ended. Python flushes again at exit.
+    except OSError:
+        # Whoever read went away, or the disk is full; the exit status still says how the command ended. Python
+        # flushes again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

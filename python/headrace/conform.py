@@ -7,6 +7,7 @@ NaN in vectors, sparse indices ...) are not checked here.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -102,6 +103,7 @@ class ConformPlan:
         used = {name for step in steps for name in step.sources}
         self.source_columns = tuple(name for name in source.names if name in used)
         self._types = {name: source.field(name).type for name in self.source_columns}
+        self._planned_for = frozenset(source.names)
         self._replan = replan
         self._variants: dict[tuple[tuple[str, pa.DataType], ...], tuple[_Step, ...]] = {}
 
@@ -131,7 +133,9 @@ class ConformPlan:
 
     def _steps_for(self, schema: pa.Schema) -> Sequence[_Step]:
         names = schema.names
-        if all(name in names and schema.field(name).type == kind for name, kind in self._types.items()):
+        # A column that was not there when this was planned may be one more for the dynamic field, or one too many.
+        known = self._planned_for.issuperset(names)
+        if known and all(name in names and schema.field(name).type == kind for name, kind in self._types.items()):
             return tuple(self._steps.values())
         shape = tuple((field.name, field.type) for field in schema)
         steps = self._variants.get(shape)
@@ -164,6 +168,7 @@ def plan_conform(
     options: LoadOptions,
     sample: pa.RecordBatch | None = None,
     fill_defaults: bool = False,
+    later_columns: bool = False,
 ) -> ConformPlan:
     """Plan how columns of ``arrow_schema`` become the fields of ``target``.
 
@@ -177,16 +182,19 @@ def plan_conform(
         sample: Some rows, to refuse before the load what no row would pass.
         fill_defaults: Send full columns for missing fields with a default. Servers before 2.5 need it: leaving a
             column out stops 2.3.5.
+        later_columns: Send every field that Milvus could fill, because later batches (rows of a program) may bring
+            columns that these rows do not have.
 
     Raises:
         SchemaError: If something does not fit; the message names every misfit.
     """
     matched = match_columns(arrow_schema, target, options)
-    planned = _plan(arrow_schema, target, matched, sample=sample, fill_defaults=fill_defaults)
+    plan = functools.partial(_plan, target=target, fill_defaults=fill_defaults, later_columns=later_columns)
+    planned = plan(arrow_schema, matched=matched, sample=sample)
 
     def replan(schema: pa.Schema) -> Sequence[_Step]:
         again = match_columns(schema, target, options)
-        return _plan(schema, target, again, sample=None, fill_defaults=fill_defaults).steps
+        return plan(schema, matched=again, sample=None).steps
 
     return ConformPlan(
         planned.steps,
@@ -207,11 +215,12 @@ class _Planned:
 
 def _plan(
     schema: pa.Schema,
+    *,
     target: CollectionSchema,
     matched: Matched,
-    *,
     sample: pa.RecordBatch | None,
     fill_defaults: bool,
+    later_columns: bool,
 ) -> _Planned:
     problems = list(matched.problems)
     planned = _Planned([], [], [])
@@ -228,12 +237,15 @@ def _plan(
             planned.steps.append(_Step(field, (source,), _column(source, cast, field)))
             note = "; ".join(part for part in (matched.notes.get(source, ""), cast.note) if part)
             planned.mapping.append(ColumnMapping(source, field.name, str(kind), type_text(field), note))
+        elif field.is_dynamic and matched.extras:
+            planned.steps.append(_Step(field, matched.extras, _dynamic(matched.extras)))
+        elif later_columns and (field.is_dynamic or _milvus_fills(field)):
+            planned.steps.append(_absent(field))
         elif field.is_dynamic:
-            if matched.extras:
-                planned.steps.append(_Step(field, matched.extras, _dynamic(matched.extras)))
+            continue
         elif fill_defaults and field.default_value is not None:
             planned.steps.append(_absent(field))
-        elif field.nullable or field.default_value is not None:
+        elif _milvus_fills(field):
             planned.left_out.append(field.name)
         else:
             problems.append(_missing(field, schema))
@@ -243,6 +255,10 @@ def _plan(
     for name in matched.extras:
         planned.mapping.append(ColumnMapping(name, DYNAMIC_FIELD_NAME, str(schema.field(name).type), "JSON", note))
     return planned
+
+
+def _milvus_fills(field: FieldSchema) -> bool:
+    return field.nullable or field.default_value is not None
 
 
 def _all_of(problems: Sequence[SchemaError]) -> SchemaError:

@@ -5,6 +5,7 @@ Standard output belongs to the one JSON document of a command; nothing here writ
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -75,7 +76,7 @@ class Console:
     @property
     def is_terminal(self) -> bool:
         """Whether a person watches a terminal that can move its cursor."""
-        return self.stream.isatty() and os.environ.get("TERM") != "dumb"
+        return self.stream is not None and self.stream.isatty() and os.environ.get("TERM") != "dumb"
 
     @property
     def width(self) -> int:
@@ -92,6 +93,10 @@ class Console:
         self._write("headrace: " + " ".join(text.split()))
 
     def _write(self, text: str) -> None:
+        if self.stream is None:
+            return
         encoding = self.stream.encoding or "utf-8"
-        self.stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        self.stream.flush()
+        # Nobody reads any more; the report and the exit status say everything all the same.
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            self.stream.flush()

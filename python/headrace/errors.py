@@ -18,6 +18,7 @@
     │   ├── RowsRejectedError   finished; some rows are in the rejects file
     │   ├── RowsUnsentError     ended early; some rows are unsent or unknown
     │   └── VerificationError   what was read back differs from what was sent
+    ├── StoppedError            the load was told to stop (a signal, a cancellation)
     └── InternalError           a bug in headrace
 
 Messages read ``where: what was expected, what was found; what to do``. All classes survive pickling with
@@ -47,6 +48,7 @@ __all__ = [
     "RpcError",
     "SchemaError",
     "SourceError",
+    "StoppedError",
     "TransportError",
     "VerificationError",
     "explain",
@@ -210,6 +212,12 @@ class RowsUnsentError(LoadError):
 
 class VerificationError(LoadError):
     """What was read back differs from what was sent; ``report.verify`` has the mismatches."""
+
+
+class StoppedError(HeadraceError):
+    """The load was told to stop: by a signal, a cancellation, or the end of the block that it served."""
+
+    retryable = True
 
 
 class InternalError(HeadraceError):

@@ -26,9 +26,17 @@ __all__ = ["Feeder"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Conformed:
+class _Rows:
+    """Rows that still need a verdict, and where they came from."""
+
     batch: pa.RecordBatch
     spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    request: Request
+    batch: pa.RecordBatch
 
 
 class Feeder:
@@ -41,7 +49,8 @@ class Feeder:
         upsert: Whether requests go out as upserts.
         target_bytes: The wanted size of a request.
         copy_waiting: Whether rows that wait to be joined are copied first, because a caller may overwrite them.
-        submit: Takes each packed request.
+        submit: Takes each packed request, with the rows in it.
+        withdraw: Gives a request up that ``submit`` may or may not have taken.
         dry_run: Whether rows end as skipped instead of being submitted.
     """
 
@@ -55,6 +64,7 @@ class Feeder:
         target_bytes: int,
         copy_waiting: bool,
         submit: Callable[[Request, pa.RecordBatch], None],
+        withdraw: Callable[[Request], None],
         dry_run: bool = False,
     ) -> None:
         self._plan = plan
@@ -62,6 +72,7 @@ class Feeder:
         self._ledger = ledger
         self._upsert = upsert
         self._submit = submit
+        self._withdraw = withdraw
         self._dry_run = dry_run
         self._batcher = Batcher(packer, target_bytes=target_bytes, copy_waiting=copy_waiting)
         self._lock = threading.Lock()
@@ -76,14 +87,18 @@ class Feeder:
     def feed(self, source: SourceBatch) -> Generator[int, None, None]:
         """Take a source batch. Yields the bytes to reserve before each request; close it to leave the rest unsent."""
         self._ledger.account.read(source.batch.num_rows)
-        spans = (Span(source.source, source.first_row, source.batch.num_rows),)
+        rows = _Rows(source.batch, (Span(source.source, source.first_row, source.batch.num_rows),))
         try:
-            conformed = self._conform(source.batch, spans)
+            rows = self._conform(rows)
+            try:
+                size = self._packer.encoded_len(rows.batch)
+            except CellError:
+                rows = self._set_aside(rows)
+                size = self._packer.encoded_len(rows.batch)
             with self._lock:
-                pieces = self._joinable(conformed.batch.schema)
-                pieces += self._batcher.add(conformed.batch, conformed.spans)
+                pieces = self._joinable(rows.batch.schema) + self._batcher.add(Piece(rows.batch, rows.spans, size))
         except BaseException:
-            self._ledger.settle(spans, source.batch.num_rows, Verdict.UNSENT)
+            self._ledger.settle(rows.spans, rows.batch.num_rows, Verdict.UNSENT)
             raise
         yield from self._send(pieces)
 
@@ -103,17 +118,25 @@ class Feeder:
         before, self._schema = self._schema, schema
         return [] if before is None or before.equals(schema) else self._batcher.flush()
 
-    def _conform(self, batch: pa.RecordBatch, spans: tuple[Span, ...]) -> _Conformed:
-        result = self._plan.apply(batch)
+    def _conform(self, rows: _Rows) -> _Rows:
+        result = self._plan.apply(rows.batch)
         if not result.refused:
-            return _Conformed(result.batch, spans)
+            return _Rows(result.batch, rows.spans)
         rejects = [
-            Reject(cell.row, *locate(spans, cell.row), cell.field, cell.expected, cell.found, cell.remedy)
+            Reject(cell.row, *locate(rows.spans, cell.row), cell.field, cell.expected, cell.found, cell.remedy)
             for cell in result.refused
         ]
-        self._ledger.refuse(batch, rejects)
+        self._ledger.refuse(rows.batch, rejects)
         kept = result.kept if result.kept is not None else np.empty(0, np.int64)
-        return _Conformed(result.batch, take_spans(spans, kept))
+        return _Rows(result.batch, take_spans(rows.spans, kept))
+
+    def _set_aside(self, rows: _Rows) -> _Rows:
+        """Reject the rows that have a cell which cannot be packed; return the others."""
+        rejects = [Reject(row, *locate(rows.spans, row), *why) for row, *why in self._packer.check(rows.batch)]
+        self._ledger.refuse(rows.batch, rejects)
+        bad = np.array([reject.index for reject in rejects], np.int64)
+        kept = np.setdiff1d(np.arange(rows.batch.num_rows, dtype=np.int64), bad, assume_unique=True)
+        return _Rows(rows.batch.take(pa.array(kept)), take_spans(rows.spans, kept))
 
     def _send(self, pieces: list[Piece]) -> Generator[int, None, None]:
         waiting = list(reversed(pieces))
@@ -121,41 +144,39 @@ class Feeder:
             while waiting:
                 charge = waiting[-1].size
                 yield charge
-                try:
-                    self._pack(waiting.pop(), charge)
-                except BaseException:
-                    self._ledger.window.release(charge, outgoing=True)
-                    raise
+                piece = waiting.pop()
+                request = self._pack(_Rows(piece.batch, piece.spans), charge)
+                if request is not None:
+                    self._hand_over(request)
         finally:
             for piece in waiting:
                 self._ledger.settle(piece.spans, piece.batch.num_rows, Verdict.UNSENT)
 
-    def _pack(self, piece: Piece, charge: int) -> None:
-        """Pack and submit a piece; rows with a refused cell are set aside first."""
-        batch, spans = piece.batch, piece.spans
+    def _pack(self, rows: _Rows, charge: int) -> _Packed | None:
+        """Pack rows; those with a refused cell are set aside first. None where nothing is left to be sent."""
         try:
             try:
-                payload = self._pack_rows(batch)
+                payload = self._pack_rows(rows.batch)
             except CellError:
-                batch, spans = self._set_aside(batch, spans)
-                payload = self._pack_rows(batch) if batch.num_rows else b""
+                rows = self._set_aside(rows)
+                payload = self._pack_rows(rows.batch) if rows.batch.num_rows else b""
         except BaseException:
-            self._ledger.settle(spans, batch.num_rows, Verdict.UNSENT)
-            raise
-        if not batch.num_rows or self._dry_run:
-            if batch.num_rows:
-                self._ledger.settle(spans, batch.num_rows, Verdict.SKIPPED)
+            self._ledger.settle(rows.spans, rows.batch.num_rows, Verdict.UNSENT)
             self._ledger.window.release(charge, outgoing=True)
-            return
-        self._submit(Request(payload, batch.num_rows, spans, charge, self._upsert), batch)
+            raise
+        if rows.batch.num_rows and not self._dry_run:
+            return _Packed(Request(payload, rows.batch.num_rows, rows.spans, charge, self._upsert), rows.batch)
+        self._ledger.settle(rows.spans, rows.batch.num_rows, Verdict.SKIPPED)
+        self._ledger.window.release(charge, outgoing=True)
+        return None
+
+    def _hand_over(self, packed: _Packed) -> None:
+        try:
+            self._submit(packed.request, packed.batch)
+        except BaseException:
+            # An interrupt may have come after it was taken; who takes it knows, and is the one to give it up.
+            self._withdraw(packed.request)
+            raise
 
     def _pack_rows(self, batch: pa.RecordBatch) -> bytes:
         return self._packer.pack_upsert(batch) if self._upsert else self._packer.pack_insert(batch)
-
-    def _set_aside(self, batch: pa.RecordBatch, spans: tuple[Span, ...]) -> tuple[pa.RecordBatch, tuple[Span, ...]]:
-        refused = self._packer.check(batch)
-        rejects = [Reject(row, *locate(spans, row), *reasons) for row, *reasons in refused]
-        self._ledger.refuse(batch, rejects)
-        bad = np.array([reject.index for reject in rejects], np.int64)
-        kept = np.setdiff1d(np.arange(batch.num_rows, dtype=np.int64), bad, assume_unique=True)
-        return batch.take(pa.array(kept)), take_spans(spans, kept)

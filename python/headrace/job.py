@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from headrace.config import Endpoint, LoadOptions
-from headrace.errors import ConfigError, HeadraceError, explain
+from headrace.errors import ConfigError, HeadraceError, StoppedError, explain
 from headrace.proving import complete, conformed_batches
 from headrace.reading import ReadAhead, iterate
 from headrace.report import LoadReport, Progress
@@ -85,11 +86,14 @@ class LoadJob:
         # Files are looked at before anybody is called; plain values wait for the collection's schema.
         source = open_source(self._given) if is_path(self._given) else None
         try:
-            session.open()
-            source = source or open_source(self._given, schema=session.schema)
-            self._check(source)
-            self._load(source)
-            complete(session, lambda: self._reread(source))
+            try:
+                session.open()
+                source = source or open_source(self._given, schema=session.schema)
+                self._check(source)
+                self._load(source)
+                complete(session, functools.partial(self._reread, source))
+            except StoppedError as stopped:
+                session.failure = session.failure or stopped
             return close_report(session, source_exhausted=self._exhausted)
         finally:
             if source is not None:
@@ -108,6 +112,7 @@ class LoadJob:
         try:
             with self._ahead(batches) as found:
                 for batch in found:
+                    session.check()
                     session.feed(batch)
             session.flush()
             self._exhausted = not session.stopping
@@ -128,9 +133,10 @@ class LoadJob:
         if not source.replayable:
             first = next(batches, None)
         nulls = source.nulls if self._options.create else ()
-        session.prepare(source.schema, None if first is None else first.batch, nulls)
+        sample = None if first is None else first.batch
+        session.prepare(source.schema, sample, nulls=nulls, later_columns=not is_path(self._given))
         if source.replayable:
-            return self._iterate(source, columns=session.plan.source_columns)
+            return self._iterate(source, columns=session.parts.plan.source_columns)
         return iter(()) if first is None else itertools.chain([first], batches)
 
     def _iterate(self, source: Source, *, columns: tuple[str, ...] | None) -> Iterator[SourceBatch]:
@@ -144,9 +150,9 @@ class LoadJob:
 
     def _reread(self, source: Source) -> Iterator[pa.RecordBatch]:
         session = self._session
-        batches = self._iterate(source, columns=session.plan.source_columns)
+        batches = self._iterate(source, columns=session.parts.plan.source_columns)
         refused = session.ledger.refused_keys
-        return conformed_batches(batches, session.plan, session.packer, key=session.key, refused=refused)
+        return conformed_batches(batches, session.parts.plan, session.parts.packer, key=session.key, refused=refused)
 
 
 def _at_most(rows: int | None, limit: int | None) -> int | None:

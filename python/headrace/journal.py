@@ -62,6 +62,8 @@ class Journal:
         final = verdict not in (Verdict.UNKNOWN, Verdict.UNSENT)
         with self._lock:
             for span in spans:
+                if not span.count:
+                    continue
                 self._verdicts[span.source][verdict] += span.count
                 if final:
                     self._settled[span.source].add(span.start, span.start + span.count)

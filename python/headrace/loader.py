@@ -9,8 +9,10 @@ from collections.abc import AsyncIterable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from headrace.background import LoopThread
 from headrace.config import Endpoint, LoadOptions, choose_endpoint
 from headrace.job import LoadJob
+from headrace.patience import finished
 from headrace.putting import AsyncLoader, BlockingLoader, Loader, check_report
 from headrace.report import LoadReport, Progress
 from headrace.schema import CollectionSchema
@@ -100,15 +102,14 @@ async def aload(
     if isinstance(source, AsyncIterable):
         return await _put_all(source, collection, where, chosen, schema=schema, progress=progress, check=check)
     job = LoadJob(source, collection=collection, endpoint=where, options=chosen, schema=schema, progress=progress)
-    running = asyncio.ensure_future(asyncio.to_thread(job.run))
-    try:
-        report = await asyncio.shield(running)
-    except asyncio.CancelledError:
-        job.stop("cancellation")
-        await asyncio.wait([running])
-        if not running.cancelled():
-            running.exception()  # looked at, so that nobody warns about it
-        raise
+    with ThreadPoolExecutor(1, thread_name_prefix="headrace-loading") as pool:
+        running = pool.submit(job.run)
+        try:
+            report = await asyncio.shield(asyncio.wrap_future(running))
+        except asyncio.CancelledError:
+            job.stop("cancellation")
+            await finished(running)
+            raise
     return check_report(report) if check else report
 
 
@@ -135,5 +136,9 @@ def _as_dict(options: LoadOptions) -> dict[str, Any]:
 
 def _in_thread(coroutine: Coroutine[Any, Any, LoadReport]) -> LoadReport:
     """Run a coroutine on a loop in a thread of its own, whether or not a loop runs in this one."""
-    with ThreadPoolExecutor(1, thread_name_prefix="headrace-iterating") as pool:
-        return pool.submit(asyncio.run, coroutine).result()
+    loop = LoopThread()
+    loop.start()
+    try:
+        return loop.run(coroutine)
+    finally:
+        loop.close()

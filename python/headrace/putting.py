@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from headrace.batching import Span
 from headrace.columns import to_batch
@@ -21,16 +21,15 @@ from headrace.errors import (
     VerificationError,
     explain,
 )
+from headrace.patience import Patience, finished
 from headrace.proving import complete
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_REJECTED, EXIT_UNEXPECTED, LoadReport, Progress, Verdict
 from headrace.reporting import close_report
 from headrace.schema import CollectionSchema
-from headrace.session import LoadSession, Patience
-from headrace.sources import SourceBatch
+from headrace.session import LoadSession
+from headrace.sources import SourceBatch, decoded_bytes
 
 __all__ = ["AsyncLoader", "BlockingLoader", "Loader", "check_report"]
-
-T = TypeVar("T")
 
 #: The name of rows that were put, where a file would have its path.
 SOURCE = "put"
@@ -72,7 +71,6 @@ class _Putting:
         self._lock = threading.Lock()
         self._rows = 0
         self._report: LoadReport | None = None
-        self._patience = Patience()
 
     @property
     def watermark(self) -> int:
@@ -95,32 +93,40 @@ class _Putting:
             raise ConfigError(explain("Loader.report", "a block that has ended", found, "use progress inside it"))
         return self._report
 
-    def _put(self, data: object) -> None:
+    def _put(self, data: object, patience: Patience) -> None:
         session = self._session
+        if self._report is not None:
+            raise ConfigError(explain("put", "a block that is still open", "one that has ended", "make a new Loader"))
         batch = to_batch(data, session.schema)
         with self._lock:
             if not session.prepared:
-                session.prepare(batch.schema, batch)
+                session.prepare(batch.schema, batch, later_columns=True)
+            session.check()
+            # Columns that do not fit are refused before any row counts as taken.
+            session.parts.plan.apply(batch.slice(0, 0))
             first = self._rows
             self._rows += batch.num_rows
         # Slices share the caller's memory; each is packed or copied before the next one is looked at.
-        rows = max(1, batch.num_rows * session.target_bytes // max(batch.nbytes, 1))
+        rows = max(1, batch.num_rows * session.target_bytes // max(decoded_bytes(batch), 1))
         for offset in range(0, batch.num_rows, rows):
+            part = SourceBatch(batch.slice(offset, rows), SOURCE, first + offset)
             try:
-                session.feed(SourceBatch(batch.slice(offset, rows), SOURCE, first + offset), self._patience)
+                session.feed(part, patience)
             except BaseException:
-                self._leave_unsent(first + min(offset + rows, batch.num_rows), first + batch.num_rows)
+                self._leave_unsent(first + offset + part.batch.num_rows, first + batch.num_rows)
                 raise
 
     def _leave_unsent(self, start: int, stop: int) -> None:
+        if start == stop:
+            return
         ledger = self._session.ledger
         ledger.account.read(stop - start)
         ledger.settle((Span(SOURCE, start, stop - start),), stop - start, Verdict.UNSENT)
 
-    def _drain(self) -> None:
+    def _drain(self, patience: Patience) -> None:
         session = self._session
         if session.prepared:
-            session.drain(self._patience)
+            session.drain(patience)
 
     def end(self, error: BaseException | None) -> None:
         """Settle every row and make the report; what leaving the block does."""
@@ -150,14 +156,14 @@ class BlockingLoader(_Putting):
         :raises InputError: if the rows do not fit the collection; none of them was taken.
         :raises HeadraceError: why the load stopped, if it did.
         """
-        self._put(data)
+        self._put(data, Patience())
 
     def drain(self) -> None:
         """Block until every row put so far is settled.
 
-        :raises HeadraceError: why the load stopped, if it did; the report says which rows are not stored.
+        :raises HeadraceError: why the load stopped, if it did, or that rows were refused since the last drain.
         """
-        self._drain()
+        self._drain(Patience())
 
 
 class AsyncLoader(_Putting):
@@ -175,43 +181,37 @@ class AsyncLoader(_Putting):
 
         Args and errors as for :meth:`BlockingLoader.put`.
         """
-        await self._run(self._put, data)
+        await self._run(lambda patience: self._put(data, patience))
 
     async def drain(self) -> None:
         """Return once every row put so far is settled; errors as for :meth:`BlockingLoader.drain`."""
         await self._run(self._drain)
 
-    async def _run(self, function: Callable[..., T], *args: object) -> T:
-        running = asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+    async def _run(self, work: Callable[[Patience], None]) -> None:
+        patience = Patience()
+        running = self._thread.submit(work, patience)
         try:
-            return await asyncio.shield(running)
+            await asyncio.shield(asyncio.wrap_future(running))
         except asyncio.CancelledError:
             # Until the thread lets go of the rows, their owner must not get them back.
-            self._patience.lose()
-            await _finished(running)
-            self._patience.regain()
+            if not running.cancel():
+                patience.lose()
+                await finished(running)
             raise
 
     async def close(self, error: BaseException | None) -> None:
         """Settle every row and make the report; what leaving the block does."""
         if error is not None:
             self._session.stop(f"the block ended with {type(error).__name__}")
-        ending = asyncio.get_running_loop().run_in_executor(self._thread, self.end, error)
+        ending = self._thread.submit(self.end, error)
         try:
-            await asyncio.shield(ending)
+            await asyncio.shield(asyncio.wrap_future(ending))
         except asyncio.CancelledError:
             self._session.stop("cancelled while ending")
-            await _finished(ending)
+            await finished(ending)
             raise
         finally:
             self._thread.shutdown(wait=False)
-
-
-async def _finished(running: asyncio.Future[Any]) -> None:
-    """Wait for ``running``, whatever it ends with, although this task is being cancelled."""
-    await asyncio.wait([running])
-    if not running.cancelled():
-        running.exception()  # looked at, so that nobody warns about it
 
 
 class Loader:
@@ -290,13 +290,15 @@ class Loader:
 
     async def __aenter__(self) -> AsyncLoader:
         self._use_once()
-        opening = asyncio.ensure_future(asyncio.to_thread(self._session.open))
-        try:
-            await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            await _finished(opening)
-            await asyncio.to_thread(self._session.close)
-            raise
+        with ThreadPoolExecutor(1, thread_name_prefix="headrace-opening") as pool:
+            opening = pool.submit(self._session.open)
+            try:
+                await asyncio.shield(asyncio.wrap_future(opening))
+            except asyncio.CancelledError:
+                self._session.stop("cancelled while connecting")
+                await finished(opening)
+                await finished(pool.submit(self._session.close))
+                raise
         self._async = AsyncLoader(self._session, check=self._check)
         return self._async
 

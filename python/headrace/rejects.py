@@ -7,6 +7,7 @@ created with the first refused row, readable by its owner only.
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Sequence
@@ -95,13 +96,15 @@ class RejectsFile:
         """Write the rows of ``batch`` that ``rejects`` name by their ``index``."""
         if not rejects:
             return
-        rows = batch.take(pa.array([reject.index for reject in rejects], pa.int64()))
+        rows = pa.array([reject.index for reject in rejects], pa.int64())
         reasons = [
             pa.array([getattr(reject, name) for reject in rejects], kind)
             for name, kind in zip(_WHY, _REASONS.types, strict=True)
         ]
-        columns = [_loose(column) for column in rows.columns]
-        schema = pa.schema([*_REASONS, *(pa.field(n, c.type) for n, c in zip(rows.schema.names, columns, strict=True))])
+        columns = [_storable(column, rows) for column in batch.columns]
+        # A source may have such a column too: a rejects file that is loaded again has.
+        names = [f"source.{name}" if name in _REASONS.names else name for name in batch.schema.names]
+        schema = pa.schema([*_REASONS, *(pa.field(n, c.type) for n, c in zip(names, columns, strict=True))])
         with self._lock:
             self._writer(schema).write_batch(pa.record_batch([*reasons, *columns], schema=schema))
 
@@ -124,8 +127,25 @@ class RejectsFile:
         return writer
 
 
-def _loose(column: pa.Array) -> pa.Array:
+def _storable(column: pa.Array, rows: pa.Array) -> pa.Array:
+    """The chosen rows of a column in a type that Parquet holds; as JSON text where it holds none."""
     kind = column.type
     if pa.types.is_fixed_size_list(kind):
-        return column.cast(pa.list_(kind.value_type))
-    return column
+        return column.take(rows).cast(pa.list_(kind.value_type))
+    if _parquet_holds(kind):
+        return column.take(rows)
+    values = [column[row].as_py() for row in rows.to_pylist()]
+    return pa.array([json.dumps(value, default=str) for value in values], pa.string())
+
+
+def _parquet_holds(kind: pa.DataType) -> bool:
+    types = pa.types
+    if types.is_struct(kind):
+        return kind.num_fields > 0 and all(_parquet_holds(kind.field(i).type) for i in range(kind.num_fields))
+    if types.is_map(kind):
+        return _parquet_holds(kind.key_type) and _parquet_holds(kind.item_type)
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind) or types.is_dictionary(kind):
+        return _parquet_holds(kind.value_type)
+    plain = (types.is_integer, types.is_floating, types.is_boolean, types.is_temporal, types.is_decimal, types.is_null)
+    text = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
+    return any(is_kind(kind) for is_kind in plain + text)

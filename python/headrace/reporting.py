@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headrace.report import LoadReport, Verdict
 from headrace.state import write_private
 
 if TYPE_CHECKING:
+    from headrace.config import LoadOptions
     from headrace.conform import ColumnMapping
     from headrace.session import LoadSession
 
@@ -21,18 +23,24 @@ def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     :raises InternalError: if it does not add up.
     """
     report = _build(session, source_exhausted=source_exhausted)
-    write_private(session.state_dir / "report.json", report.to_json())
+    try:
+        write_private(session.state_dir / "report.json", report.to_json())
+    except OSError as error:
+        # The account must not be lost with the disk.
+        return replace(report, notes=[*report.notes, f"this report could not be kept: {error}"])
     return report
 
 
 def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     account, measured, target = session.ledger.account, session.ledger.measurements, session.target
-    plan = session.plan if session.prepared else None
+    plan = session.parts.plan if session.prepared else None
     account.check()
     seconds = time.monotonic() - session.began
     stored = account.rows(Verdict.STORED)
     rejects = session.ledger.rejects.paths
     notes = [] if plan is None else list(plan.notes)
+    if target is not None and not target.created:
+        notes += _ignored(session.options)
     notes += [f"more refused rows are in {path}" for path in rejects[1:]]
     return LoadReport(
         collection=session.collection,
@@ -89,6 +97,18 @@ def _mapping_line(line: ColumnMapping) -> dict[str, str]:
     }
 
 
+def _ignored(options: LoadOptions) -> list[str]:
+    """A note for each option that is for created collections only, where this one existed."""
+    asked = {
+        "metric": options.metric,
+        "num_shards": options.num_shards,
+        "partition_key": options.partition_key,
+        "dynamic": options.dynamic or None,
+        "consistency": options.consistency,
+    }
+    return [f"{name}={value!r} is for a new collection; this one exists" for name, value in asked.items() if value]
+
+
 def _status(session: LoadSession, *, source_exhausted: bool) -> str:
     account = session.ledger.account
     left = account.rows(Verdict.UNSENT) + account.rows(Verdict.UNKNOWN)
@@ -104,4 +124,6 @@ def _status(session: LoadSession, *, source_exhausted: bool) -> str:
         return f"finished, {rejected} rows rejected"
     if session.options.dry_run:
         return "dry run: nothing was sent"
+    if session.verification is not None and session.verification.status == "not applicable":
+        return f"done, but not proven: {session.verification.note}"
     return "done"

@@ -72,6 +72,12 @@ GRPC_TEXTS: tuple[tuple[str, re.Pattern[str], AnswerClass], ...] = (
     ("UNKNOWN", re.compile(r"not ready", re.I), _A.RETRY),
     # The server could not parse the bytes: a bug of the packer, or invalid UTF-8; the same bytes never pass.
     ("INTERNAL", re.compile(r"error unmarshalling request", re.I), _A.REJECT),
+    # The answer was too large, not the request: the rows may well be there.
+    (
+        "RESOURCE_EXHAUSTED",
+        re.compile(r"trying to send message larger|client: received message larger", re.I),
+        _A.AMBIGUOUS,
+    ),
     ("RESOURCE_EXHAUSTED", re.compile(r"larger than max", re.I), _A.SPLIT),
 )
 

@@ -51,6 +51,7 @@ class Request:
         charge: Bytes reserved in the window for it, released with its last verdict.
         upsert: Whether it goes out as an Upsert.
         doubtful: Whether an attempt left the server unanswered, so that the rows may already be there.
+        taken: Whether a sender answers for it.
     """
 
     payload: bytes
@@ -59,6 +60,7 @@ class Request:
     charge: int
     upsert: bool
     doubtful: bool = False
+    taken: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,6 @@ class Sender:
         throttle: How many requests may be in flight.
         backoff: How long to wait between attempts, and when to give up.
         rpc_timeout: Seconds one attempt may take.
-        on_stored: Called on the loop with each acknowledged request.
         clock: Seconds, monotonic.
         rng: Source of jitter.
         sleep: Injected so that tests need no waiting.
@@ -134,7 +135,6 @@ class Sender:
         backoff: Backoff,
         rpc_timeout: float,
         clock: Callable[[], float],
-        on_stored: Callable[[Request], None] = lambda _: None,
         rng: random.Random | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -145,7 +145,6 @@ class Sender:
         self._backoff = backoff
         self._rpc_timeout = rpc_timeout
         self._clock = clock
-        self._on_stored = on_stored
         self._rng = rng or random.Random()
         self._sleep = sleep
         self._queue: deque[Request] = deque()
@@ -163,7 +162,8 @@ class Sender:
         return len(self._delivering)
 
     def submit(self, request: Request) -> None:
-        """Take a request. On the loop's thread only."""
+        """Take a request, to settle and to release it. On the loop's thread only."""
+        request.taken = True
         if self._ended:
             self._leave_unsent(request)
             return
@@ -171,6 +171,11 @@ class Sender:
             self._last_progress = self._clock()  # an idle caller is not an idle server
         self._queue.append(request)
         self._wake()
+
+    def withdraw(self, request: Request) -> None:
+        """Settle a request that was perhaps never submitted as unsent. On the loop's thread only."""
+        if not request.taken:
+            self._leave_unsent(request)
 
     def stop(self, failure: HeadraceError) -> None:
         """Send nothing more; what is queued is settled as unsent, attempts in flight may still be answered."""
@@ -289,7 +294,6 @@ class Sender:
             if answer is AnswerClass.STORED:
                 self._last_progress = self._clock()
                 self._ledger.measurements.stored(request.rows, self._last_progress - began)
-                self._on_stored(request)
                 return Verdict.STORED
             if answer in (AnswerClass.REJECT, AnswerClass.SPLIT):
                 return await self._refused(request, answer, reason)

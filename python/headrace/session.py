@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import Callable, Collection, Generator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import TypeVar
 
 import pyarrow as pa
 
 from headrace import operations as ops
-from headrace.background import LoopThread
-from headrace.calls import Operation, drive_sync
+from headrace.calls import Operation
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, plan_conform
-from headrace.distinct import DistinctKeys
-from headrace.errors import HeadraceError, InternalError
+from headrace.connection import Connection
+from headrace.errors import HeadraceError, InternalError, StoppedError, explain
+from headrace.evidence import Evidence
 from headrace.feeding import Feeder
 from headrace.inference import infer_schema
 from headrace.journal import Journal
 from headrace.packing import Packer, make_packer
+from headrace.patience import Patience
 from headrace.protocol import CollectionInfo
 from headrace.rejects import RejectLimit, RejectsFile
 from headrace.report import Account, Phase, Progress, Verdict
@@ -35,13 +38,12 @@ from headrace.schema import CollectionSchema
 from headrace.sending import STOP_GRACE, Ledger, Request, Sender, WriteTarget
 from headrace.sources import SourceBatch
 from headrace.state import open_state_dir
-from headrace.target import Target, missing_collection, open_target
+from headrace.target import Target, check_same, missing_collection, open_target
 from headrace.throttle import Throttle
-from headrace.transport import AsyncTransport
-from headrace.verify import Reservoir, VerifyResult
+from headrace.verify import VerifyResult
 from headrace.window import Window
 
-__all__ = ["LoadSession", "Patience"]
+__all__ = ["LoadSession"]
 
 T = TypeVar("T")
 
@@ -49,36 +51,17 @@ T = TypeVar("T")
 TICK = 0.25
 #: Rows that wait to be joined with later ones are sent after this many ticks in which none came.
 LINGER_TICKS = 4
-#: Rows that a sampling verification reads back.
-SAMPLE_ROWS = 200
 
 
-class Patience:
-    """Lets one thread end another's wait for the window, when whoever asked for it has gone away."""
+@dataclass(frozen=True)
+class _Parts:
+    """What exists once a session is prepared."""
 
-    def __init__(self) -> None:
-        self._lost = False
-        self._waiting: Future[None] | None = None
-
-    def wait(self, granted: Future[None]) -> None:
-        """Block until ``granted`` is done.
-
-        :raises CancelledError: if patience is lost before.
-        """
-        self._waiting = granted
-        if self._lost:
-            granted.cancel()
-        granted.result()
-
-    def lose(self) -> None:
-        """End the wait that goes on, and every later one."""
-        self._lost = True
-        if self._waiting is not None:
-            self._waiting.cancel()
-
-    def regain(self) -> None:
-        """Wait again."""
-        self._lost = False
+    plan: ConformPlan
+    packer: Packer
+    sender: Sender
+    feeder: Feeder
+    sending: Future[None]
 
 
 class LoadSession:
@@ -120,10 +103,7 @@ class LoadSession:
         self.rows_total: int | None = None
         self.failure: HeadraceError | None = None
         self.interrupted: str | None = None
-        #: Stored rows to read back at the end, where a sample is to be verified.
-        self.sample = Reservoir(SAMPLE_ROWS, key=None)
-        #: Keys of the rows that were sent, where a count is to be verified.
-        self.distinct = DistinctKeys()
+        self.evidence = Evidence("none", None)
         #: The key column's name, where rows carry one.
         self.key: str | None = None
         self.began = time.monotonic()
@@ -131,16 +111,13 @@ class LoadSession:
         self._schema = schema
         self._progress = progress
         self._copy_waiting = copy_waiting
-        self._loop = LoopThread()
-        self._transport = AsyncTransport(endpoint, channels=options.channels)
-        self._plan: ConformPlan | None = None
-        self._packer: Packer | None = None
-        self._sender: Sender | None = None
-        self._feeder: Feeder | None = None
-        self._sending: Future[None] | None = None
-        self._ticking: Future[None] | None = None
-        self._lock = threading.Lock()
-        self._stop_wanted: HeadraceError | None = None
+        self._connection = Connection(endpoint, channels=options.channels)
+        self._parts: _Parts | None = None
+        self._ticking: list[Future[None]] = []
+        self._stop_wanted: StoppedError | None = None
+        self._broken: HeadraceError | None = None
+        self._flushing = threading.Lock()
+        self._rejects_told = 0
         self._closed = False
 
     # -- opening -----------------------------------------------------------------------------------------------------
@@ -152,10 +129,11 @@ class LoadSession:
         :raises MilvusException: if the credentials are refused.
         :raises EmbeddedError: if the embedded engine cannot start.
         """
-        self._loop.start()
+        connection = self._connection
+        connection.start()
         try:
-            self._loop.run(self._transport.connect())
-            self._ticking = self._loop.submit(self._tick())
+            self._ticking = [connection.submit(self._tick()), connection.submit(self._linger())]
+            connection.connect()
             self.info = self.run(ops.describe_collection(self.collection))
         except BaseException:
             self.close()
@@ -167,38 +145,41 @@ class LoadSession:
         return self._schema if self.info is None else self.info.schema
 
     @property
-    def plan(self) -> ConformPlan:
-        """How source columns become fields; known once :meth:`prepare` has run."""
-        return _made(self._plan)
-
-    @property
-    def packer(self) -> Packer:
-        """Packs this load's batches; known once :meth:`prepare` has run."""
-        return _made(self._packer)
-
-    @property
     def prepared(self) -> bool:
         """Whether :meth:`prepare` has run."""
-        return self._sending is not None
+        return self._parts is not None
+
+    @property
+    def parts(self) -> _Parts:
+        """What :meth:`prepare` made."""
+        if self._parts is None:
+            raise InternalError("session: expected prepare() to have run, found that it has not; please report this")
+        return self._parts
 
     @property
     def stopping(self) -> bool:
         """Whether the load was asked to stop, or had to."""
-        return self._stop_wanted is not None or (self._sender is not None and self._sender.failure is not None)
+        return self._stop_wanted is not None or (self._parts is not None and self._parts.sender.failure is not None)
 
     def run(self, operation: Operation[T]) -> T:
-        """Run an operation on this session's connection, blocking the calling thread.
+        """Run an operation on this session's connection; see :meth:`headrace.connection.Connection.run`."""
+        return self._connection.run(operation)
 
-        Only its calls happen on the loop: what the operation computes, reads and decodes in between stays here.
-        """
-        return drive_sync(self, operation)
-
-    def call(self, method: str, request: bytes, *, timeout: float | None) -> bytes:
-        """One call on this session's connection, blocking the calling thread."""
-        return self._loop.run(self._transport.call(method, request, timeout=timeout))
-
-    def prepare(self, arrow_schema: pa.Schema, sample: pa.RecordBatch | None, nulls: Collection[str] = ()) -> None:
+    def prepare(
+        self,
+        arrow_schema: pa.Schema,
+        sample: pa.RecordBatch | None,
+        *,
+        nulls: Collection[str] = (),
+        later_columns: bool,
+    ) -> None:
         """Decide how columns become fields, create the collection where it is missing, and start sending.
+
+        Args:
+            arrow_schema: The source's columns.
+            sample: Some of its first rows, or None where it has none.
+            nulls: Columns that are known to hold nulls.
+            later_columns: Whether later batches may have columns that these rows do not have.
 
         :raises SchemaError: if columns and fields do not fit, before anything is created.
         :raises ConfigError: if the options do not fit the collection.
@@ -207,19 +188,30 @@ class LoadSession:
         schema = self.schema
         if schema is None and options.create:
             schema = infer_schema(arrow_schema, sample=sample, options=options, nulls=nulls)
+        if self.info is not None and self._schema is not None:
+            check_same(self.collection, self._schema, self.info.schema)
         if schema is None:
             raise missing_collection(self.collection)
-        lite = self._transport.server_kind == "lite"
+        transport = self._connection.transport
+        lite = transport.server_kind == "lite"
         # Before 2.5 a column with a default cannot be left out: 2.3.5 dies of it.
-        old = not lite and self._transport.server_version < (2, 5, 0)
-        self._plan = plan_conform(arrow_schema, schema, options=options, sample=sample, fill_defaults=old)
-        self.target = self.run(
-            open_target(self.collection, options, self.info, schema, embedded=self.endpoint.is_embedded)
+        old = not lite and transport.server_version < (2, 5, 0)
+        plan = plan_conform(
+            arrow_schema,
+            schema,
+            options=options,
+            sample=sample,
+            fill_defaults=old,
+            later_columns=later_columns,
         )
-        self._start(schema, self._plan, self.target, lite=lite)
+        create, embedded = options.create or self._schema is not None, self.endpoint.is_embedded
+        self.target = self.run(
+            open_target(self.collection, options, self.info, schema, create=create, embedded=embedded)
+        )
+        self._start(schema, plan, self.target, lite=lite)
 
     def _start(self, schema: CollectionSchema, plan: ConformPlan, target: Target, *, lite: bool) -> None:
-        packer = self._packer = make_packer(
+        packer = make_packer(
             schema,
             collection_name=self.collection,
             partition_name=self.options.partition_name,
@@ -227,10 +219,10 @@ class LoadSession:
         )
         upsert = target.mode == "upsert"
         self.key = schema.primary_key.name if target.keyed else None
-        self.sample = Reservoir(SAMPLE_ROWS, key=self.key)
+        self.evidence = Evidence(self.options.verify, self.key)
         self.throttle = Throttle(1 if lite else self.options.max_in_flight, clock=time.monotonic)
-        self._sender = Sender(
-            self._transport,
+        sender = Sender(
+            self._connection.transport,
             WriteTarget(key=self.key, lite=lite, repack=packer.pack_upsert if upsert else packer.pack_insert),
             self.ledger,
             throttle=self.throttle,
@@ -238,7 +230,7 @@ class LoadSession:
             rpc_timeout=self.options.rpc_timeout,
             clock=time.monotonic,
         )
-        self._feeder = Feeder(
+        feeder = Feeder(
             plan,
             packer,
             self.ledger,
@@ -246,14 +238,21 @@ class LoadSession:
             target_bytes=self.target_bytes,
             copy_waiting=self._copy_waiting,
             submit=self._submit,
+            withdraw=lambda request: self._connection.post(sender.withdraw, request),
             dry_run=self.options.dry_run,
         )
-        self._sending = self._loop.submit(self._send_all(self._sender))
+        self._parts = _Parts(plan, packer, sender, feeder, self._connection.submit(self._send_all(sender)))
         self.phase = "sending"
         if self._stop_wanted is not None:
-            self._loop.post(self._sender.stop, self._stop_wanted)
+            self._connection.post(sender.stop, self._stop_wanted)
 
     # -- feeding -----------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raise why the load stopped, if it did."""
+        sent = None if self._parts is None else self._parts.sender.failure
+        if (failure := self._broken or sent or self._stop_wanted) is not None:
+            raise failure
 
     def feed(self, source: SourceBatch, patience: Patience | None = None) -> None:
         """Take a source batch; return when all of it is packed or copied. Blocks while the window is full.
@@ -261,15 +260,15 @@ class LoadSession:
         :raises CancelledError: (of concurrent.futures) if ``patience`` was lost while waiting.
         :raises HeadraceError: why the load stopped, if it did; what was not taken is settled as unsent.
         """
-        if (failure := self._need_sender().failure) is not None:
-            raise failure
-        self._reserve_each(self._need_feeder().feed(source), patience)
-        if (too_many := self.ledger.too_many_rejects()) is not None:
-            raise HeadraceError(too_many)
+        self._reserve_each(self.parts.feeder.feed(source), patience)
+        self._check_rejects()
 
     def flush(self, patience: Patience | None = None) -> None:
         """Send the rows that wait to be joined with later ones."""
-        self._reserve_each(self._need_feeder().flush(), patience)
+        # Held until the last row is handed over: whoever flushes next must not overtake rows on their way.
+        with self._flushing:
+            self._reserve_each(self.parts.feeder.flush(), patience)
+        self._check_rejects()
 
     def drain(self, patience: Patience | None = None) -> None:
         """Block until every row fed so far is settled.
@@ -277,14 +276,22 @@ class LoadSession:
         :raises HeadraceError: why the load stopped, if it did.
         """
         self.flush(patience)
-        drained = self._loop.submit(self._need_sender().drain())
+        drained = self._connection.submit(self.parts.sender.drain())
         try:
             (patience or Patience()).wait(drained)
         except BaseException:
             drained.cancel()
             raise
-        if (failure := self._need_sender().failure) is not None:
-            raise failure
+        self.check()
+        rejected, self._rejects_told = self._rejects_told, self.ledger.account.rows(Verdict.REJECTED)
+        if self._rejects_told > rejected:
+            found = f"{self._rejects_told - rejected} refused rows"
+            remedy = "go on, and look into the rejects file at the end"
+            raise HeadraceError(explain("drain", "every row put so far stored", found, remedy))
+
+    def _check_rejects(self) -> None:
+        if (too_many := self.ledger.too_many_rejects()) is not None:
+            raise HeadraceError(too_many)
 
     def _reserve_each(self, charges: Generator[int, None, None], patience: Patience | None) -> None:
         with contextlib.closing(charges):
@@ -297,48 +304,46 @@ class LoadSession:
                     raise
 
     def _submit(self, request: Request, batch: pa.RecordBatch) -> None:
-        if self.options.verify != "none":
-            with self._lock:
-                self._remember(batch)
-        self._loop.post(self._need_sender().submit, request)
-
-    def _remember(self, batch: pa.RecordBatch) -> None:
-        if self.key is not None:
-            self.distinct.add(batch.column(self.key))
-        if self.options.verify == "sample":
-            self.sample.add(batch)
+        self.evidence.add(batch)
+        # Nothing may fail after this: from here on the sender answers for the rows.
+        self._connection.post(self.parts.sender.submit, request)
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
     def stop(self, reason: str, *, interrupted: str | None = None) -> None:
         """Send nothing more than what is in flight. Safe in any thread and in a signal handler."""
+        if self._closed:
+            return
         self.interrupted = self.interrupted or interrupted
-        self._stop_wanted = HeadraceError(reason)
-        if self._sender is not None:
-            self._loop.post(self._sender.stop, self._stop_wanted)
+        self._stop_wanted = StoppedError(reason)
+        halt = None if self._parts is None else functools.partial(self._parts.sender.stop, self._stop_wanted)
+        self._connection.stop(self._stop_wanted, halt)
 
     def settle(self) -> None:
         """Return when every row that was fed has its verdict: all that was taken is sent, unless the load stopped."""
-        if self._sender is None or self._feeder is None or self._sending is None:
+        if self._parts is None:
             return
+        sender, feeder = self._parts.sender, self._parts.feeder
         with contextlib.suppress(HeadraceError):
             self.flush()  # fails where the load stopped; what waits is then unsent
-        self._feeder.abandon()
-        self._loop.post(self._sender.finish)
-        self._loop.run(self._sender.settled(STOP_GRACE))
-        self._sending.result()
-        self.failure = self.failure or self._sender.failure
+        with self._flushing:
+            feeder.abandon()
+        self._connection.post(sender.finish)
+        self._connection.wait_for(sender.settled(STOP_GRACE))
+        self._parts.sending.result()
+        self.failure = self.failure or self._broken or sender.failure
 
     def close(self) -> None:
         """Close the connection and the rejects file; twice does no harm."""
         if self._closed:
             return
         self._closed = True
-        self.ledger.rejects.close()
-        if self._ticking is not None:
-            self._ticking.cancel()
-        self._loop.run(self._transport.close())
-        self._loop.close()
+        try:
+            self.ledger.rejects.close()
+        finally:
+            for task in self._ticking:
+                task.cancel()
+            self._connection.close()
 
     # -- watching ----------------------------------------------------------------------------------------------------
 
@@ -352,7 +357,7 @@ class LoadSession:
             rows_stored=account.rows(Verdict.STORED),
             rows_rejected=account.rows(Verdict.REJECTED),
             bytes_sent=measured.bytes_sent,
-            in_flight=0 if self._sender is None else self._sender.in_flight,
+            in_flight=0 if self._parts is None else self._parts.sender.in_flight,
             in_flight_bytes=self.window.used,
             retries=measured.retries.total(),
             throttled_seconds=self.throttle.throttled_seconds,
@@ -362,35 +367,34 @@ class LoadSession:
     async def _send_all(self, sender: Sender) -> None:
         try:
             await sender.run()
-        except* (OSError, HeadraceError) as group:
-            # A full disk under the rejects file, or a bug that said so itself.
+        except* Exception as group:  # noqa: BLE001 - the task's edge: a full disk under the rejects file, or a bug
             cause = group.exceptions[0]
-            sender.stop(InternalError(f"sending ended early: {cause}"))
+            failure = HeadraceError(f"sending ended early: {type(cause).__name__}: {cause}")
+            failure.__cause__ = cause
+            sender.stop(failure)
 
     async def _tick(self) -> None:
-        waited, last = 0, -1
+        while self._progress is not None:
+            await asyncio.sleep(TICK)
+            try:
+                self._progress(self.progress())
+            except Exception as error:  # noqa: BLE001 - a caller's code; the load ends and says so
+                self._broken = HeadraceError(f"the progress callback failed: {type(error).__name__}: {error}")
+                self._broken.__cause__ = error
+                self.stop(str(self._broken))
+                return
+
+    async def _linger(self) -> None:
+        """Send rows that wait to be joined once a second has passed in which none came."""
+        quiet, last = 0, -1
         while True:
             await asyncio.sleep(TICK)
-            if self._progress is not None:
-                self._progress(self.progress())
             read = self.ledger.account.rows_read()
-            waited = waited + 1 if read == last else 0
-            last = read
-            if waited == LINGER_TICKS and self._feeder is not None and self._feeder.waiting_rows:
-                await asyncio.to_thread(self._linger)
+            quiet, last = quiet + 1 if read == last else 0, read
+            if quiet == LINGER_TICKS and self._parts is not None and self._parts.feeder.waiting_rows:
+                await asyncio.to_thread(self._flush_quietly)
 
-    def _linger(self) -> None:
+    def _flush_quietly(self) -> None:
+        # Why it failed is kept by whoever stopped the load; the next call of the owner raises it.
         with contextlib.suppress(HeadraceError):
             self.flush()
-
-    def _need_feeder(self) -> Feeder:
-        return _made(self._feeder)
-
-    def _need_sender(self) -> Sender:
-        return _made(self._sender)
-
-
-def _made(part: T | None) -> T:
-    if part is None:
-        raise InternalError("session: expected prepare() to have run, found that it has not; please report this")
-    return part

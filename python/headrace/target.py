@@ -5,6 +5,7 @@ Operations without I/O, as in :mod:`headrace.operations`.
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 
 from headrace import operations as ops
@@ -13,9 +14,12 @@ from headrace.config import LoadOptions
 from headrace.errors import ConfigError, HeadraceError, MilvusException, RpcError, SchemaError, explain
 from headrace.handshake import parse_version
 from headrace.protocol import CollectionInfo
-from headrace.schema import CollectionSchema, ConsistencyLevel, DataType, IndexParam
+from headrace.schema import CollectionSchema, ConsistencyLevel, DataType, FieldSchema, IndexParam
 
-__all__ = ["Target", "finish_target", "index_params", "missing_collection", "newer_than", "open_target"]
+__all__ = ["Target", "check_same", "finish_target", "index_params", "missing_collection", "newer_than", "open_target"]
+
+#: A property of collections that headrace created; Milvus Lite 3.2 and Milvus 2.3.5 keep it.
+MARK = "headrace.id"
 
 #: The release line that brought a type of field (Milvus's release notes).
 _TYPE_SINCE = {
@@ -38,6 +42,7 @@ class Target:
     Attributes:
         info: The collection as the server describes it.
         created: Whether this load created it.
+        ours: Whether this load, or an earlier run of the same command, created it.
         mode: ``"insert"`` or ``"upsert"``.
         mode_reason: Why that mode.
         rows_before: A strongly consistent count before the first row; None where it could not be taken.
@@ -45,6 +50,7 @@ class Target:
 
     info: CollectionInfo
     created: bool
+    ours: bool
     mode: str
     mode_reason: str
     rows_before: int | None
@@ -88,7 +94,13 @@ def newer_than(version: tuple[int, int, int], schema: CollectionSchema) -> list[
 
 
 def open_target(
-    collection: str, options: LoadOptions, info: CollectionInfo | None, schema: CollectionSchema, *, embedded: bool
+    collection: str,
+    options: LoadOptions,
+    info: CollectionInfo | None,
+    schema: CollectionSchema,
+    *,
+    create: bool = False,
+    embedded: bool = False,
 ) -> Operation[Target]:
     """Create the collection with its indexes where it does not exist, and decide how rows are written.
 
@@ -97,12 +109,15 @@ def open_target(
         options: What the caller asked for.
         info: The collection as the server describes it, or None where it is to be created.
         schema: The collection's schema, existing or wanted.
+        create: Whether the caller asked for the collection to be created.
         embedded: Whether the server is this process's own, so that nobody else decides what is loaded into memory.
 
     :raises ConfigError: if the options do not fit the collection.
     :raises MilvusException: if the server refuses.
     """
     created = info is None
+    # One that an earlier run of this command created and did not finish is finished by this one.
+    ours = created or (create and info is not None and MARK in info.properties)
     rows_before: int | None = 0
     if info is None:
         info = yield from _create(collection, options, schema)
@@ -111,10 +126,11 @@ def open_target(
     if not created:
         if embedded:
             yield from _wake(collection)
-        yield from _check_searchable(collection, options)
+        if not (ours and options.searchable == "after"):
+            yield from _check_searchable(collection, options)
         rows_before = yield from _count(collection)
     mode, reason = _choose_mode(info, options, created=created, rows_before=rows_before)
-    return Target(info, created, mode, reason, rows_before)
+    return Target(info, created, ours, mode, reason, rows_before)
 
 
 def finish_target(target: Target, options: LoadOptions) -> Operation[None]:
@@ -123,7 +139,7 @@ def finish_target(target: Target, options: LoadOptions) -> Operation[None]:
     An existing collection keeps its state. A server that was restarted during the load is given
     ``options.give_up_after`` seconds to come to itself.
     """
-    if target.created and options.searchable == "after":
+    if target.ours and options.searchable == "after":
         name = target.info.name
         yield from ops.patiently(lambda: ops.load_collection(name), budget=options.give_up_after)
 
@@ -137,7 +153,13 @@ def _create(collection: str, options: LoadOptions, schema: CollectionSchema) -> 
     if options.dry_run:
         return CollectionInfo(name=collection, schema=schema)
     consistency = None if options.consistency is None else _consistency(options.consistency)
-    yield from ops.create_collection(collection, schema, num_shards=options.num_shards, consistency_level=consistency)
+    yield from ops.create_collection(
+        collection,
+        schema,
+        num_shards=options.num_shards,
+        consistency_level=consistency,
+        properties={MARK: uuid.uuid4().hex},
+    )
     try:
         for param in index_params(schema, options.metric):
             yield from ops.create_index(collection, param)
@@ -203,12 +225,17 @@ def _unsearchable(collection: str, options: LoadOptions) -> ConfigError:
 
 
 def _count(collection: str) -> Operation[int | None]:
-    """A strongly consistent count, or None where the collection cannot be read (it is not loaded)."""
-    if not (yield from ops.is_loaded(collection)):
-        return None
+    """A strongly consistent count, or None where the collection cannot be read: not loaded, or not allowed."""
     try:
+        if not (yield from ops.is_loaded(collection)):
+            return None
         return (yield from ops.count(collection))
     except MilvusException:
+        return None
+    except RpcError as error:
+        # A role that may only write is no reason not to write.
+        if error.status != "PERMISSION_DENIED":
+            raise
         return None
 
 
@@ -240,3 +267,16 @@ def missing_collection(collection: str) -> SchemaError:
     """The refusal of a load whose collection does not exist and must not be created."""
     remedy = "create it first, or let the load create it from the source's schema with --create"
     return SchemaError(explain(f"collection {collection!r}", "an existing collection", "none of that name", remedy))
+
+
+def check_same(collection: str, wanted: CollectionSchema, found: CollectionSchema) -> None:
+    """Refuse a schema that was given for creation where the collection exists with another one."""
+
+    def facts(field: FieldSchema) -> tuple[object, ...]:
+        return field.name, field.dtype, field.dim, field.element_type, field.is_primary, field.auto_id
+
+    differ = {facts(field) for field in wanted} ^ {facts(field) for field in found}
+    if differ:
+        names = ", ".join(sorted({repr(name) for name, *_ in differ}))
+        remedy = "leave schema out to load into it as it is, or choose another name"
+        raise SchemaError(explain(f"collection {collection!r}", "the given schema", f"other fields ({names})", remedy))

@@ -8,6 +8,7 @@ use arrow_array::types::{Float32Type, Float64Type, Int8Type, Int16Type, Int32Typ
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::DataType;
 
+use super::float_vector::put_finite;
 use super::text::Text;
 use super::{Cells, ElementKind, Tally};
 use crate::column::{Primitive, wrong_type};
@@ -102,18 +103,10 @@ impl Cells for Scalar<'_> {
             Self::Int16(values) => put_varints(values.get(rows)?, sink),
             Self::Int32(values) => put_varints(values.get(rows)?, sink),
             Self::Int64(values) => put_varints(values.get(rows)?, sink),
-            Self::Float(values, finite) => {
-                if *finite == Finite::Required && !values.get(rows.clone())?.iter().all(|v| v.is_finite()) {
-                    return Err(Fault::Refused);
-                }
-                Ok(sink.put(values.bytes(rows)?)?)
-            }
-            Self::Double(values, finite) => {
-                if *finite == Finite::Required && !values.get(rows.clone())?.iter().all(|v| v.is_finite()) {
-                    return Err(Fault::Refused);
-                }
-                Ok(sink.put(values.bytes(rows)?)?)
-            }
+            Self::Float(values, Finite::Required) => put_finite(values.get(rows)?, sink),
+            Self::Double(values, Finite::Required) => put_finite_doubles(values.get(rows)?, sink),
+            Self::Float(values, Finite::Any) => Ok(sink.put(values.bytes(rows)?)?),
+            Self::Double(values, Finite::Any) => Ok(sink.put(values.bytes(rows)?)?),
             Self::Text(text) => text.write(rows, sink),
         }
     }
@@ -142,6 +135,15 @@ fn varints_len<T: Copy + Into<i64>>(values: &[T]) -> usize {
 
 fn put_varints<T: Copy + Into<i64>>(values: &[T], sink: &mut impl Sink) -> Result<(), Fault> {
     Ok(values.iter().try_for_each(|value| put_varint(sink, wire_value(*value)))?)
+}
+
+fn put_finite_doubles(values: &[f64], sink: &mut impl Sink) -> Result<(), Fault> {
+    let mut finite = true;
+    sink.put_each(values, |value| {
+        finite &= value.is_finite();
+        value.to_le_bytes()
+    })?;
+    if finite { Ok(()) } else { Err(Fault::Refused) }
 }
 
 /// One byte, 0 or 1, for each bit.

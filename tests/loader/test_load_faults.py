@@ -9,7 +9,17 @@ import pytest
 
 from headrace import RowsUnsentError, SourceError
 from headrace.putting import check_report
-from tests.fake.behaviours import abort, apply_then, ok, refuse, stall, vanish, vanish_and_die
+from tests.fake.behaviours import (
+    abort,
+    after_release,
+    apply_then,
+    ok,
+    refuse,
+    refuse_rows,
+    stall,
+    vanish,
+    vanish_and_die,
+)
 from tests.loader.rows import counts, load, table
 
 
@@ -88,3 +98,44 @@ def test_a_source_that_breaks_in_the_middle_keeps_what_was_sent(fake):
     assert counts(report) == {"stored": 100}
     assert (report.source_exhausted, report.exit_status) == (False, 4)
     assert "feed.arrow" in report.failure
+
+
+def test_the_same_command_finishes_what_a_failed_one_began(fake):
+    fake.script("Insert", ok, vanish_and_die)
+    first = load(fake, table(1000), give_up_after=0.5, max_in_flight=1, check=False)
+    assert first.exit_status == 4
+    fake.revive()
+    assert not fake.collections["docs"].loaded
+    again = load(fake, table(1000), verify="full")
+    assert again.mode == "upsert"
+    assert fake.collections["docs"].keys() == Counter(range(1000))
+    assert fake.collections["docs"].loaded
+
+
+def test_a_full_disk_under_the_report_does_not_lose_the_account(fake, tmp_path):
+    (tmp_path / "report.json.new").mkdir()
+    report = load(fake, table(10), state_dir=tmp_path)
+    assert counts(report) == {"stored": 10}
+    assert any("could not be kept" in note for note in report.notes)
+
+
+def test_a_rejects_file_that_cannot_be_written_ends_the_load_with_its_account(fake, tmp_path):
+    (tmp_path / "rejects.parquet").mkdir()
+    load(fake, table(1, start=9999))
+    fake.always("Upsert", refuse_rows(lambda row: row["id"] == 3))
+    report = load(fake, table(100), state_dir=tmp_path, check=False)
+    assert report.exit_status == 4
+    assert report.rows_stored + report.rows_unsent == 100
+    assert "sending ended early" in report.failure
+
+
+def test_a_progress_callback_that_fails_ends_the_load_and_is_named(fake):
+    fake.always("Insert", after_release(ok))
+
+    def broken(progress):
+        raise ZeroDivisionError("no rows")
+
+    report = load(fake, table(500), progress=broken, check=False)
+    fake.release()
+    assert report.exit_status == 4
+    assert "the progress callback failed: ZeroDivisionError: no rows" in report.failure

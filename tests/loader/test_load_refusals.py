@@ -122,3 +122,43 @@ def test_too_many_rejects_stop_the_load(fake):
     assert report.exit_status == 4
     assert report.rows_rejected >= 11
     assert "at most 10 refused rows" in report.failure
+
+
+BAD_CELLS = {
+    "a varchar that is too long": {"text": "é" * 40_000},
+    "a null where none may be": {"text": None},
+    "infinity in a vector": {"dense": [float("inf")] * DIM},
+    "a negative sparse value": {"sparse": [{"index": 1, "value": -1.0}]},
+    "a negative sparse index": {"sparse": [{"index": -1, "value": 1.0}]},
+    "a sparse index twice": {"sparse": [{"index": 1, "value": 1.0}, {"index": 1, "value": 2.0}]},
+}
+
+
+@pytest.mark.parametrize("kind", BAD_CELLS)
+def test_one_bad_cell_rejects_its_row_and_no_other(fake, kind):
+    load(fake, table(1, start=9999))
+    rows = table(30).to_pylist()
+    rows[4] |= BAD_CELLS[kind]
+    rows[9]["dense"][0] = float("nan")
+    report = load(fake, pa.Table.from_pylist(rows, schema=table(1).schema), check=False, verify="full")
+    assert counts(report) == {"stored": 28, "rejected": 2}
+    assert sorted(row["_row"] for row in pq.read_table(report.rejects_file).to_pylist()) == [4, 9]
+    assert report.exit_status == 3
+
+
+def test_a_given_schema_must_be_that_of_an_existing_collection(fake):
+    load(fake, table(5))
+    other = headrace.CollectionSchema(
+        [
+            headrace.FieldSchema("id", headrace.DataType.INT64, is_primary=True),
+            headrace.FieldSchema("dense", headrace.DataType.FLOAT_VECTOR, dim=DIM + 1),
+        ]
+    )
+    with pytest.raises(SchemaError, match="other fields"):
+        load(fake, table(5), schema=other)
+
+
+def test_creation_options_that_came_too_late_are_noted(fake):
+    load(fake, table(5))
+    report = load(fake, table(5), metric="L2")
+    assert "metric='L2' is for a new collection; this one exists" in report.notes

@@ -218,3 +218,72 @@ def test_unanswered_rows_are_unknown_when_the_block_ends_early(fake):
     with pytest.raises(RowsUnsentError), Loader("docs", uri=fake.uri, schema=SCHEMA, give_up_after=0.3) as loader:
         loader.put(columns(0, 10))
     assert loader.report.rows_unknown == 10
+
+
+def test_cancelling_one_put_leaves_the_others_alone(fake):
+    fake.always("Insert", stall)
+
+    async def main():
+        options = {"window_bytes": 1 << 17, "batch_bytes": 8192, "check": False}
+        async with Loader("docs", uri=fake.uri, schema=SCHEMA, **options) as loader:
+            first = asyncio.create_task(loader.put(columns(0, 20_000)))
+            await asyncio.to_thread(eventually, lambda: loader._session.window.waiting > 0)
+            second = asyncio.create_task(loader.put(columns(50_000, 10)))
+            await asyncio.sleep(0)
+            second.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await second
+            first.cancel()
+            await asyncio.sleep(0)
+            first.cancel()  # an impatient caller cancels twice
+            fake.release()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            await loader.put(columns(60_000, 20_000))
+        return loader.report
+
+    report = asyncio.run(main())
+    assert report.rows_read == report.rows_stored + report.rows_unsent
+    assert fake.collections["docs"].keys().keys() >= set(range(60_000, 80_000))
+
+
+def test_columns_that_appear_later_are_kept_in_the_dynamic_field(fake):
+    with Loader("docs", uri=fake.uri, create=True, dynamic=True, vector=("v",)) as loader:
+        loader.put([{"id": 1, "v": [0.5] * DIM}])
+        loader.put([{"id": 2, "v": [0.5] * DIM, "colour": "red"}])
+    found = {row["id"]: row for row in fake.collections["docs"].dicts()}
+    assert "red" in str(found[2])
+
+
+def test_rows_of_other_columns_are_refused_and_not_counted(fake):
+    with Loader("docs", uri=fake.uri, schema=SCHEMA) as loader:
+        loader.put(columns(0, 5))
+        with pytest.raises(headrace.InputError, match="more"):
+            loader.put({**columns(5, 5), "more": np.arange(5)})
+    assert (loader.report.rows_read, loader.report.rows_stored) == (5, 5)
+
+
+def test_drain_says_that_rows_were_refused(fake):
+    bad = columns(0, 10)
+    bad["v"][4, 0] = np.nan
+    with Loader("docs", uri=fake.uri, schema=SCHEMA, check=False) as loader:
+        loader.put(bad)
+        with pytest.raises(headrace.HeadraceError, match="1 refused rows"):
+            loader.drain()
+        loader.put(columns(10, 10))
+        loader.drain()
+    assert loader.report.rows_stored == 19
+
+
+def test_a_stop_while_nothing_was_sent_yet_is_in_the_report(fake):
+    job = headrace.loader.LoadJob(
+        table(10),
+        collection="docs",
+        endpoint=headrace.Endpoint(uri=fake.uri),
+        options=headrace.LoadOptions(create=True),
+    )
+    job.stop("SIGTERM")
+    report = job.run()
+    assert (report.exit_status, report.interrupted, report.rows_read) == (143, "SIGTERM", 0)
+    assert fake.calls_of("CreateCollection") == []
+    job.stop("SIGTERM")  # too late to matter

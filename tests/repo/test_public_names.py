@@ -24,6 +24,7 @@ SLOW_OR_OPTIONAL = {"airflow", "duckdb", "milvus_lite", "pandas", "polars", "pym
 
 def test_the_public_names_are_these():
     assert headrace.__all__ == [
+        "AnnSearchRequest",
         "AsyncMilvusClient",
         "CellError",
         "CollectionSchema",
@@ -44,6 +45,7 @@ def test_the_public_names_are_these():
         "MilvusException",
         "MissingExtraError",
         "Progress",
+        "RRFRanker",
         "RowsRejectedError",
         "RowsUnsentError",
         "RpcError",
@@ -51,6 +53,7 @@ def test_the_public_names_are_these():
         "SourceError",
         "TransportError",
         "VerificationError",
+        "WeightedRanker",
         "aload",
         "load",
         "packing",

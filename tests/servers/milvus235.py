@@ -91,13 +91,16 @@ class Milvus235:
 
     Args:
         settings: Milvus's configuration by dotted key, for example ``{"quotaAndLimits.dml.enabled": "true"}``.
+
+    Attributes:
+        directory: Its data, configuration and log; None while there is none.
     """
 
     def __init__(self, settings=None):
         self._settings = dict(settings or {})
         self._process = None
         self._guard = None
-        self._directory = None
+        self.directory = None
         self._ports = {}
         self._lock = threading.Lock()
 
@@ -132,7 +135,7 @@ class Milvus235:
 
     def tail(self, lines=40):
         """The end of the server's log."""
-        with (self._directory / "milvus.log").open(errors="replace") as log:
+        with (self.directory / "milvus.log").open(errors="replace") as log:
             return "".join(log.readlines()[-lines:])
 
     # -- its life ----------------------------------------------------------------------------------------------------
@@ -143,8 +146,8 @@ class Milvus235:
         :raises ServerFailedError: if it does not within three minutes.
         """
         home = _installed()
-        self._directory = Path(tempfile.mkdtemp(prefix="milvus-2.3.5-"))
-        self._guard = Guard(self._directory)
+        self.directory = Path(tempfile.mkdtemp(prefix="milvus-2.3.5-"))
+        self._guard = Guard(self.directory)
         try:
             self._start_somewhere(home)
         except BaseException:
@@ -179,6 +182,7 @@ class Milvus235:
             guard, self._guard = self._guard, None
         if guard is not None:
             guard.close()
+        self.directory = None
 
     # -- how ---------------------------------------------------------------------------------------------------------
 
@@ -196,13 +200,13 @@ class Milvus235:
         # etcd's peer port and the metrics port are not in the wheel's template.
         known = {name: port for name, port in self._ports.items() if name not in ("etcd_peer_port", "metrics_port")}
         try:
-            run([_python(home), "-c", _CONFIGURE, str(self._directory), json.dumps(known)], _clean_environment())
+            run([_python(home), "-c", _CONFIGURE, str(self.directory), json.dumps(known)], _clean_environment())
         except RuntimeError as error:
             if "bind failed" in str(error):
                 raise _PortTakenError from error
             raise
-        etcd = _ETCD.format(data=self._directory, client=self._ports["etcd_port"], peer=self._ports["etcd_peer_port"])
-        (self._directory / "configs" / "etcd.yaml").write_text(etcd)
+        etcd = _ETCD.format(data=self.directory, client=self._ports["etcd_port"], peer=self._ports["etcd_peer_port"])
+        (self.directory / "configs" / "etcd.yaml").write_text(etcd)
 
     def _run(self, home):
         binaries = home / "unpacked" / "bin"
@@ -211,17 +215,17 @@ class Milvus235:
             **_clean_environment(),
             **settings,
             "DEPLOY_MODE": "STANDALONE",
-            "ETCD_CONFIG_PATH": str(self._directory / "configs" / "etcd.yaml"),
-            "HOME": str(self._directory),
+            "ETCD_CONFIG_PATH": str(self.directory / "configs" / "etcd.yaml"),
+            "HOME": str(self.directory),
             "LD_LIBRARY_PATH": str(binaries),
             "METRICS_PORT": str(self._ports["metrics_port"]),
-            "MILVUS_RUN_DIR": str(self._directory),
+            "MILVUS_RUN_DIR": str(self.directory),
         }
-        with (self._directory / "milvus.log").open("a") as log:
+        with (self.directory / "milvus.log").open("a") as log:
             began = log.tell()
             self._process = subprocess.Popen(
                 [str(binaries / "milvus"), "run", "standalone"],
-                cwd=self._directory,
+                cwd=self.directory,
                 env=environ,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -247,7 +251,7 @@ class Milvus235:
                     if time.monotonic() > deadline:
                         raise ServerFailedError(f"no answer within {PATIENCE:g} s:\n{self.tail()}") from None
                     continue
-                with (self._directory / "milvus.log").open("rb") as log:
+                with (self.directory / "milvus.log").open("rb") as log:
                     log.seek(began)
                     if b"address already in use" in log.read():
                         raise _PortTakenError

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.batching import Batcher, Span, locate, own, slice_spans, span_rows, take_spans
+from headrace.batching import Batcher, Piece, Span, locate, own, slice_spans, span_rows, take_spans
 from headrace.errors import InternalError
 from headrace.packing import make_packer
 from headrace.schema import CollectionSchema, DataType, FieldSchema
@@ -26,9 +26,13 @@ def rows_of(spans):
     return [(span.source, span.start + i) for span in spans for i in range(span.count)]
 
 
+def piece_of(batch, spans):
+    return Piece(batch, spans, PACKER.encoded_len(batch))
+
+
 def batch_of(start, lengths):
     ids = pa.array(range(start, start + len(lengths)), pa.int64())
-    return pa.record_batch({"id": ids, "text": pa.array(["x" * n for n in lengths])})
+    return pa.record_batch({"id": ids, "text": pa.array(["x" * n for n in lengths], pa.string())})
 
 
 @given(SPANS, st.data())
@@ -71,7 +75,7 @@ def test_every_row_comes_out_once_in_order_and_near_the_target(batches, target):
     batcher = Batcher(PACKER, target_bytes=target, copy_waiting=True)
     pieces, start = [], 0
     for lengths in batches:
-        pieces += batcher.add(batch_of(start, lengths), (Span("s", start, len(lengths)),))
+        pieces += batcher.add(piece_of(batch_of(start, lengths), (Span("s", start, len(lengths)),)))
         start += len(lengths)
     pieces += batcher.flush()
     assert batcher.waiting_rows == 0
@@ -85,7 +89,7 @@ def test_every_row_comes_out_once_in_order_and_near_the_target(batches, target):
 def test_a_large_batch_is_cut_without_a_copy():
     column = pa.array(["x" * 100] * 1000)
     batch = pa.record_batch({"id": pa.array(range(1000), pa.int64()), "text": column})
-    pieces = Batcher(PACKER, target_bytes=10_000, copy_waiting=True).add(batch, (Span("s", 0, 1000),))
+    pieces = Batcher(PACKER, target_bytes=10_000, copy_waiting=True).add(piece_of(batch, (Span("s", 0, 1000),)))
     assert len(pieces) > 5
     address = column.buffers()[2].address
     assert {piece.batch.column("text").buffers()[2].address for piece in pieces} == {address}
@@ -95,8 +99,8 @@ def test_a_large_batch_is_cut_without_a_copy():
 
 def test_small_batches_wait_and_are_joined():
     batcher = Batcher(PACKER, target_bytes=10_000, copy_waiting=True)
-    assert batcher.add(batch_of(0, [10] * 5), (Span("s", 0, 5),)) == []
-    assert batcher.add(batch_of(5, [10] * 5), (Span("s", 5, 5),)) == []
+    assert batcher.add(piece_of(batch_of(0, [10] * 5), (Span("s", 0, 5),))) == []
+    assert batcher.add(piece_of(batch_of(5, [10] * 5), (Span("s", 5, 5),))) == []
     assert batcher.waiting_rows == 10
     (piece,) = batcher.flush()
     assert piece.spans == (Span("s", 0, 10),)
@@ -105,5 +109,5 @@ def test_small_batches_wait_and_are_joined():
 
 def test_an_empty_batch_makes_nothing():
     batcher = Batcher(PACKER, target_bytes=10_000, copy_waiting=True)
-    assert batcher.add(batch_of(0, []), ()) == []
+    assert batcher.add(piece_of(batch_of(0, []), ())) == []
     assert batcher.flush() == []

@@ -12,11 +12,11 @@ from itertools import chain
 from typing import Any
 
 from headrace.schema import CollectionSchema
-from headrace.sources.base import Part, Source, SourceBatch
+from headrace.sources.base import Part, Source, SourceBatch, decoded_bytes
 from headrace.sources.files import open_files
 from headrace.sources.memory import open_memory
 
-__all__ = ["Part", "Source", "SourceBatch", "open_source"]
+__all__ = ["Part", "Source", "SourceBatch", "decoded_bytes", "open_source"]
 
 
 def open_source(

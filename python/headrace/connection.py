@@ -1,0 +1,106 @@
+"""A connection that sends from a thread of its own and can be used, and stopped, from any other."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Future
+from typing import Any, ParamSpec, TypeVar
+
+from headrace.background import LoopThread
+from headrace.calls import Operation, drive_sync
+from headrace.config import Endpoint
+from headrace.errors import InternalError, StoppedError
+from headrace.transport import AsyncTransport
+
+__all__ = ["Connection"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Connection:
+    """A transport and the event loop it lives in.
+
+    Args:
+        endpoint: Where to go.
+        channels: gRPC channels, each with a TCP connection of its own.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, channels: int) -> None:
+        self.transport = AsyncTransport(endpoint, channels=channels)
+        self._loop = LoopThread()
+        self._calling: Future[Any] | None = None
+        self._stopped: StoppedError | None = None
+        self._closed = False
+
+    def start(self) -> None:
+        """Start the loop's thread."""
+        self._loop.start()
+
+    def connect(self) -> None:
+        """Reach the server; errors as :meth:`headrace.transport.AsyncTransport.connect`."""
+        self._wait(self.transport.connect())
+
+    def run(self, operation: Operation[T]) -> T:
+        """Run an operation, blocking the calling thread.
+
+        Only its calls happen on the loop: what the operation computes, reads and decodes in between stays here.
+
+        :raises StoppedError: if :meth:`stop` was called.
+        """
+        return drive_sync(self, operation)
+
+    def call(self, method: str, request: bytes, *, timeout: float | None) -> bytes:
+        """One call, blocking the calling thread; errors as :meth:`headrace.transport.AsyncTransport.call`.
+
+        :raises StoppedError: if :meth:`stop` was called.
+        """
+        return self._wait(self.transport.call(method, request, timeout=timeout))
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine on the loop."""
+        return self._loop.submit(coroutine)
+
+    def post(self, callback: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Call ``callback`` on the loop soon; calls of one thread keep their order."""
+        self._loop.post(callback, *args, **kwargs)
+
+    def wait_for(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Block until a coroutine on the loop ends, whether or not the load is stopping."""
+        return self._loop.run(coroutine)
+
+    def stop(self, error: StoppedError, then: Callable[[], object] | None = None) -> None:
+        """End the call that goes on, refuse later ones, and call ``then`` on the loop. Safe in a signal handler."""
+        self._stopped = error
+        # The loop may be closing at this moment, or not have begun: then there is nothing to end.
+        with contextlib.suppress(RuntimeError, InternalError):
+            if then is not None:
+                self._loop.post(then)
+            if self._calling is not None:
+                self._loop.post(self._calling.cancel)
+
+    def close(self) -> None:
+        """Close the channels and the loop; twice does no harm."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._loop.run(self.transport.close())
+        finally:
+            self._loop.close()
+
+    def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        running: Future[T] = self._loop.submit(coroutine)
+        self._calling = running
+        if self._stopped is not None:
+            running.cancel()
+        try:
+            return running.result()
+        except CancelledError:
+            raise self._stopped or StoppedError("the connection was stopped") from None
+        except BaseException:
+            running.cancel()
+            raise
+        finally:
+            self._calling = None

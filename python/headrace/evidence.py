@@ -1,0 +1,42 @@
+"""What is kept of the rows that are sent, so that they can be proven at the end."""
+
+from __future__ import annotations
+
+import threading
+
+import pyarrow as pa
+
+from headrace.config import VerifyLevel
+from headrace.distinct import DistinctKeys
+from headrace.sampling import Reservoir
+
+__all__ = ["SAMPLE_ROWS", "Evidence"]
+
+#: Rows that a sampling verification reads back.
+SAMPLE_ROWS = 200
+
+
+class Evidence:
+    """A sample of the rows, and how many distinct keys they have. Thread-safe.
+
+    Args:
+        level: What is to be proven; for ``"none"`` nothing is kept.
+        key: The key column, where rows carry one.
+    """
+
+    def __init__(self, level: VerifyLevel, key: str | None) -> None:
+        self.sample = Reservoir(SAMPLE_ROWS, key=key)
+        self.distinct = DistinctKeys()
+        self._level = level
+        self._key = key
+        self._lock = threading.Lock()
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Note conformed rows, in the order in which they are sent; what is kept of them is copied."""
+        if self._level == "none":
+            return
+        with self._lock:
+            if self._key is not None:
+                self.distinct.add(batch.column(self._key))
+            if self._level == "sample":
+                self.sample.add(batch)

@@ -1,0 +1,81 @@
+"""The harness that runs Milvus 2.3.5: what it starts it also ends."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.servers import milvus235
+from tests.servers.milvus235 import Milvus235, ServerFailedError
+
+pytestmark = pytest.mark.long
+
+ROOT = Path(__file__).resolve().parents[2]
+HOLD = """
+import sys
+from tests.servers.milvus235 import Milvus235
+with Milvus235() as server:
+    print(server.pid, server.directory, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_server_and_its_data_go_when_its_tests_are_killed():
+    command = [sys.executable, "-W", "ignore", "-c", HOLD]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        pid, directory = holder.stdout.readline().split()
+        server = os.pidfd_open(int(pid))
+        assert Path(directory).is_dir()
+        # The guard removes the directory last, and the directory's own end is what is waited for here.
+        guard = os.pidfd_open(child_named("guard.py", holder.pid))
+        holder.kill()
+    for process in (server, guard):
+        assert select.select([process], [], [], 60)[0]
+        os.close(process)
+    assert not Path(directory).exists()
+
+
+def child_named(name, parent):
+    """The process id of a child whose command line holds ``name``."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            of = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("PPid:"))
+            command = (status.parent / "cmdline").read_bytes().decode()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(of) == parent and name in command:
+            return int(status.parent.name)
+    raise AssertionError(f"no {name} below {parent}")
+
+
+@pytest.mark.parametrize("port", ["proxy_port", "etcd_port", "metrics_port"])
+def test_a_port_that_somebody_else_took_costs_one_more_attempt(monkeypatch, port):
+    free_ports = milvus235.free_ports
+    attempts = []
+    with socket.create_server(("", free_ports(1)[0])) as taken:
+
+        def not_quite_free(count):
+            ports = free_ports(count)
+            if not attempts:
+                ports[milvus235.PORTS.index(port)] = taken.getsockname()[1]
+            attempts.append(ports)
+            return ports
+
+        monkeypatch.setattr(milvus235, "free_ports", not_quite_free)
+        with Milvus235() as server:
+            assert server.running
+    assert len(attempts) == 2
+
+
+def test_a_server_that_ends_while_starting_shows_the_end_of_its_log():
+    server = Milvus235({"etcd.use.embed": "maybe", "metastore.type": "nonsense"})
+    with pytest.raises(ServerFailedError, match=r"(?s)ended with status \d+ while starting:.*nonsense"):
+        server.start()
+    assert not server.running
+    assert server.directory is None
