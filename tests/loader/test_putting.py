@@ -276,12 +276,8 @@ def test_drain_says_that_rows_were_refused(fake):
 
 
 def test_a_stop_while_nothing_was_sent_yet_is_in_the_report(fake):
-    job = headrace.loader.LoadJob(
-        table(10),
-        collection="docs",
-        endpoint=headrace.Endpoint(uri=fake.uri),
-        options=headrace.LoadOptions(create=True),
-    )
+    endpoint, options = headrace.Endpoint(uri=fake.uri), headrace.LoadOptions(create=True)
+    job = headrace.loader.LoadJob(table(10), collection="docs", endpoint=endpoint, options=options)
     job.stop("SIGTERM")
     report = job.run()
     assert (report.exit_status, report.interrupted, report.rows_read) == (143, "SIGTERM", 0)
