@@ -17,7 +17,6 @@ export PIP_CONSTRAINT := $(CURDIR)/requirements/constraints.txt
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
 .DEFAULT_GOAL := help
-.DELETE_ON_ERROR:
 
 .PHONY: help  ## print this list
 help:
@@ -38,7 +37,7 @@ build: $(CORE)
 
 $(CORE): .venv/.setup pyproject.toml $(RUST_SOURCES)
 	PIP_QUIET=1 $(BIN)/maturin develop --release --locked --quiet
-	@touch $@
+	@touch -c $@
 
 .PHONY: demo  ## load the sample into ./demo.db, verify it and search it
 demo: build

@@ -363,7 +363,7 @@ impl Sink for Allocation {
         if values.len().checked_mul(N).is_none_or(|bytes| bytes > self.len - self.written) {
             return Err(Overrun);
         }
-        for region in values.chunks(REGION / size_of::<T>().max(1)) {
+        for region in values.chunks((REGION / size_of::<T>().max(1)).max(1)) {
             let quarter = region.len() / 4;
             let (first, rest) = region.split_at(quarter);
             let (second, rest) = rest.split_at(quarter);

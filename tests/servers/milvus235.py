@@ -35,6 +35,10 @@ __all__ = ["Milvus235", "ServerFailedError"]
 REQUIREMENT = "milvus==2.3.5"
 #: Seconds until a server must answer.
 PATIENCE = 180.0
+#: Seconds from its first answer until it must say on its metrics port that it is healthy.
+HEALTH_SECONDS = 20.0
+#: Seconds for one answer, while it starts.
+ANSWER_SECONDS = 5.0
 #: Fresh ports are tried so often, each time somebody else was faster.
 ATTEMPTS = 5
 #: The ports of the wheel's configuration template, and those it does not know.
@@ -241,39 +245,50 @@ class Milvus235:
 
     def _wait(self, began):
         """Return when the server is healthy and answers a call."""
-        deadline = time.monotonic() + PATIENCE
-        for is_ready in (self._is_healthy, self._answers):
-            while not is_ready():
-                try:
-                    # As good a pause as any, and it ends with the process.
-                    status = self._process.wait(timeout=0.1)
-                except subprocess.TimeoutExpired:
-                    if time.monotonic() > deadline:
-                        raise ServerFailedError(f"no answer within {PATIENCE:g} s:\n{self.tail()}") from None
-                    continue
-                with (self.directory / "milvus.log").open("rb") as log:
-                    log.seek(began)
-                    if b"address already in use" in log.read():
-                        raise _PortTakenError
+        now = time.monotonic()
+        deadline, healthy_by = now + PATIENCE, None
+        while not (self._is_healthy() and self._answers()):
+            try:
+                # As good a pause as any, and it ends with the process.
+                status = self._process.wait(timeout=0.1)
+            except subprocess.TimeoutExpired:
+                now = time.monotonic()
+            else:
+                if b"address already in use" in self._log_since(began):
+                    raise _PortTakenError
                 raise ServerFailedError(f"ended with status {status} while starting:\n{self.tail()}")
+            if now > deadline:
+                raise ServerFailedError(f"no answer within {PATIENCE:g} s:\n{self.tail()}")
+            if healthy_by is None and self._answers():
+                healthy_by = now + HEALTH_SECONDS
+            if healthy_by is not None and now > healthy_by:
+                # Where the metrics port is taken the server goes on without it, and says nothing.
+                raise _PortTakenError
+
+    def _log_since(self, began):
+        with (self.directory / "milvus.log").open("rb") as log:
+            log.seek(began)
+            return log.read()
 
     def _is_healthy(self):
         url = f"http://127.0.0.1:{self._ports['metrics_port']}/healthz"
         try:
-            with _OPENER.open(url, timeout=5) as answer:
+            with _OPENER.open(url, timeout=ANSWER_SECONDS) as answer:
                 return b"OK" in answer.read()
         except OSError:
             return False
 
     def _answers(self):
         metadata = (("authorization", base64.b64encode(ROOT_TOKEN).decode()),)
-        with grpc.insecure_channel(self.address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        # A pool of its own: the shared one waits up to minutes after connections that were refused.
+        options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+        with grpc.insecure_channel(self.address, options=options) as channel:
             call = channel.unary_unary(
                 "/milvus.proto.milvus.MilvusService/ShowCollections",
                 response_deserializer=milvus_pb2.ShowCollectionsResponse.FromString,
             )
             try:
-                return call(b"", timeout=5, metadata=metadata).status.code == 0
+                return call(b"", timeout=ANSWER_SECONDS, metadata=metadata).status.code == 0
             except grpc.RpcError:
                 return False
 
