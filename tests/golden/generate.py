@@ -114,6 +114,8 @@ def _write(name: str, content: dict[str, Any], message: Any) -> None:
         "command": "python -m tests.golden.generate",
         "message": message.DESCRIPTOR.full_name,
     }
+    if any(mark in name for mark in ("array", "sparse")):
+        provenance["completed"] = "element_type or dim, as tests/golden/reference.py says"
     document = {"provenance": provenance, **content, "hex": message.SerializeToString(deterministic=True).hex()}
     lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in document.items()]
     (HERE / f"{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import pickle
 import re
 from collections.abc import Callable
@@ -248,6 +249,32 @@ def test_a_batch_with_nulls_that_its_schema_excludes_is_refused_with_the_cause()
     with pytest.raises(SchemaError, match="non-nullable but contains null") as caught:
         _core.Packer([INT64], collection_name="c").pack_insert(batch)
     assert isinstance(caught.value.__cause__, ValueError)
+
+
+class Longer:
+    """An Arrow array that says it has more rows than its child has values for."""
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def __arrow_c_array__(self, requested_schema=None):
+        schema, array = self.inner.__arrow_c_array__(requested_schema)
+        pointer = ctypes.pythonapi.PyCapsule_GetPointer
+        pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+        # The first member of ArrowArray is its length.
+        ctypes.c_int64.from_address(pointer(array, b"arrow_array")).value = 1_000
+        return schema, array
+
+
+def test_an_array_that_contradicts_its_child_is_refused(capfd):
+    with pytest.raises(SchemaError) as caught:
+        _core.pack_field(VECTOR, Longer(vectors([1, 2, 3, 4])))
+    assert str(caught.value) == (
+        "field 'v': expected an Arrow array (an object with __arrow_c_array__), found an array whose parts contradict "
+        "each other; convert it with pyarrow first"
+    )
+    # Rust's panic hook has its say; the message above is what the caller gets.
+    assert "panicked" in capfd.readouterr().err
 
 
 def test_every_reason_of_the_core_has_a_case():

@@ -61,6 +61,7 @@ def test_classifies_grpc_statuses(status, details, expected):
         (1102, 1, "parameter too large", AnswerClass.SPLIT),
         (1401, 1, "not permitted", AnswerClass.FATAL),
         (1001, 1, "IO failed: invalid character 'x' looking for beginning of value", AnswerClass.REJECT),
+        (1001, 1, "IO failed: json: cannot unmarshal number into Go value", AnswerClass.REJECT),
         (1001, 1, "IO failed: disk", AnswerClass.AMBIGUOUS),
         (65535, 1, "value 'NaN' is not a number or infinity", AnswerClass.REJECT),
         (65535, 1, "the length(7) of float data should divide the dim(4)", AnswerClass.REJECT),
