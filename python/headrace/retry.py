@@ -142,7 +142,7 @@ LEGACY_CODE: dict[int, AnswerClass] = {
 _VALIDATION = re.compile(
     r"is not a number or infinity|should divide the dim|invalid dimension|unsorted or same indices|"
     r"negative value in sparse|exceeds max length|exceeds max capacity|out of range|duplicate(d)? (field|primary key)|"
-    r"invalid character|json: cannot unmarshal|not an? (valid )?json|dynamic field|only support DataType Int64 or VarChar|"
+    r"invalid character|cannot unmarshal|not an? (valid )?json|dynamic field|only support DataType Int64 or VarChar|"
     r"not support manually specifying the partition names|is illegal|num_rows",
     re.I,
 )
