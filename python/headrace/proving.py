@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace import operations as ops
 from headrace._core import Packer
 from headrace.calls import Operation
 from headrace.config import VerifyLevel
@@ -52,9 +54,13 @@ def _verify(
     session: LoadSession, target: Target, reread: Callable[[], Iterator[pa.RecordBatch]] | None
 ) -> VerifyResult:
     stored = session.ledger.account.rows(Verdict.STORED)
+    distinct = session.evidence.distinct.count(without=session.ledger.refused_keys)
+    doubled = session.ledger.measurements.possibly_duplicated
+    # A server that was restarted during the load cannot count at first.
     counted = session.run(
-        prove_count(
-            target, stored=stored, distinct=session.evidence.distinct.count(without=session.ledger.refused_keys)
+        ops.patiently(
+            lambda: prove_count(target, stored=stored, distinct=distinct, doubled=doubled),
+            budget=session.options.give_up_after,
         )
     )
     level, partition = session.options.verify, session.options.partition_name
@@ -107,20 +113,26 @@ def without_keys(batch: pa.RecordBatch, key: str | None, refused: Collection[obj
     return batch.filter(pa.array(~_among(batch, key, refused)))
 
 
-def prove_count(target: Target, *, stored: int, distinct: int | None) -> Operation[VerifyResult]:
+def prove_count(target: Target, *, stored: int, distinct: int | None, doubled: int = 0) -> Operation[VerifyResult]:
     """Whether a strongly consistent count fits what was there before and what was stored.
 
     Args:
         target: The collection, with its count before the load.
         stored: Rows that were stored.
         distinct: Distinct keys among them; None where that is not known, or the server makes the keys.
+        doubled: Rows that were sent again with new keys after an unclear answer.
     """
     info, before, upsert = target.info, target.rows_before, target.mode == "upsert"
     if before is None:
         note = "the collection could not be counted before the load"
         return VerifyResult(level="count", status="not applicable", checked=0, mismatches=[], note=note)
     if not target.keyed:
-        return (yield from verify_count(info, before=before, sent=stored, replaced_possible=False))
+        result = yield from verify_count(info, before=before, sent=stored, replaced_possible=False)
+        more = result.checked - before - stored
+        if 0 < more <= doubled:
+            note = f"{more} rows more, of the {doubled} that were sent again after an unclear answer"
+            return replace(result, note=note)
+        return result
     result = yield from verify_count(info, before=before, sent=distinct or stored, replaced_possible=upsert)
     if distinct is None and result.status == "mismatch" and before <= result.checked < before + stored:
         note = "keys may occur more than once in the source, and they are too many to be counted"

@@ -42,6 +42,9 @@ class Guard:
 
 
 def _main(directory):
+    # Whoever ends all processes of a test run must not end this one before its work.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     held = None
     for line in sys.stdin:
         if held is not None:
