@@ -7,6 +7,7 @@ environment are the defaults of an :class:`Endpoint` made by :meth:`Endpoint.res
 from __future__ import annotations
 
 import base64
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -56,7 +57,7 @@ class Endpoint:
     timeout: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.timeout <= 0:
+        if not 0 < self.timeout < math.inf:
             raise ConfigError(explain("timeout", "seconds above 0", repr(self.timeout), "give a positive number"))
         if (self.client_cert is None) != (self.client_key is None):
             raise ConfigError(
@@ -240,5 +241,5 @@ class LoadOptions:
                 raise ConfigError(explain(name, "a number of at least 0", repr(value), "give 0 or more"))
         for name in ("rpc_timeout", "give_up_after"):
             value = getattr(self, name)
-            if not value > 0:
+            if not 0 < value < math.inf:
                 raise ConfigError(explain(name, "seconds above 0", repr(value), "give a positive number"))
