@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from headrace.errors import ConfigError, explain
 
-__all__ = ["DEFAULT_URI", "Endpoint", "LoadOptions", "Mode", "Searchable", "VerifyLevel", "choose_endpoint"]
+__all__ = ["DEFAULT_URI", "Changed", "Endpoint", "LoadOptions", "Mode", "Searchable", "VerifyLevel", "choose_endpoint"]
 
 DEFAULT_URI = "http://localhost:19530"
 _DEFAULT_PORT = 19530
@@ -26,6 +26,7 @@ MIB = 1 << 20
 Mode = Literal["auto", "insert", "upsert"]
 VerifyLevel = Literal["none", "count", "sample", "full"]
 Searchable = Literal["after", "before", "no"]
+Changed = Literal["refuse", "reload", "skip"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +118,11 @@ class Endpoint:
         return Path(self.uri).expanduser().absolute()
 
     @property
+    def place(self) -> str:
+        """The server, or the embedded database, in the one spelling that journals know it by."""
+        return str(self.path) if self.is_embedded else self.address.lower()
+
+    @property
     def tls(self) -> bool:
         """Whether the connection is encrypted."""
         return self.uri.startswith("https://")
@@ -196,7 +202,13 @@ class LoadOptions:
         channels: gRPC channels, each with a connection of its own.
         rpc_timeout: Seconds a write may take before its outcome counts as unknown.
         give_up_after: Seconds without any progress after which the load ends with rows unsent.
-        state_dir: Where the rejects and the report go; None for ``$XDG_STATE_HOME/headrace/<collection>-<id>``.
+        at_most_once: Where the server makes the keys: leave rows whose fate is unclear unknown, instead of sending
+            them again and perhaps doubling them.
+        changed: What to do with a file that changed after an earlier run had begun and not finished it: ``"refuse"``
+            the load, ``"reload"`` all of it, or ``"skip"`` it.
+        again: Send every row of the source, also those that earlier runs stored.
+        state_dir: Where journal, rejects and report go; None for ``$XDG_STATE_HOME/headrace/<collection>-<id>``, which
+            is the same directory for every load of files into one target.
 
     Raises:
         ConfigError: If a value cannot be used.
@@ -224,10 +236,14 @@ class LoadOptions:
     channels: int = 2
     rpc_timeout: float = 60.0
     give_up_after: float = 120.0
+    at_most_once: bool = False
+    changed: Changed = "refuse"
+    again: bool = False
     state_dir: Path | None = None
 
     def __post_init__(self) -> None:
-        for name, allowed in (("mode", Mode), ("verify", VerifyLevel), ("searchable", Searchable)):
+        choices = (("mode", Mode), ("verify", VerifyLevel), ("searchable", Searchable), ("changed", Changed))
+        for name, allowed in choices:
             value = getattr(self, name)
             if value not in get_args(allowed):
                 raise ConfigError(explain(name, f"one of {', '.join(get_args(allowed))}", repr(value), "choose one"))

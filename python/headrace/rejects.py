@@ -7,6 +7,7 @@ created with the first refused row, readable by its owner only.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -74,7 +75,7 @@ class RejectsFile:
     """Collects refused rows in ``rejects.parquet`` of a directory. Thread-safe.
 
     Rows of another shape than the first ones (as a server's refusal gives them back) go to ``rejects-2.parquet`` and so
-    on, because one Parquet file holds one schema.
+    on, because one Parquet file holds one schema; so do those of a later run.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -118,13 +119,21 @@ class RejectsFile:
         for known, writer, _ in self._writers:
             if known.equals(schema):
                 return writer
-        number = len(self._writers) + 1
-        path = self._directory / ("rejects.parquet" if number == 1 else f"rejects-{number}.parquet")
-        # Created first and private: the rows may be anybody's secrets.
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
+        path = self._create()
         writer = pq.ParquetWriter(path, schema, compression="zstd")
         self._writers.append((schema, writer, path))
         return writer
+
+    def _create(self) -> Path:
+        """A file of a name that was free: what earlier runs refused stays."""
+        number = 0
+        while True:
+            number += 1
+            path = self._directory / ("rejects.parquet" if number == 1 else f"rejects-{number}.parquet")
+            with contextlib.suppress(FileExistsError):
+                # Private: the rows may be anybody's secrets.
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
+                return path
 
 
 def _storable(column: pa.Array, rows: pa.Array) -> pa.Array:

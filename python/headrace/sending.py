@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from headrace.batching import Span, locate, slice_spans
 from headrace.decoding import decode_request
-from headrace.errors import ConnectError, HeadraceError, RpcError, TransportError
+from headrace.errors import ConnectError, HeadraceError, JournalError, RpcError, TransportError
 from headrace.journal import Journal
 from headrace.protocol import mutation_reply
 from headrace.rejects import Reject, RejectLimit, RejectsFile
@@ -284,6 +284,11 @@ class Sender:
 
     async def _attempts(self, request: Request) -> Verdict | list[Request]:
         """Send ``request`` until it has a verdict, or return the parts that are to be sent in its place."""
+        try:
+            await self._ledger.journal.cover(request.spans)
+        except JournalError as error:
+            self.stop(error)
+            return self._undelivered(request)
         attempt = 0
         while True:
             await self._observe_hold()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 
 import grpc
@@ -120,10 +121,15 @@ def test_a_full_disk_under_the_report_does_not_lose_the_account(fake, tmp_path):
 
 
 def test_a_rejects_file_that_cannot_be_written_ends_the_load_with_its_account(fake, tmp_path):
-    (tmp_path / "rejects.parquet").mkdir()
+    state = tmp_path / "state"
+
+    async def gone(call):
+        shutil.rmtree(state, ignore_errors=True)
+        return await refuse_rows(lambda row: row["id"] == 3)(call)
+
     load(fake, table(1, start=9999))
-    fake.always("Upsert", refuse_rows(lambda row: row["id"] == 3))
-    report = load(fake, table(100), state_dir=tmp_path, check=False)
+    fake.always("Upsert", gone)
+    report = load(fake, table(100), state_dir=state, check=False)
     assert report.exit_status == 4
     assert report.rows_stored + report.rows_unsent == 100
     assert "sending ended early" in report.failure

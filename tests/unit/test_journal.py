@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.batching import Span
-from headrace.journal import IntervalSet, Journal
+from headrace.intervals import IntervalSet
+from headrace.journal import Journal
 from headrace.report import Verdict
 
 

@@ -20,6 +20,7 @@ from headrace.operations.collections import (
     is_loaded,
     list_collections,
     load_collection,
+    release_collection,
 )
 from headrace.operations.data import count, delete, get_by_keys, keys_filter, query
 from headrace.operations.indexes import IndexInfo, create_index, describe_index
@@ -68,5 +69,6 @@ __all__ = [
     "load_collection",
     "patiently",
     "query",
+    "release_collection",
     "search",
 ]

@@ -12,11 +12,12 @@ from itertools import chain
 from typing import Any
 
 from headrace.schema import CollectionSchema
-from headrace.sources.base import Part, Source, SourceBatch, decoded_bytes
+from headrace.sources.base import Part, Source, SourceBatch, SourceFile, decoded_bytes
 from headrace.sources.files import open_files
+from headrace.sources.identity import FileIdentity
 from headrace.sources.memory import open_memory
 
-__all__ = ["Part", "Source", "SourceBatch", "decoded_bytes", "open_source"]
+__all__ = ["FileIdentity", "Part", "Source", "SourceBatch", "SourceFile", "decoded_bytes", "open_source"]
 
 
 def open_source(

@@ -1,0 +1,134 @@
+"""Writes a journal from a thread of its own, so that nobody who sends waits for a disk without need."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+
+from headrace.errors import JournalError
+from headrace.intervals import IntervalSet
+from headrace.journal_store import JournalStore
+from headrace.report import Verdict
+
+__all__ = ["JournalWriter"]
+
+#: Seconds for which acknowledgements are gathered. What was not written when the machine died is sent once more.
+GATHER = 0.05
+
+
+class JournalWriter:
+    """Takes notes in any thread and writes them in their order. A mark is durable; other notes may lag behind.
+
+    Args:
+        store: Where to write; from now on it is this thread's alone, until :meth:`close`.
+        run: The number of this run, which rejected rows carry.
+    """
+
+    def __init__(self, store: JournalStore, run: int) -> None:
+        self._store = store
+        #: The number of this run.
+        self.run = run
+        self._changed = threading.Condition()
+        self._marks: list[tuple[int, int, int, Future[None]]] = []
+        self._settled: list[tuple[int, int, int, str, int | None]] = []
+        self._sampled: dict[int, tuple[int, int, int, int, int | str]] = {}
+        self._rows: dict[int, int] = {}
+        self._closing = False
+        #: Why nothing more is written, or None.
+        self.failure: JournalError | None = None
+        self._thread = threading.Thread(target=self._write_all, name="headrace-journal", daemon=True)
+        self._thread.start()
+
+    def mark(self, file: int, start: int, stop: int) -> Future[None]:
+        """Note that rows are about to be sent. Done once that is on the disk; cannot be cancelled.
+
+        The future raises JournalError if it cannot be written.
+        """
+        written: Future[None] = Future()
+        written.set_running_or_notify_cancel()
+        with self._changed:
+            if self.failure is not None:
+                written.set_exception(self.failure)
+                return written
+            self._marks.append((file, start, stop, written))
+            self._changed.notify()
+        return written
+
+    def settle(self, file: int, start: int, stop: int, verdict: Verdict) -> None:
+        """Note that rows are settled."""
+        run = self.run if verdict is Verdict.REJECTED else None
+        with self._changed:
+            self._settled.append((file, start, stop, verdict.value, run))
+            self._changed.notify()
+
+    def sample(self, target: int, slot: int, file: int, row: int, key: int | str) -> None:
+        """Keep the key of a row in a slot."""
+        with self._changed:
+            self._sampled[slot] = (target, slot, file, row, key)
+            self._changed.notify()
+
+    def set_rows(self, file: int, rows: int) -> None:
+        """Note how many rows a file has."""
+        with self._changed:
+            self._rows[file] = rows
+            self._changed.notify()
+
+    def close(self, still_open: dict[int, IntervalSet]) -> None:
+        """Write what is left, and the files of this run once more in few words. Twice does no harm.
+
+        Args:
+            still_open: Of every file of this run the rows that may be stored without being settled.
+
+        What fails is :attr:`failure`.
+        """
+        with self._changed:
+            if self._closing:
+                return
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+        if self.failure is not None:
+            return
+        try:
+            with self._store.transaction(durable=True):
+                for file, rows in still_open.items():
+                    self._store.condense(file, rows)
+        except JournalError as error:
+            self.failure = error
+
+    def _write_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self._waiting())
+                # A mark is waited for; the rest can be gathered.
+                self._changed.wait_for(lambda: self._closing or self._marks, timeout=GATHER)
+                if not self._waiting():
+                    return
+                marks, self._marks = self._marks, []
+                settled, self._settled = self._settled, []
+                sampled, self._sampled = self._sampled, {}
+                rows, self._rows = self._rows, {}
+            try:
+                with self._store.transaction(durable=bool(marks)):
+                    for file, start, stop, _ in marks:
+                        self._store.mark(file, start, stop)
+                    self._store.settle(settled)
+                    self._store.sample(sampled.values())
+                    for file, number in rows.items():
+                        self._store.set_rows(file, number)
+            except JournalError as error:
+                self._fail(error, [written for *_, written in marks])
+                return
+            for *_, written in marks:
+                written.set_result(None)
+
+    def _waiting(self) -> bool:
+        return bool(self._marks or self._settled or self._sampled or self._rows)
+
+    def _fail(self, error: JournalError, waiting: list[Future[None]]) -> None:
+        with self._changed:
+            self.failure = error
+            waiting += [written for *_, written in self._marks]
+            self._marks.clear()
+        for written in waiting:
+            written.set_exception(error)
