@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from headrace.batching import Span, locate
 from headrace.intervals import IntervalSet
-from headrace.journal_store import SAMPLE_KEYS, FileRecord
+from headrace.journal_records import FileRecord
+from headrace.journal_store import SAMPLE_KEYS
 from headrace.journal_writer import JournalWriter
 from headrace.report import Verdict
 

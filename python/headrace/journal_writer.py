@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future
 
 from headrace.errors import JournalError
@@ -97,11 +98,13 @@ class JournalWriter:
             self.failure = error
 
     def _write_all(self) -> None:
+        written_at = 0.0
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing or self._waiting())
-                # A mark is waited for; the rest can be gathered.
-                self._changed.wait_for(lambda: self._closing or self._marks, timeout=GATHER)
+                # A mark is waited for; the rest can be gathered, unless it comes alone.
+                pause = max(0.0, written_at + GATHER - time.monotonic())
+                self._changed.wait_for(lambda: self._closing or self._marks, timeout=pause)
                 if not self._waiting():
                     return
                 marks, self._marks = self._marks, []
@@ -119,6 +122,7 @@ class JournalWriter:
             except JournalError as error:
                 self._fail(error, [written for *_, written in marks])
                 return
+            written_at = time.monotonic()
             for *_, written in marks:
                 written.set_result(None)
 

@@ -16,7 +16,8 @@ from headrace.errors import JournalError, SourceError, explain
 from headrace.identity import Proof, Stored, identity_of, prove_stored
 from headrace.intervals import IntervalSet
 from headrace.journal import Journal
-from headrace.journal_store import FileRecord, JournalStore, Place, TargetRecord
+from headrace.journal_records import FileRecord, Place, TargetRecord
+from headrace.journal_store import JournalStore
 from headrace.journal_writer import JournalWriter
 from headrace.report import Account, Verdict
 from headrace.sending import Ledger, Request

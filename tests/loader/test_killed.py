@@ -66,16 +66,16 @@ def mixed(rng, fake):
         fake.always(method, behave)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_keyed_rows_are_there_once_whenever_the_loader_was_killed(fake, tmp_path, seed):
+@pytest.mark.parametrize(("seed", "mode"), [(1, "auto"), (2, "insert"), (3, "insert")])
+def test_keyed_rows_are_there_once_whenever_the_loader_was_killed(fake, tmp_path, seed, mode):
     path = write_parquet(tmp_path / "a.parquet", ROWS, row_group_size=700)
     rng = random.Random(seed)
     mixed(rng, fake)
-    killed = sum(kill_after(fake, path, rng.randint(1, 12), rpc_timeout=60.0) for _ in range(4))
+    killed = sum(kill_after(fake, path, rng.randint(1, 12), rpc_timeout=60.0, mode=mode) for _ in range(4))
     assert killed >= 3
     for method in ("Insert", "Upsert"):
         fake.always(method, ok)
-    report = load(fake, path, verify="full")
+    report = load(fake, path, verify="full", mode=mode)
     assert counts(report) == {"stored": ROWS}
     assert report.guarantee == "effectively-once"
     assert fake.collections["docs"].keys() == Counter(range(ROWS))

@@ -159,7 +159,7 @@ def test_a_stream_whose_length_nobody_tells_is_finished_at_its_end(fake, tmp_pat
     assert fake.collections["docs"].keys() == Counter(range(300))
 
 
-# -- changed files ------------------------------------------------------------------------------------------------------
+# -- changed files -----------------------------------------------------------------------------------------------------
 
 
 def test_an_unfinished_file_that_changed_is_refused_before_anything_is_sent(fake, tmp_path):
@@ -237,7 +237,7 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(fake, tmp_path):
     assert fake.collections["docs"].keys() == Counter(range(1000))
 
 
-# -- the collection -----------------------------------------------------------------------------------------------------
+# -- the collection ----------------------------------------------------------------------------------------------------
 
 
 def test_a_collection_that_was_made_again_gets_every_row(fake, tmp_path):
@@ -355,7 +355,7 @@ def test_rows_go_to_the_collection_that_an_alias_named_at_the_start(fake, tmp_pa
     assert moved.count() == 1
 
 
-# -- rejects ------------------------------------------------------------------------------------------------------------
+# -- rejects -----------------------------------------------------------------------------------------------------------
 
 
 def test_rejected_rows_stay_rejected_and_their_file_stays(fake, tmp_path):
@@ -383,7 +383,7 @@ def test_rejects_of_a_later_run_go_to_a_file_of_their_own(fake, tmp_path):
     assert pq.read_table(other)["id"].to_pylist() == [211]
 
 
-# -- the journal --------------------------------------------------------------------------------------------------------
+# -- the journal -------------------------------------------------------------------------------------------------------
 
 
 def test_two_loaders_cannot_share_a_journal(fake, tmp_path):
