@@ -179,6 +179,8 @@ class LoadJob:
     def _reread(self, source: Source) -> Iterator[pa.RecordBatch]:
         session = self._session
         batches = self._iterate(source, columns=session.parts.plan.source_columns)
+        if session.resumption is not None:
+            batches = session.resumption.without_rejected(batches)
         refused = session.ledger.refused_keys
         return conformed_batches(batches, session.parts.plan, session.parts.packer, key=session.key, refused=refused)
 

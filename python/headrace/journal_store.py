@@ -79,6 +79,7 @@ class JournalStore(JournalReader):
 
     def __init__(self, directory: Path, *, clock: Callable[[], float] = time.time, network: bool | None = None) -> None:
         self._clock = clock
+        self._durable: bool | None = None
         self._network = is_on_network(directory) if network is None else network
         with explained(directory):
             self._lock = StateLock(directory)
@@ -118,8 +119,10 @@ class JournalStore(JournalReader):
         :raises JournalError: if it cannot be written.
         """
         with explained(self.path):
-            # Only a commit that has to outlive the machine's power waits for the disk.
-            self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            if durable != self._durable:
+                # Only a commit that has to outlive the machine's power waits for the disk.
+                self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield

@@ -14,7 +14,7 @@ from headrace.report import Verdict
 __all__ = ["JournalWriter"]
 
 #: Seconds for which acknowledgements are gathered. What was not written when the machine died is sent once more.
-GATHER = 0.05
+GATHER = 0.1
 
 
 class JournalWriter:
@@ -29,7 +29,9 @@ class JournalWriter:
         self._store = store
         #: The number of this run.
         self.run = run
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        #: Somebody waits for the disk, or for the end; and: there is anything to be written at all.
+        self._urgent, self._some = threading.Condition(self._lock), threading.Condition(self._lock)
         self._marks: list[tuple[int, int, int, Future[None]]] = []
         self._settled: list[tuple[int, int, int, str, int | None]] = []
         self._sampled: dict[int, tuple[int, int, int, int, int | str]] = {}
@@ -47,32 +49,33 @@ class JournalWriter:
         """
         written: Future[None] = Future()
         written.set_running_or_notify_cancel()
-        with self._changed:
+        with self._lock:
             if self.failure is not None:
                 written.set_exception(self.failure)
                 return written
             self._marks.append((file, start, stop, written))
-            self._changed.notify()
+            self._some.notify()
+            self._urgent.notify()
         return written
 
     def settle(self, file: int, start: int, stop: int, verdict: Verdict) -> None:
         """Note that rows are settled."""
         run = self.run if verdict is Verdict.REJECTED else None
-        with self._changed:
+        with self._lock:
             self._settled.append((file, start, stop, verdict.value, run))
-            self._changed.notify()
+            self._some.notify()
 
     def sample(self, target: int, slot: int, file: int, row: int, key: int | str) -> None:
         """Keep the key of a row in a slot."""
-        with self._changed:
+        with self._lock:
             self._sampled[slot] = (target, slot, file, row, key)
-            self._changed.notify()
+            self._some.notify()
 
     def set_rows(self, file: int, rows: int) -> None:
         """Note how many rows a file has."""
-        with self._changed:
+        with self._lock:
             self._rows[file] = rows
-            self._changed.notify()
+            self._some.notify()
 
     def close(self, still_open: dict[int, IntervalSet]) -> None:
         """Write what is left, and the files of this run once more in few words. Twice does no harm.
@@ -82,11 +85,12 @@ class JournalWriter:
 
         What fails is :attr:`failure`.
         """
-        with self._changed:
+        with self._lock:
             if self._closing:
                 return
             self._closing = True
-            self._changed.notify()
+            self._some.notify()
+            self._urgent.notify()
         self._thread.join()
         if self.failure is not None:
             return
@@ -100,11 +104,11 @@ class JournalWriter:
     def _write_all(self) -> None:
         written_at = 0.0
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closing or self._waiting())
+            with self._lock:
+                self._some.wait_for(lambda: self._closing or self._waiting())
                 # A mark is waited for; the rest can be gathered, unless it comes alone.
                 pause = max(0.0, written_at + GATHER - time.monotonic())
-                self._changed.wait_for(lambda: self._closing or self._marks, timeout=pause)
+                self._urgent.wait_for(lambda: self._closing or self._marks, timeout=pause)
                 if not self._waiting():
                     return
                 marks, self._marks = self._marks, []
@@ -130,7 +134,7 @@ class JournalWriter:
         return bool(self._marks or self._settled or self._sampled or self._rows)
 
     def _fail(self, error: JournalError, waiting: list[Future[None]]) -> None:
-        with self._changed:
+        with self._lock:
             self.failure = error
             waiting += [written for *_, written in self._marks]
             self._marks.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,7 +21,7 @@ from headrace.journal_store import JournalStore
 from headrace.journal_writer import JournalWriter
 from headrace.report import Account, Verdict
 from headrace.sending import Ledger, Request
-from headrace.sources import FileIdentity, Source, SourceFile
+from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile
 from headrace.target import Target
 
 __all__ = ["Resumption", "admit"]
@@ -68,6 +68,11 @@ class Resumption:
     def complete(self) -> bool:
         """Whether earlier runs had left nothing to do, of what was read so far."""
         return 0 < self._passed == self._account.rows_read()
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether earlier runs may have stored rows that this one sends again."""
+        return any(record.open for record in self._records.values())
 
     @property
     def rejects(self) -> list[Path]:
@@ -227,6 +232,15 @@ class Resumption:
             expected = "a file that stays as it is while it is loaded"
             remedy = "load it again once nobody writes to it"
             raise SourceError(explain(label, expected, difference, remedy), source=label)
+
+    def without_rejected(self, batches: Iterable[SourceBatch]) -> Iterator[SourceBatch]:
+        """The batches without the rows that earlier runs rejected: nobody has stored them."""
+        for found in batches:
+            first, record = found.first_row, self._records.get(found.source)
+            rejected = IntervalSet() if record is None else record.settled.get(Verdict.REJECTED, IntervalSet())
+            for start, stop, left_out in rejected.split(first, first + found.batch.num_rows):
+                if not left_out:
+                    yield SourceBatch(found.batch.slice(start - first, stop - start), found.source, start)
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
