@@ -10,7 +10,6 @@ each with a state directory of its own on the disk of the working directory.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -60,7 +59,7 @@ def main():
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--megabytes", type=float, default=1000)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=os.getcwd()) as directory, Sink() as sink:
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory, Sink() as sink:
         path = Path(directory) / "rows.arrow"
         rows = write(path, arguments.megabytes)
         turn(sink.uri, path, rows, "warm", journal=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
-import stat
 import sqlite3
+import stat
 import subprocess
 import sys
 from dataclasses import replace

@@ -65,3 +65,12 @@ def test_the_limit_is_the_larger_of_100_rows_and_a_thousandth():
         "look into the rejects file, mend the source or raise --max-rejects"
     )
     assert RejectLimit(0).exceeded(1, 10) == expected
+
+
+def test_what_an_earlier_run_refused_stays(tmp_path):
+    (tmp_path / "rejects.parquet").write_text("before")
+    rejects = RejectsFile(tmp_path)
+    rejects.add(pa.record_batch({"id": [1]}), [Reject(0, "s", 0, "id", "x", "y", "z")])
+    rejects.close()
+    assert rejects.path == tmp_path / "rejects-2.parquet"
+    assert (tmp_path / "rejects.parquet").read_text() == "before"
