@@ -15,9 +15,11 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.casts import Cast, Refusal, canonical_type, find_cast, type_text
+from headrace.casts.base import null_mask
 from headrace.casts.dynamic import dynamic_column
-from headrace.casts.lists import is_list, open_list
-from headrace.casts.scalars import json_text, null_mask
+from headrace.casts.layouts import is_list
+from headrace.casts.lists import open_list
+from headrace.casts.scalars import json_text
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.matching import Matched, match_columns

@@ -12,10 +12,11 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pyarrow as pa
 
-from headrace.casts import unwrapped
+from headrace.casts import plain_type
+from headrace.casts.base import null_mask
 from headrace.casts.jsontext import has_json_form
-from headrace.casts.lists import is_list, open_list
-from headrace.casts.scalars import null_mask
+from headrace.casts.layouts import is_list
+from headrace.casts.lists import open_list
 from headrace.casts.sparse import SparseLayout, sparse_layout
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
@@ -81,7 +82,7 @@ class _Inference:
         dynamic = {DYNAMIC_FIELD_NAME} if options.dynamic else set()
         self._columns = [f for f in arrow_schema if f.name not in indexes and f.name not in dynamic]
         self._names = [column.name for column in self._columns]
-        self._types = {column.name: unwrapped(column.type) for column in self._columns}
+        self._types = {column.name: plain_type(column.type) for column in self._columns}
         self._sample = sample
         self._options = options
         self._nulls = nulls
@@ -293,7 +294,7 @@ def _element_type(kind: pa.DataType) -> DataType | None:
     """The element type of an ARRAY for this list, or None where it is no list of plain values."""
     if not is_list(kind):
         return None
-    value = unwrapped(kind.value_type)
+    value = plain_type(kind.value_type)
     if pa.types.is_fixed_size_list(kind) and value in (pa.int8(), pa.uint8()):
         # Quantised vectors: an array of numbers would be a surprise.
         return None

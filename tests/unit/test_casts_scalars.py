@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.casts import canonical_type, find_cast
-from headrace.casts.scalars import convert_numbers
+from headrace.casts.numeric import convert_numbers
 from headrace.errors import SchemaError
 from headrace.schema import DataType, FieldSchema
 
