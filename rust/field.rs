@@ -1,8 +1,13 @@
 //! One Milvus data type, one size function, one write function.
 //!
-//! With [`request`](crate::request) the only place that knows Milvus's field numbers. To add a data type: a file in
-//! `field/` that implements `Cells`, a number and a variant of `Kind`, and one arm each where `Kind` and `Values` are
-//! matched.
+//! With [`request`](crate::request) the only place that knows Milvus's field numbers. To add a data type:
+//!
+//! 1. its number in `number`, the tag of its slot in `tag`;
+//! 2. a variant of `Kind` and what its options must be (`definition.rs`);
+//! 3. one arm in `Values::bind` (which view of the Arrow array) and one in `Column::frame` (what stands around the
+//!    values), and where no view fits yet, a file in `field/` that implements `Cells` and a variant of `Values`.
+//!
+//! Nulls, dictionaries, run ends, measuring and the search for the refused cell are there for every type.
 //!
 //! ```text
 //! FieldData   08 type  12 name  1a scalars │ 22 vectors  30 is_dynamic  3a valid_data
