@@ -247,7 +247,7 @@ def _from_columns(
 
 
 def _guides(schema: CollectionSchema | None) -> dict[str, FieldSchema]:
-    return {} if schema is None else {field.name.casefold(): field for field in schema.sent_fields}
+    return {} if schema is None else {field.name.casefold(): field for field in (*schema, *schema.sent_fields)}
 
 
 def _empty_schema(schema: CollectionSchema) -> pa.Schema:

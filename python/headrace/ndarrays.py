@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from headrace.errors import SchemaError, explain
 
-__all__ = ["bfloat16_values", "from_numpy", "is_bfloat16", "native"]
+__all__ = ["bfloat16_values", "from_numpy", "is_bfloat16", "native", "vector_bytes", "widened"]
 
 #: numpy kinds that Arrow can hold: bool, integers, floats, text, bytes, objects, dates, durations, numpy 2 strings.
 _KINDS = frozenset("biufSUOMmT")
@@ -60,6 +60,32 @@ def from_numpy(value: np.ndarray, name: str) -> pa.Array:
         return values
     kind = pa.list_(values.type, value.shape[1])
     return pa.Array.from_buffers(kind, value.shape[0], [None], 0, 0, [values])
+
+
+def vector_bytes(column: pa.Array) -> np.ndarray:
+    """The memory of dense vectors, ``fixed_size_list`` of numbers or ``fixed_size_binary``, without a copy.
+
+    Returns:
+        uint8 of shape (rows, bytes of a vector), read only; anything at all where a row is null.
+    """
+    kind, values, first = column.type, column, column.offset
+    if pa.types.is_fixed_size_binary(kind):
+        width = item = kind.byte_width
+    else:
+        item = kind.value_type.bit_width // 8
+        width = kind.list_size * item
+        values = column.values
+        first = column.offset * kind.list_size + values.offset
+    data = values.buffers()[1]
+    if data is None or not len(column):
+        return np.zeros((len(column), width), np.uint8)
+    return np.frombuffer(data, np.uint8, count=len(column) * width, offset=first * item).reshape(len(column), width)
+
+
+def widened(patterns: np.ndarray) -> np.ndarray:
+    """bfloat16, given as uint16, as float32 of the same values: it is the upper half of one."""
+    wide: np.ndarray = (patterns.astype(np.uint32) << 16).view(np.float32)
+    return wide
 
 
 def _flat(value: np.ndarray, name: str) -> pa.Array:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.compare import Difference, SparseRows, differences, json_equal, shorten
+from headrace.compare import Difference, SparseRows, differences, shorten
 from headrace.schema import DataType, FieldSchema
+from headrace.texts import json_equal
 
 KEY = FieldSchema("id", DataType.INT64, is_primary=True)
 PAIRS = pa.list_(pa.struct([("index", pa.uint32()), ("value", pa.float32())]))

@@ -36,6 +36,7 @@ from headrace.casts.layouts import is_bytes, is_list
 from headrace.casts.lists import bad_numbers, locate, open_list
 from headrace.casts.numeric import always_fits, convert_numbers, is_number, number_note
 from headrace.errors import SchemaError
+from headrace.ndarrays import widened
 from headrace.schema import DataType, FieldSchema
 
 __all__ = ["DenseLayout", "dense_cast", "dense_layout"]
@@ -186,10 +187,9 @@ def _as_uint16(items: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
 
 
 def _widened(items: pa.Array) -> tuple[pa.Array, np.ndarray | None]:
-    """Two bytes of bfloat16 each as float32: its upper half."""
+    """Two bytes of bfloat16 each as float32."""
     patterns, _ = _as_uint16(items)
-    wide = (buffer_values(patterns).astype(np.uint32) << 16).view(np.float32)
-    return pa.array(wide, mask=null_mask(items)), None
+    return pa.array(widened(buffer_values(patterns)), mask=null_mask(items)), None
 
 
 # Rows
