@@ -51,7 +51,7 @@ impl Cells for FloatVectors<'_> {
         Ok(Tally::of(range.len() * size_of::<f32>()))
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         put_finite(self.values.get(self.range(&rows))?, sink)
     }
 
@@ -70,7 +70,7 @@ impl Cells for FloatVectors<'_> {
 ///
 /// Such values, and only they, have all eight exponent bits set: adding one to the exponent then carries into the
 /// sign bit, which the mask has cleared. No branch and no float operation, so that the loop uses vector registers.
-pub(super) fn put_finite(values: &[f32], sink: &mut impl Sink) -> Result<(), Fault> {
+pub(super) fn put_finite(values: &[f32], sink: &mut Sink<'_>) -> Result<(), Fault> {
     const EXPONENT: u32 = 0x7f80_0000;
     const ONE: u32 = 0x0080_0000;
     let mut carries = 0;
@@ -84,6 +84,11 @@ pub(super) fn put_finite(values: &[f32], sink: &mut impl Sink) -> Result<(), Fau
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::fill_vec;
+
+    fn put(values: &[f32]) -> Result<(), Fault> {
+        fill_vec(size_of_val(values), |sink| put_finite(values, sink)).map(drop)
+    }
 
     #[test]
     fn finds_a_bad_value_at_every_place_of_a_block() {
@@ -91,7 +96,7 @@ mod tests {
             for place in 0..67 {
                 let mut values = vec![f32::MAX; 67];
                 values[place] = bad;
-                assert_eq!(put_finite(&values, &mut Vec::new()), Err(Fault::Refused), "{bad} at {place}");
+                assert_eq!(put(&values), Err(Fault::Refused), "{bad} at {place}");
             }
         }
     }
@@ -99,7 +104,7 @@ mod tests {
     #[test]
     fn takes_every_finite_value() {
         let edges = [0.0, -0.0, f32::MIN, f32::MAX, f32::MIN_POSITIVE, f32::from_bits(1), f32::from_bits(0x807f_ffff)];
-        assert_eq!(put_finite(&edges, &mut Vec::new()), Ok(()));
-        assert_eq!(put_finite(&[], &mut Vec::new()), Ok(()));
+        assert_eq!(put(&edges), Ok(()));
+        assert_eq!(put(&[]), Ok(()));
     }
 }

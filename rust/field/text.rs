@@ -47,7 +47,7 @@ impl Cells for Text<'_> {
         Ok(Tally::of(payload))
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         let mut start = rows.start;
         while start < rows.end {
             let end = rows.end.min(start + GROUP);
