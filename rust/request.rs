@@ -243,8 +243,9 @@ impl<'a> Bound<'a> {
     /// # Errors
     ///
     /// [`PackError::Cell`] for the first refused cell; [`ColumnReason::Changed`] where the source no longer has the
-    /// size that was measured.
+    /// size that was measured; [`ColumnReason::NoRows`] for a request without rows, which can be measured only.
     pub fn write(&self, memory: &mut [MaybeUninit<u8>]) -> Result<(), PackError> {
+        self.check_rows()?;
         Sink::fill(memory, |sink| self.write_all(sink)).map_err(|fault| explain(fault, &self.columns))
     }
 
@@ -254,7 +255,15 @@ impl<'a> Bound<'a> {
     ///
     /// As [`write`](Self::write).
     pub fn to_vec(&self) -> Result<Vec<u8>, PackError> {
+        self.check_rows()?;
         fill_vec(self.encoded_len, |sink| self.write_all(sink)).map_err(|fault| explain(fault, &self.columns))
+    }
+
+    fn check_rows(&self) -> Result<(), PackError> {
+        if self.column_tag.is_some() && self.columns.iter().all(|column| column.rows() == 0) {
+            return Err(PackError::column("", ColumnReason::NoRows));
+        }
+        Ok(())
     }
 
     fn write_all(&self, sink: &mut Sink<'_>) -> Result<(), Fault> {
