@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.ndarrays import vector_bytes, widened
+from headrace.ndarrays import numpy_dtype, vector_bytes, widened
 from headrace.schema import DataType, FieldSchema
 from headrace.texts import micros_of, same_document, same_geometry, text_of_micros, zone_named
 
@@ -27,8 +27,6 @@ __all__ = ["Difference", "SparseRows", "differences", "shorten"]
 #: Most characters of a value that a message shows.
 SHOWN = 120
 
-#: numpy's names where Arrow's differ.
-_FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
 #: What the elements of a dense vector are, for people: bfloat16 as its bit patterns, bits by the byte.
 _ELEMENTS = {
     DataType.FLOAT_VECTOR: "<f4",
@@ -268,8 +266,7 @@ def _positions(starts: Lengths, lengths: Lengths) -> Lengths:
 
 def _numbers(column: pa.Array) -> npt.NDArray[Any]:
     """The values of a column of numbers without a copy, with anything at all where it is null."""
-    # Not to_pandas_dtype(): in pyarrow 16 that imports pandas.
-    dtype = np.dtype(_FLOATS.get(str(column.type), str(column.type)))
+    dtype = numpy_dtype(column.type)
     if len(column) == 0:
         return np.empty(0, dtype=dtype)
     return np.frombuffer(column.buffers()[1], dtype=dtype, count=column.offset + len(column))[column.offset :]

@@ -315,18 +315,16 @@ def _column(source: str, cast: Cast, field: FieldSchema) -> _Build:
         refused: list[Refusal] = []
         if run is not None:
             array, refused = run(array)
-        if field.nullable or array.null_count == 0 or _server_fills(field):
+        if field.nullable or array.null_count == 0:
+            return array, refused
+        if field.default_value is not None and pa.types.is_timestamp(array.type):
+            # The default is text. Servers that have such fields put it in themselves.
             return array, refused
         if field.default_value is not None or field.is_dynamic:
             return array.fill_null(_default(field, array.type)), refused
         return array, refused + _refused_nulls(array, field)
 
     return build
-
-
-def _server_fills(field: FieldSchema) -> bool:
-    """Whether nulls are left for the server to replace: a time's default is text, the column may be timestamps."""
-    return field.dtype is DataType.TIMESTAMPTZ and field.default_value is not None
 
 
 def _default(field: FieldSchema, kind: pa.DataType) -> pa.Scalar:

@@ -13,10 +13,18 @@ import pyarrow as pa
 
 from headrace.errors import SchemaError, explain
 
-__all__ = ["bfloat16_values", "from_numpy", "is_bfloat16", "native", "vector_bytes", "widened"]
+__all__ = ["bfloat16_values", "from_numpy", "is_bfloat16", "native", "numpy_dtype", "vector_bytes", "widened"]
 
 #: numpy kinds that Arrow can hold: bool, integers, floats, text, bytes, objects, dates, durations, numpy 2 strings.
 _KINDS = frozenset("biufSUOMmT")
+#: numpy's names where Arrow's differ.
+_FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
+
+
+def numpy_dtype(kind: pa.DataType) -> np.dtype:
+    """The dtype of an Arrow type of integers or floats."""
+    # Not to_pandas_dtype(): in pyarrow 16 that imports pandas.
+    return np.dtype(_FLOATS.get(str(kind), str(kind)))
 
 
 def native(value: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.errors import SchemaError, explain
+from headrace.ndarrays import numpy_dtype
 from headrace.schema import DataType, FieldSchema
 
 __all__ = [
@@ -116,7 +117,7 @@ def misfit(field: FieldSchema, expected: str, found: pa.DataType, remedy: str) -
 
 def buffer_values(array: pa.Array) -> np.ndarray:
     """The values of a primitive array as a numpy view, without a copy; what lies under nulls is arbitrary."""
-    dtype = np.dtype(array.type.to_pandas_dtype())
+    dtype = numpy_dtype(array.type)
     buffer = array.buffers()[1]
     if buffer is None or len(array) == 0:
         return np.zeros(len(array), dtype)

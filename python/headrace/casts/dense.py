@@ -36,7 +36,7 @@ from headrace.casts.layouts import is_bytes, is_list
 from headrace.casts.lists import bad_numbers, locate, open_list
 from headrace.casts.numeric import always_fits, convert_numbers, is_number, number_note
 from headrace.errors import SchemaError
-from headrace.ndarrays import widened
+from headrace.ndarrays import numpy_dtype, widened
 from headrace.schema import DataType, FieldSchema
 
 __all__ = ["DenseLayout", "dense_cast", "dense_layout"]
@@ -257,7 +257,7 @@ def _vectors(values: pa.Array, array: pa.Array, layout: DenseLayout, target: pa.
 def _memory(values: pa.Array, target: pa.DataType) -> pa.Buffer:
     """The bytes of the values, aligned for ``target``'s elements: a copy only where they are not."""
     raw = buffer_values(values).view(np.uint8)
-    if pa.types.is_fixed_size_list(target) and raw.ctypes.data % np.dtype(target.value_type.to_pandas_dtype()).itemsize:
+    if pa.types.is_fixed_size_list(target) and raw.ctypes.data % numpy_dtype(target.value_type).itemsize:
         raw = raw.copy()
     return pa.py_buffer(raw)
 

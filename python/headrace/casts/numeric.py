@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.casts.base import buffer_values, null_mask
+from headrace.ndarrays import numpy_dtype
 
 __all__ = ["always_fits", "convert_numbers", "is_number", "number_note", "number_rule"]
 
@@ -40,14 +41,14 @@ def number_rule(target: pa.DataType, source: pa.DataType) -> tuple[str, str]:
 
 def always_fits(source: pa.DataType, target: pa.DataType) -> bool:
     """Whether every number of type ``source`` is exactly a ``target``."""
-    before, after = np.dtype(source.to_pandas_dtype()), np.dtype(target.to_pandas_dtype())
+    before, after = numpy_dtype(source), numpy_dtype(target)
     # numpy calls int64 to float64 safe; it is not exact beyond 2**53.
     wide = before.kind in "iu" and before.itemsize == 8 and after.kind == "f"
     return bool(np.can_cast(before, after, "safe")) and not wide
 
 
 def _limits(integer: pa.DataType) -> tuple[int, int]:
-    info = np.iinfo(integer.to_pandas_dtype())
+    info = np.iinfo(numpy_dtype(integer))
     return int(info.min), int(info.max)
 
 
@@ -78,7 +79,7 @@ def convert_numbers(array: pa.Array, target: pa.DataType) -> tuple[pa.Array, np.
 def _narrow(array: pa.Array, target: pa.DataType) -> tuple[pa.Array, np.ndarray | None]:
     values = buffer_values(array)
     with np.errstate(over="ignore", invalid="ignore"):
-        narrow = values.astype(target.to_pandas_dtype())
+        narrow = values.astype(numpy_dtype(target))
     infinite = np.isinf(narrow)
     if infinite.any():
         overflown = infinite & np.isfinite(values)
@@ -89,7 +90,7 @@ def _narrow(array: pa.Array, target: pa.DataType) -> tuple[pa.Array, np.ndarray 
 
 def _fits(values: np.ndarray, target: pa.DataType) -> np.ndarray:
     if pa.types.is_floating(target):
-        return _exact_as_float(values, np.finfo(target.to_pandas_dtype()).nmant + 1)
+        return _exact_as_float(values, np.finfo(numpy_dtype(target)).nmant + 1)
     low, high = _limits(target)
     if values.dtype.kind == "f":
         with np.errstate(invalid="ignore"):
@@ -116,7 +117,7 @@ def _replace(array: pa.Array, target: pa.DataType, bad: np.ndarray) -> tuple[pa.
     if nulls is not None:
         bad = bad & ~nulls
     hidden = bad if nulls is None else bad | nulls
-    values = np.where(hidden, array.type.to_pandas_dtype()(0), buffer_values(array))
-    converted = pa.array(values.astype(target.to_pandas_dtype()), mask=nulls)
+    values = np.where(hidden, numpy_dtype(array.type).type(0), buffer_values(array))
+    converted = pa.array(values.astype(numpy_dtype(target)), mask=nulls)
     positions = np.flatnonzero(bad)
     return converted, positions if len(positions) else None
