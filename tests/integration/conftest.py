@@ -6,10 +6,11 @@ import re
 
 import pytest
 
+from tests.servers.lite251 import Lite251
 from tests.servers.milvus235 import Milvus235
 
 #: Fixtures that start a server which has to be installed first: their tests are long ones, whatever they do.
-_INSTALLED = {"milvus235"}
+_INSTALLED = {"lite251", "milvus235"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -24,6 +25,13 @@ def pytest_collection_modifyitems(items):
 def milvus235():
     """A Milvus 2.3.5 server with its default settings, shared by all tests."""
     with Milvus235() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def lite251():
+    """A Milvus Lite 2.5.1, shared by all tests."""
+    with Lite251() as server:
         yield server
 
 
