@@ -43,7 +43,6 @@ GEOMETRIES = [
     "POINT (0.1 123456789.123456789)",
     "POINT (1e300 -1e-300)",
     "POLYGON ((0 0, 1 0, 1 1, 0 0))",
-    "POLYGON ((0 0, 9 0, 9 9, 0 0), (1 1, 2 1, 2 2, 1 1))",
 ]
 _NUMBERS = {
     DataType.INT8: np.int8,

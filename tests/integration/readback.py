@@ -44,7 +44,10 @@ def create(client, name, schema, **options):
         if field.dtype.is_vector:
             index_type, metric_type = _INDEXES.get(field.dtype, ("FLAT", "L2"))
             indexes.add_index(field.name, index_type=index_type, metric_type=metric_type)
-    client.create_collection(name, schema=made, index_params=indexes, **options)
+    client.create_collection(name, schema=made, **options)
+    # Waiting for an index takes pymilvus half a second at least, and an empty collection's has nothing to wait for.
+    client.create_index(name, indexes, sync=False)
+    client.load_collection(name)
 
 
 def count(client, name, expression=""):
