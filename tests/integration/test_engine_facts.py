@@ -197,6 +197,52 @@ def test_scalars_that_are_not_finite_are_kept(server, collection):
     assert list(map(repr, found.values())) == ["nan", "inf"]
 
 
+TEXT = FieldSchema("x", DataType.VARCHAR, max_length=4)
+TEXTS = ["abcd", "éé", "abcde", "éééé"]
+
+
+@pytest.mark.parametrize(
+    ("server", "kept"),
+    [("lite322", ["abcd", "éé", "éééé"]), ("lite251", TEXTS), ("milvus235", ["abcd", "éé"])],
+    indirect=["server"],
+)
+def test_the_length_of_a_text_is_counted_in_bytes_by_milvus_only(server, kept, collection):
+    expected = {text: text if text in kept else REFUSED for text in TEXTS}
+    assert scalar_outcomes(server, collection, TEXT, TEXTS, "string_data") == expected
+
+
+@pytest.mark.parametrize(
+    ("server", "stored_as"), [("lite322", REFUSED), ("lite251", 44), ("milvus235", REFUSED)], indirect=["server"]
+)
+def test_an_integer_out_of_range_is(server, stored_as, collection):
+    assert scalar_outcomes(server, collection, FieldSchema("x", DataType.INT8), [300], "int_data") == {300: stored_as}
+
+
+@pytest.mark.parametrize(
+    ("server", "is_kept"), [("lite322", False), ("lite251", True), ("milvus235", False)], indirect=["server"]
+)
+def test_an_array_that_is_too_long_is(server, is_kept, collection):
+    field = FieldSchema("x", DataType.ARRAY, element_type=DataType.INT64, max_capacity=2)
+    data = schema_pb2.FieldData(type=DataType.ARRAY, field_name="x")
+    data.scalars.array_data.element_type = DataType.INT64
+    data.scalars.array_data.data.add().long_data.data.extend([1, 2, 3])
+    with connect(server) as client:
+        create(client, collection, CollectionSchema([KEY, VECTOR, field]))
+        found = outcomes(server, client, collection, {"array": [vector_column(), data]}, lambda found: found.scalars)
+    assert found == {"array": data.scalars if is_kept else REFUSED}
+
+
+def test_milvus_lite_2_5_reads_past_the_end_of_a_vector_that_is_too_short(lite251, collection):
+    short = schema_pb2.FieldData(type=DataType.FLOAT16_VECTOR, field_name="v")
+    short.vectors.dim = 8
+    short.vectors.float16_vector = b"\x00\x3c"
+    with connect(lite251) as client:
+        create(client, collection, CollectionSchema([KEY, FieldSchema("v", DataType.FLOAT16_VECTOR, dim=8)]))
+        insert(lite251, collection, 0, short)
+    found = stored(lite251, collection, 0, "v").vectors.float16_vector
+    assert (len(found), found[:2]) == (16, b"\x00\x3c")
+
+
 #: Milvus Lite 3.2 answers in UTC, with no fraction or with six digits; what it cuts off it does not refuse.
 TIMESTAMPS = {
     "2024-02-29T12:34:56Z": "2024-02-29T12:34:56Z",

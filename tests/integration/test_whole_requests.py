@@ -4,6 +4,7 @@ the schema's version, partial updates."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -63,6 +64,18 @@ def test_undeclared_columns_come_back(server, collection):
     declared = {"id", *(column.field.name for column in COLUMNS)}
     found = [{name: value for name, value in row.items() if name not in declared} for row in stored]
     assert found == documents
+
+
+@pytest.mark.parametrize("server", ["lite322", "milvus235"], indirect=True)
+def test_rows_that_a_partition_key_spreads_come_back(server, collection):
+    fields = [replace(field, is_partition_key=field.name == "text") for field in schema_of(COLUMNS)]
+    schema = CollectionSchema(fields)
+    with connect(server) as client:
+        create(client, collection, schema, num_partitions=4)
+        send(server, "Insert", pack_insert(batch_of(COLUMNS), schema, collection_name=collection))
+        send(server, "Upsert", pack_upsert(batch_of(COLUMNS), schema, collection_name=collection))
+        assert count(client, collection) == ROWS
+        assert texts_and_numbers(client, collection) == SENT
 
 
 @pytest.mark.parametrize("server", ["lite322", "milvus235"], indirect=True)
