@@ -16,7 +16,18 @@ import pyarrow as pa
 
 from headrace.schema import CollectionSchema, DataType, FieldSchema
 
-__all__ = ["KEY", "Column", "array", "batch_of", "canonical", "nullable", "scalar", "schema_of", "vector"]
+__all__ = [
+    "KEY",
+    "Column",
+    "array",
+    "batch_of",
+    "canonical",
+    "nullable",
+    "scalar",
+    "schema_of",
+    "searchable_vector",
+    "vector",
+]
 
 KEY = FieldSchema("id", DataType.INT64, is_primary=True)
 DIM = 24
@@ -131,6 +142,20 @@ def vector(dtype, rows):
         width = pa.binary(DIM * bits // 8)
         values = pa.FixedSizeBinaryArray.from_buffers(width, rows, [None, pa.py_buffer(data)])
     return Column(FieldSchema(name, dtype, dim=DIM), values)
+
+
+def searchable_vector(dtype, rows):
+    """A column of a vector type with values that have a distance: no extremes."""
+    if dtype in (DataType.BINARY_VECTOR, DataType.SPARSE_FLOAT_VECTOR):
+        return vector(dtype, rows)
+    values = np.random.default_rng(int(dtype)).standard_normal((rows, DIM), np.float32)
+    # The upper half of a float32 is the bfloat16 below it.
+    halves = (
+        values.astype(np.float16) if dtype is DataType.FLOAT16_VECTOR else (values.view(np.uint32) >> 16).astype("<u2")
+    )
+    width = pa.binary(2 * DIM)
+    cells = pa.FixedSizeBinaryArray.from_buffers(width, rows, [None, pa.py_buffer(halves.tobytes())])
+    return Column(FieldSchema(dtype.name.lower(), dtype, dim=DIM), cells)
 
 
 def canonical(field, value) -> Any:

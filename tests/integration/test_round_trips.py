@@ -8,7 +8,7 @@ import pytest
 import headrace
 from headrace.packing import pack_insert, pack_upsert
 from headrace.schema import DataType
-from tests.integration.edges import array, batch_of, canonical, nullable, scalar, schema_of, vector
+from tests.integration.edges import array, batch_of, canonical, nullable, scalar, schema_of, searchable_vector, vector
 from tests.integration.readback import connect, count, create, stored_rows
 from tests.integration.writing import send
 
@@ -101,3 +101,25 @@ def test_what_is_loaded_is_stored(server, columns, collection):
         assert count(client, collection) == ROWS
         assert_stored(client, collection, schema, batch)
         client.drop_collection(collection)
+
+
+@pytest.mark.parametrize(
+    ("server", "dtype"),
+    [
+        ("lite251", DataType.FLOAT16_VECTOR),
+        ("lite251", DataType.BFLOAT16_VECTOR),
+        ("lite251", DataType.BINARY_VECTOR),
+        ("lite251", DataType.SPARSE_FLOAT_VECTOR),
+        ("milvus235", DataType.BINARY_VECTOR),
+    ],
+    indirect=["server"],
+)
+def test_a_collection_that_a_load_creates_can_be_searched(server, dtype, collection):
+    column = searchable_vector(dtype, ROWS)
+    options = {"schema": schema_of([column]), "create": True, "verify": "sample"}
+    report = headrace.load(
+        pa.Table.from_batches([batch_of([column])]), collection=collection, uri=server.uri, **options
+    )
+    assert (report.exit_status, report.rows_stored) == (0, ROWS)
+    # Each sampled vector was searched for, and found itself.
+    assert (report.verify["status"], report.verify["checked"]) == ("ok", ROWS)
