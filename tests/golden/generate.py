@@ -67,9 +67,9 @@ def rows_of(request: Request) -> list[dict[str, Any]]:
     """The request's rows as dicts, without the fields that it leaves out."""
     rows: list[dict[str, Any]] = [{} for _ in next(iter(request.columns.values()))]
     for field in request.schema.sent_fields:
-        for row, value in zip(rows, request.columns.get(field.name, []), strict=False):
+        for at, value in enumerate(request.columns.get(field.name, [])):
             cell = python_value(field, value)
-            row |= cell if field.is_dynamic else {field.name: cell}
+            rows[at] |= cell if field.is_dynamic else {field.name: cell}
     return rows
 
 

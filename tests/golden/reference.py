@@ -4,8 +4,8 @@ Filled in here is what headrace sends and pymilvus 3.0 does not send for rows: `
 takes it from its schema), ``SparseFloatArray.dim`` (a hint, which pymilvus does send for columns) and the typed empty
 slot of a vector column with nothing but nulls.
 
-Rows are dicts as pymilvus's users write them: dense vectors are lists, for FLOAT16_VECTOR and INT8_VECTOR arrays of that
-dtype, for BFLOAT16_VECTOR and BINARY_VECTOR bytes; sparse vectors are dicts or scipy rows, JSON cells objects or texts.
+Rows are dicts as pymilvus's users write them: float vectors are lists, other dense vectors bytes or arrays of their
+dtype, sparse vectors dicts or scipy rows, JSON cells objects or texts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pymilvus.client.prepare import Prepare
 from pymilvus.grpc_gen import schema_pb2
 
 from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, DataType, FieldSchema
-
 
 BYTE_SLOTS = {
     DataType.FLOAT16_VECTOR: "float16_vector",
