@@ -242,8 +242,12 @@ impl<'a> Bound<'a> {
     /// # Errors
     ///
     /// [`PackError::Cell`] for the first refused cell; [`ColumnReason::Changed`] where the source no longer has the
-    /// size that was measured. What the sink holds after an error is of no use.
+    /// size that was measured; [`ColumnReason::NoRows`] for a request without rows, which can be measured only. What
+    /// the sink holds after an error is of no use.
     pub fn write(&self, sink: &mut impl Sink) -> Result<(), PackError> {
+        if self.column_tag.is_some() && self.columns.iter().all(|column| column.rows() == 0) {
+            return Err(PackError::column("", ColumnReason::NoRows));
+        }
         self.write_all(sink).map_err(|fault| explain(fault, &self.columns))
     }
 
