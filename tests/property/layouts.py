@@ -72,6 +72,11 @@ class Layout:
         return "fixed_size_list" in self.name
 
     @property
+    def is_encoded_twice(self) -> bool:
+        """Whether there are runs or keys within runs or keys."""
+        return self.name.count("dictionary<") + self.name.count("run_end_encoded<") > 1
+
+    @property
     def max_index(self) -> int:
         """The largest index that a sparse vector of this layout can have."""
         return 2**31 - 1 if "<int32" in self.name else 2**32 - 2
@@ -137,9 +142,7 @@ def _documents(name: str, kind: pa.DataType) -> Layout:
 # --- lists
 
 
-def lists(
-    form: str, rows: Sequence[Any], width: int, child: Callable[[list[Any]], pa.Array], rng: Chance
-) -> pa.Array:
+def lists(form: str, rows: Sequence[Any], width: int, child: Callable[[list[Any]], pa.Array], rng: Chance) -> pa.Array:
     """A list array of ``form`` whose null rows have elements too: None, of which ``child`` makes what it likes.
 
     Every row of a fixed size list has ``width`` elements.
@@ -273,7 +276,9 @@ def _dictionary(inner: Layout) -> Layout:
 def _runs(inner: Layout) -> Layout:
     def build(field: FieldSchema, cells: Sequence[Any], rng: Chance) -> pa.Array:
         last = len(cells) - 1
-        ends = [at for at, cell in enumerate(cells) if at == last or repr(cell) != repr(cells[at + 1]) or rng.random() < 0.3]
+        ends = [
+            at for at, cell in enumerate(cells) if at == last or repr(cell) != repr(cells[at + 1]) or rng.random() < 0.3
+        ]
         values = inner.build(field, [cells[at] for at in ends], rng)
         kind = rng.kind([pa.int16(), pa.int32(), pa.int64()])
         return pa.RunEndEncodedArray.from_arrays(pa.array([end + 1 for end in ends], kind), values)
