@@ -1,9 +1,9 @@
 """Every Arrow layout that a column of each data type may have, with what is nobody's business hidden in it.
 
-A layout builds an array from cells, None for null: scalars as Python has them, FLOAT_VECTOR lists of floats, the other
-dense vectors bytes, sparse vectors dicts, timestamps whole numbers of the unit. What Arrow leaves open is drawn: what lies
-under a null, before the first offset and behind a null's dictionary key, the order of views, where runs end. All of it
-would be refused if a packer looked at it.
+A layout builds an array from cells, None for null: scalars as Python has them, FLOAT_VECTOR lists of floats, the
+other dense vectors bytes, sparse vectors dicts, timestamps whole numbers of the unit. What Arrow leaves open is drawn:
+what lies under a null, before the first offset and behind a null's dictionary key, the order of views, where runs end.
+All of it would be refused if a packer looked at it.
 """
 
 from __future__ import annotations

@@ -137,6 +137,7 @@ def _floats(raw: bytes) -> list[float]:
     return np.frombuffer(raw, "<f4").tolist()
 
 
+#: Microseconds of a unit, units of a microsecond, and how a time of that unit is written.
 _UNITS = {
     "s": (10**6, 1, "seconds"),
     "ms": (10**3, 1, "milliseconds"),
@@ -144,14 +145,13 @@ _UNITS = {
     "ns": (1, 10**3, "microseconds"),
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 
 
 def _instants(unit: str) -> st.SearchStrategy[int]:
     """Timestamps of whole microseconds in the years 1 to 9999, as far as 64 bits reach."""
     coarse, fine, _ = _UNITS[unit]
-    low, high = (
-        (bound.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=coarse) for bound in (datetime.min, datetime.max)
-    )
+    low, high = ((bound - _EPOCH) // timedelta(microseconds=coarse) for bound in (_FIRST, _LAST))
     reach = (2**63 - 1) // fine
     return st.integers(max(low, -reach), min(high, reach)).map(lambda count: count * fine)
 

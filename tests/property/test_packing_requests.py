@@ -76,7 +76,7 @@ def _add_objects(batch: Batch, objects: list[dict[str, Any]]) -> None:
     texts = pa.array([json.dumps(extra, ensure_ascii=False, separators=(",", ":")) for extra in objects])
     batch.arrays["$meta"], batch.sources["$meta"] = texts, pa.chunked_array([texts[:1], texts[1:]])
     for row, extra in zip(batch.rows, objects, strict=True):
-        row |= extra
+        row.update(extra)
 
 
 def names_of(schema: CollectionSchema) -> dict[str, str]:
