@@ -23,7 +23,7 @@ from headrace.operations.collections import (
     release_collection,
 )
 from headrace.operations.data import count, delete, get_by_keys, keys_filter, query
-from headrace.operations.indexes import IndexInfo, create_index, describe_index
+from headrace.operations.indexes import METRICS, IndexInfo, create_index, describe_index, metric_for
 from headrace.operations.patience import patiently
 from headrace.operations.search import (
     AnnSearchRequest,
@@ -37,6 +37,7 @@ from headrace.operations.server import Health, check_health, get_server_version
 
 __all__ = [
     "DEFAULT_TIMEOUT",
+    "METRICS",
     "AnnSearchRequest",
     "Health",
     "Hit",
@@ -67,6 +68,7 @@ __all__ = [
     "keys_filter",
     "list_collections",
     "load_collection",
+    "metric_for",
     "patiently",
     "query",
     "release_collection",
