@@ -2,7 +2,7 @@
 
 The file is an Arrow IPC file of float32 vectors, mapped into memory, and the server a sink in another process that
 takes every write at once: nothing is slower than the journal that could hide it. Turns with and without it alternate,
-each with a state directory of its own on the disk of the working directory.
+each with a state directory of its own in `.cache/`: a temporary directory may be in memory.
 
     python -m benches.journal [--pairs 15] [--megabytes 1000]
 """
@@ -23,6 +23,7 @@ from benches.sink import Sink
 from headrace.loader import LoadJob
 
 DIM, CHUNK = 768, 8192
+CACHE = Path(__file__).parents[1] / ".cache"
 
 
 def write(path, megabytes):
@@ -59,7 +60,8 @@ def main():
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--megabytes", type=float, default=1000)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as directory, Sink() as sink:
+    CACHE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as directory, Sink() as sink:
         path = Path(directory) / "rows.arrow"
         rows = write(path, arguments.megabytes)
         turn(sink.uri, path, rows, "warm", journal=True)
