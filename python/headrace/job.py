@@ -84,11 +84,11 @@ class LoadJob:
         session = self._session
         self._announce(f"rejects and report: {session.state_dir}")
         # Files are looked at before anybody is called; plain values wait for the collection's schema.
-        source = open_source(self._given) if is_path(self._given) else None
+        source = open_source(self._given, key=self._options.key) if is_path(self._given) else None
         try:
             try:
                 session.open()
-                source = source or open_source(self._given, schema=session.schema)
+                source = source or open_source(self._given, schema=session.schema, key=self._options.key)
                 self._check(source)
                 self._load(source)
                 complete(session, functools.partial(self._reread, source))
