@@ -66,14 +66,12 @@ def _text_codes(keys: pa.Array) -> _Words:
 
 
 def _absorb(codes: _Words, words: _Words, places: Codes, left: Codes) -> _Words:
-    """Mix one word of each text in; bytes past its end count as zero."""
+    """Mix one word of each text in; a text that has ended stays as it is, whatever stands in its batch."""
     there = left > 0
     found = words[np.where(there, places, 0)]
     shift = (8 * (8 - np.clip(left, 1, 8))).astype(np.uint64)
-    found = np.where(there, found << shift, np.uint64(0))
-    codes = (codes ^ found) * _MIX_1
-    mixed: _Words = codes ^ (codes >> np.uint64(29))
-    return mixed
+    mixed = (codes ^ (found << shift)) * _MIX_1
+    return np.where(there, mixed ^ (mixed >> np.uint64(29)), codes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,9 @@ class _Ranges:
     def add(self, first: int, last: int) -> bool:
         """Add ``first`` to ``last``, none of which is in it; False where there are too many ranges."""
         at = bisect_right(self.starts, first)
+        if at < len(self.starts) and self.starts[at] == last + 1:
+            last = self.stops.pop(at)
+            del self.starts[at]
         if at and self.stops[at - 1] == first - 1:
             self.stops[at - 1] = last
             return True
@@ -122,6 +125,9 @@ class KeyOrder:
             return None
         probe = self._filter.probe(codes)
         seen = self._ranges.test(codes) | self._filter.test(probe)
+        if not seen.any():
+            self._remember(codes, ascending=ascending, low=low, high=high)
+            return None
         self._highest = max(self._highest, high)
         if not seen.all():
             self._filter.add(probe.where(~seen))

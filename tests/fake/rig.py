@@ -8,7 +8,6 @@ import random
 import pyarrow as pa
 
 from headrace.attempts import WriteTarget
-from headrace.batching import Span
 from headrace.config import LoadOptions
 from headrace.conform import plan_conform
 from headrace.feeding import Feeder
@@ -48,6 +47,21 @@ def rows(keys, *, first=0):
     return pa.record_batch({"id": pa.array(keys, pa.int64()), "v": pa.array(versions, pa.int64())})
 
 
+class Fates(Journal):
+    """A journal that remembers the verdict of every row, each of which may have only one."""
+
+    def __init__(self):
+        super().__init__()
+        self.fates = {}
+
+    def settle(self, spans, verdict):
+        super().settle(spans, verdict)
+        for span in spans:
+            for row in range(span.start, span.start + span.count):
+                assert row not in self.fates, f"row {row} was {self.fates[row]}, now it is {verdict}"
+                self.fates[row] = verdict
+
+
 class Rig:
     """A feeder and a sender over a :class:`Wire`; ``await`` its methods inside :func:`tests.virtual_time.run`.
 
@@ -82,7 +96,7 @@ class Rig:
         self.clock = clock
         self.wire = Wire(clock, schema, loaded=loaded)
         self.rejects = RejectsFile(directory)
-        self.ledger = Ledger(Account(), Journal(), self.rejects, RejectLimit(max_rejects), Window(1 << 20))
+        self.ledger = Ledger(Account(), Fates(), self.rejects, RejectLimit(max_rejects), Window(1 << 20))
         key = None if schema.auto_id else "id"
         self.order = KeyOrder(upsert=upsert)
         columns = [field.name for field in schema.sent_fields]
@@ -114,13 +128,13 @@ class Rig:
             withdraw=self.sender.withdraw,
         )
         self.columns = columns
-        self._read = 0
+        self.keys = []
 
     async def feed(self, keys):
         """Take rows with these keys as the next ones of the source."""
-        batch = rows(keys, first=self._read).select(self.columns)
-        source = SourceBatch(batch, "s", self._read)
-        self._read += len(keys)
+        batch = rows(keys, first=len(self.keys)).select(self.columns)
+        source = SourceBatch(batch, "s", len(self.keys))
+        self.keys += keys
         await self._reserve_each(self.feeder.feed(source))
 
     async def flush(self):
@@ -161,8 +175,10 @@ class Rig:
         counts = {verdict: self.ledger.account.rows(verdict) for verdict in Verdict}
         return {verdict.value: count for verdict, count in counts.items() if count}
 
-    def span(self, start, count):
-        return (Span("s", start, count),)
+    @property
+    def fates(self):
+        """Row number in the source to verdict; the row's version is its number."""
+        return self.ledger.journal.fates
 
 
 def run_load(directory, *batches, prepare=lambda wire: None, **options):
