@@ -180,6 +180,7 @@ class Delivery:
         """What an answer means for a request; None where it is to be sent again."""
         kind = answer.kind
         if kind is AnswerClass.STORED:
+            request.unexplained.clear()
             if request.may_land_until is None:
                 return Verdict.STORED
             return await self._late.settle(request, timeout=self._deadline.seconds(request.expired))

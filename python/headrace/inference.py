@@ -7,7 +7,6 @@ that is not nullable is refused with its row. Keys, partition keys and vectors a
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -139,18 +138,18 @@ class _Inference:
             wanted = "a column of the source" if self._options.key else "a column 'id' or a named key"
             raise self._no_key(wanted, self._known())
         field = self._key_field(name)
-        if field is not None and name.startswith("@"):
-            # A key that is made of row numbers has no column to take its name from.
-            return dataclasses.replace(field, name=_OTHER_KEY if _DEFAULT_KEY in self._names else _DEFAULT_KEY)
         if field is None:
             raise self._no_key("a key of integers or strings", f"{name!r} of {self._types[name]}")
         return field
 
-    def _key_field(self, name: str) -> FieldSchema | None:
-        dtype = _SCALARS.get(self._types[name])
+    def _key_field(self, column: str) -> FieldSchema | None:
+        dtype, name = _SCALARS.get(self._types[column]), column
+        if column.startswith("@"):
+            # A key that is made of row numbers has no column to take its name from.
+            name = _OTHER_KEY if _DEFAULT_KEY in self._names else _DEFAULT_KEY
         if dtype in _INTEGERS:
             return FieldSchema(name, DataType.INT64, is_primary=True)
-        if _is_text(self._types[name]):
+        if _is_text(self._types[column]):
             return FieldSchema(name, DataType.VARCHAR, is_primary=True, max_length=MAX_VARCHAR_BYTES)
         return None
 
