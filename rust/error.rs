@@ -89,6 +89,20 @@ pub enum CellReason {
         /// The field's `max_capacity`.
         limit: usize,
     },
+    /// A vector of another length than the field's.
+    WrongLength {
+        /// Elements (of a list) or bytes (of a binary value) found.
+        found: usize,
+        /// As many as the field's dim asks for.
+        expected: usize,
+    },
+    /// A timestamp that has no exact text: nanoseconds that are no whole microseconds, or a year outside 1 to 9999.
+    NotATimestamp {
+        /// The value, in `unit`.
+        value: i64,
+        /// Its unit: s, ms, us or ns.
+        unit: &'static str,
+    },
     /// A sparse vector whose lists of indices and of values differ in length.
     UnequalLengths {
         /// Number of indices.
@@ -157,6 +171,8 @@ pub enum ColumnReason {
         /// What to do.
         remedy: &'static str,
     },
+    /// The request would have no rows, which Milvus refuses.
+    NoRows,
     /// The request would be larger than a protobuf message can be.
     TooLarge {
         /// Its size.
@@ -216,6 +232,8 @@ impl CellReason {
             Self::NotObject { .. } => "a JSON object".into(),
             Self::ReservedKey { .. } => "keys other than '$meta' and the declared fields".into(),
             Self::TooManyElements { limit, .. } => format!("at most {limit} elements"),
+            Self::WrongLength { expected, .. } => format!("a vector of {expected} elements or bytes"),
+            Self::NotATimestamp { .. } => "whole microseconds between the years 1 and 9999".into(),
             Self::UnequalLengths { .. } => "as many indices as values".into(),
             Self::IndexTwice { .. } => "each index once".into(),
             Self::IndexOutOfRange { .. } => "indices between 0 and 4294967294".into(),
@@ -237,6 +255,8 @@ impl CellReason {
             Self::NotObject { found } => (*found).into(),
             Self::ReservedKey { key } => format!("the key '{key}'"),
             Self::TooManyElements { found, .. } => format!("{found} elements"),
+            Self::WrongLength { found, .. } => found.to_string(),
+            Self::NotATimestamp { value, unit } => format!("{value} {unit} since 1970"),
             Self::UnequalLengths { indices, values } => format!("{indices} indices and {values} values"),
             Self::IndexTwice { index } => format!("index {index} twice"),
             Self::IndexOutOfRange { index } => format!("index {index}"),
@@ -258,6 +278,8 @@ impl CellReason {
             Self::NotObject { .. } => "wrap the value in an object",
             Self::ReservedKey { .. } => "rename the key or send it as the field of that name",
             Self::TooManyElements { .. } => "shorten the array or declare a larger max_capacity",
+            Self::WrongLength { .. } => "give a vector of the field's dim",
+            Self::NotATimestamp { .. } => "round the value or drop the row",
             Self::UnequalLengths { .. } => "give one value for each index",
             Self::IndexTwice { .. } => "add the values of equal indices up first",
             Self::IndexOutOfRange { .. } => "map the tokens to smaller indices",
@@ -278,6 +300,7 @@ impl ColumnReason {
             Self::Missing => "a column of this name".into(),
             Self::Unknown { fields } => format!("only the fields {fields}"),
             Self::Twice => "each name once".into(),
+            Self::NoRows => "at least one row".into(),
             Self::TooLarge { .. } => format!("a request of at most {} bytes", crate::wire::MAX_MESSAGE_LEN),
             Self::Changed => "memory that stays as it is while it is packed".into(),
         }
@@ -291,7 +314,7 @@ impl ColumnReason {
                 found.clone()
             }
             Self::WrongDim { found, .. } => format!("vectors of {found} elements"),
-            Self::Missing => "none".into(),
+            Self::Missing | Self::NoRows => "none".into(),
             Self::Unknown { .. } => "another column".into(),
             Self::Twice => "two".into(),
             Self::TooLarge { bytes } => format!("{bytes} bytes"),
@@ -310,6 +333,7 @@ impl ColumnReason {
             Self::Twice => "rename or drop one",
             Self::Corrupt { .. } => "validate the array where it is made",
             Self::Definition { remedy, .. } => remedy,
+            Self::NoRows => "send no request",
             Self::TooLarge { .. } => "send fewer rows in one request",
             Self::Changed => "do not write to arrays that are being packed",
         }
@@ -325,8 +349,8 @@ pub(crate) enum Fault {
     Changed,
 }
 
-impl From<crate::wire::Overrun> for Fault {
-    fn from(_: crate::wire::Overrun) -> Self {
+impl From<crate::wire::SizeMismatch> for Fault {
+    fn from(_: crate::wire::SizeMismatch) -> Self {
         Self::Changed
     }
 }

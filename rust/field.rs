@@ -1,22 +1,30 @@
 //! One Milvus data type, one size function, one write function.
 //!
-//! With [`request`](crate::request) the only place that knows Milvus's field numbers. To add a data type: a file in
-//! `field/` that implements `Cells`, a number and a variant of `Kind`, and one arm each where `Kind` and `Values` are
-//! matched.
+//! With [`request`](crate::request) the only place that knows Milvus's field numbers. To add a data type:
+//!
+//! 1. its number in `number`, the tag of its slot in `tag`;
+//! 2. a variant of `Kind` and what its options must be (`definition.rs`);
+//! 3. one arm in `Values::bind` (which view of the Arrow array) and one in `Column::frame` (what stands around the
+//!    values), and where no view fits yet, a file in `field/` that implements `Cells` and a variant of `Values`.
+//!
+//! Nulls, dictionaries, run ends, measuring and the search for the refused cell are there for every type.
 //!
 //! ```text
 //! FieldData   08 type  12 name  1a scalars │ 22 vectors  30 is_dynamic  3a valid_data
 //! ```
 //!
-//! Tags are those of `schema.proto` (milvus-proto 2.6, unchanged since 2.3 for what is used here).
+//! Tags are those of `schema.proto` (milvus-proto 3.0; what a type uses is unchanged since the type exists).
 
 mod array;
 mod definition;
-mod float_vector;
+mod dense;
+mod encoded;
+mod finite;
 mod json;
 mod scalar;
 mod sparse;
 mod text;
+mod timestamptz;
 
 use std::collections::HashSet;
 use std::ops::{AddAssign, Range};
@@ -26,15 +34,18 @@ use arrow_buffer::NullBuffer;
 
 pub use definition::{Field, FieldOptions};
 
-use crate::column::nulls_of;
-use crate::error::{CellReason, Fault, PackError};
-use crate::wire::{Frame, Sink, varint_field};
+use crate::column::{Encoded, nulls_of};
+use crate::error::{CellReason, ColumnReason, Fault, PackError};
+use crate::wire::{Frame, MAX_MESSAGE_LEN, Sink};
 use array::Lists;
 use definition::{ElementKind, Kind};
-use float_vector::FloatVectors;
+use dense::DenseVectors;
+use encoded::Lookup;
 use json::Json;
 use scalar::{Finite, Scalar, put_bools};
 use sparse::SparseVectors;
+use text::Text;
+use timestamptz::Timestamps;
 
 /// The JSON field that holds undeclared columns.
 pub const DYNAMIC_FIELD_NAME: &str = "$meta";
@@ -54,8 +65,14 @@ mod number {
     pub(super) const VARCHAR: i32 = 21;
     pub(super) const ARRAY: i32 = 22;
     pub(super) const JSON: i32 = 23;
+    pub(super) const GEOMETRY: i32 = 24;
+    pub(super) const TIMESTAMPTZ: i32 = 26;
+    pub(super) const BINARY_VECTOR: i32 = 100;
     pub(super) const FLOAT_VECTOR: i32 = 101;
+    pub(super) const FLOAT16_VECTOR: i32 = 102;
+    pub(super) const BFLOAT16_VECTOR: i32 = 103;
     pub(super) const SPARSE_FLOAT_VECTOR: i32 = 104;
+    pub(super) const INT8_VECTOR: i32 = 105;
 }
 
 /// Tags of `schema.proto`: field number and wire type of `FieldData`, `ScalarField`, `VectorField` and below.
@@ -75,13 +92,19 @@ mod tag {
     pub(super) const STRING_DATA: u8 = 0x32;
     pub(super) const ARRAY_DATA: u8 = 0x42;
     pub(super) const JSON_DATA: u8 = 0x4a;
+    pub(super) const GEOMETRY_WKT_DATA: u8 = 0x62;
+    /// `data` of `BoolArray`, `IntArray`, `LongArray`, `FloatArray` and `DoubleArray`.
+    pub(super) const PACKED_DATA: u8 = 0x0a;
 
     pub(super) const DIM: u8 = 0x08;
     pub(super) const FLOAT_VECTOR: u8 = 0x12;
+    pub(super) const BINARY_VECTOR: u8 = 0x1a;
+    pub(super) const FLOAT16_VECTOR: u8 = 0x22;
+    pub(super) const BFLOAT16_VECTOR: u8 = 0x2a;
     pub(super) const SPARSE_FLOAT_VECTOR: u8 = 0x32;
+    pub(super) const INT8_VECTOR: u8 = 0x3a;
 
     pub(super) const ARRAY_ELEMENT_TYPE: u8 = 0x10;
-    pub(super) const FLOAT_ARRAY_DATA: u8 = 0x0a;
     pub(super) const SPARSE_DIM: u8 = 0x10;
 }
 
@@ -113,7 +136,7 @@ pub(crate) trait Cells {
     fn size(&self, rows: Range<usize>) -> Result<Tally, Fault>;
 
     /// Append the rows' values; checks everything that `size` has not.
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault>;
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault>;
 
     /// Why `size` or `write` refuse this row, or None where they take it.
     fn refusal(&self, row: usize) -> Option<CellReason>;
@@ -125,39 +148,84 @@ enum Values<'a> {
     Scalar(Scalar<'a>),
     Json(Json<'a>),
     Array(Lists<'a>),
-    FloatVector(FloatVectors<'a>),
+    Text(Text<'a>),
+    Timestamp(Timestamps<'a>),
+    Dense(DenseVectors<'a>),
     Sparse(SparseVectors<'a>),
+    Encoded(Box<Lookup<Values<'a>>>),
+}
+
+/// Calls a method of `Cells` on whatever kind of column it is.
+macro_rules! each_kind {
+    ($self:ident, $values:ident => $call:expr) => {
+        match $self {
+            Values::Scalar($values) => $call,
+            Values::Json($values) => $call,
+            Values::Array($values) => $call,
+            Values::Text($values) => $call,
+            Values::Timestamp($values) => $call,
+            Values::Dense($values) => $call,
+            Values::Sparse($values) => $call,
+            Values::Encoded($values) => $call,
+        }
+    };
 }
 
 impl Cells for Values<'_> {
     fn size(&self, rows: Range<usize>) -> Result<Tally, Fault> {
-        match self {
-            Self::Scalar(values) => values.size(rows),
-            Self::Json(values) => values.size(rows),
-            Self::Array(values) => values.size(rows),
-            Self::FloatVector(values) => values.size(rows),
-            Self::Sparse(values) => values.size(rows),
-        }
+        each_kind!(self, values => values.size(rows))
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
-        match self {
-            Self::Scalar(values) => values.write(rows, sink),
-            Self::Json(values) => values.write(rows, sink),
-            Self::Array(values) => values.write(rows, sink),
-            Self::FloatVector(values) => values.write(rows, sink),
-            Self::Sparse(values) => values.write(rows, sink),
-        }
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
+        each_kind!(self, values => values.write(rows, sink))
     }
 
     fn refusal(&self, row: usize) -> Option<CellReason> {
-        match self {
-            Self::Scalar(values) => values.refusal(row),
-            Self::Json(values) => values.refusal(row),
-            Self::Array(values) => values.refusal(row),
-            Self::FloatVector(values) => values.refusal(row),
-            Self::Sparse(values) => values.refusal(row),
-        }
+        each_kind!(self, values => values.refusal(row))
+    }
+}
+
+/// A column's values and which of its rows are null.
+type Bound<'a> = Result<(Values<'a>, Option<NullBuffer>), ColumnReason>;
+
+impl<'a> Values<'a> {
+    /// The values of a whole column; `declared` are the names that the dynamic field's keys must not have.
+    fn bind(field: &Field, array: &'a dyn Array, declared: &'a HashSet<String>) -> Bound<'a> {
+        let declared = field.is_dynamic.then_some(declared);
+        Self::decoded(array, &|array| {
+            let values = match field.kind {
+                Kind::Scalar(kind) => Self::Scalar(Scalar::bind(kind, array, Finite::Required)?),
+                Kind::Json => Self::Json(Json::bind(array, declared)?),
+                Kind::Array { element, max_capacity } => Self::Array(Lists::bind(array, element, max_capacity)?),
+                Kind::Geometry => Self::Text(Text::bind(array, None)?),
+                Kind::Timestamptz => match Timestamps::of(array) {
+                    Some(timestamps) => Self::Timestamp(timestamps),
+                    None => Self::Text(Text::bind(array, None)?),
+                },
+                Kind::DenseVector { element, dim } => Self::Dense(DenseVectors::bind(array, element, dim)?),
+                Kind::SparseVector => {
+                    let (values, nulls) = SparseVectors::bind(array)?;
+                    return Ok((Self::Sparse(values), nulls));
+                }
+            };
+            Ok((values, nulls_of(array)))
+        })
+    }
+
+    /// The elements of an array.
+    fn bind_scalar(array: &'a dyn Array, kind: ElementKind, finite: Finite) -> Bound<'a> {
+        Self::decoded(array, &|array| Ok((Self::Scalar(Scalar::bind(kind, array, finite)?), nulls_of(array))))
+    }
+
+    /// What `bind` makes of `array`, or of the values of a dictionary or of runs.
+    fn decoded(array: &'a dyn Array, bind: &dyn Fn(&'a dyn Array) -> Bound<'a>) -> Bound<'a> {
+        let Some(encoded) = Encoded::of(array) else {
+            return bind(array);
+        };
+        let encoded = encoded?;
+        let (values, value_nulls) = Self::decoded(encoded.values, bind)?;
+        let nulls = encoded.logical_nulls(value_nulls.as_ref());
+        Ok((Self::Encoded(Box::new(Lookup::new(encoded.keys, values))), nulls))
     }
 }
 
@@ -177,19 +245,15 @@ impl<'a> Column<'a> {
         array: &'a dyn Array,
         declared: &'a HashSet<String>,
     ) -> Result<Self, PackError> {
-        let mut nulls = nulls_of(array);
-        let values = match field.kind {
-            Kind::Scalar(kind) => Scalar::bind(kind, array, Finite::Required).map(Values::Scalar),
-            Kind::Json => Json::bind(array, field.is_dynamic.then_some(declared)).map(Values::Json),
-            Kind::Array { element, max_capacity } => Lists::bind(array, element, max_capacity).map(Values::Array),
-            Kind::FloatVector { dim } => FloatVectors::bind(array, dim).map(Values::FloatVector),
-            Kind::SparseVector => SparseVectors::bind(array).map(|(values, null_rows)| {
-                nulls = null_rows;
-                Values::Sparse(values)
-            }),
-        }
-        .map_err(|reason| PackError::column(&field.name, reason))?;
-        Ok(Self { field, rows: array.len(), nulls, values })
+        let rows = array.len();
+        let bound = if rows > MAX_MESSAGE_LEN {
+            // Types without bytes can claim more rows than any memory holds.
+            Err(ColumnReason::TooLarge { bytes: rows })
+        } else {
+            Values::bind(field, array, declared)
+        };
+        let (values, nulls) = bound.map_err(|reason| PackError::column(&field.name, reason))?;
+        Ok(Self { field, rows, nulls, values })
     }
 
     pub(crate) fn field(&self) -> &'a Field {
@@ -214,16 +278,15 @@ impl<'a> Column<'a> {
     pub(crate) fn frame(&self, tally: Tally, rows: usize) -> Frame {
         let payload = tally.payload;
         let mut frame = match &self.field.kind {
-            Kind::Scalar(kind) => scalar_frame(&self.values, payload).wrap(kind.slot()).wrap(tag::SCALARS),
+            Kind::Scalar(kind) => kind.frame(payload).wrap(kind.slot()).wrap(tag::SCALARS),
             Kind::Json => Frame::new(payload).wrap(tag::JSON_DATA).wrap(tag::SCALARS),
             Kind::Array { element, .. } => Frame::new(payload)
                 .append_varint(tag::ARRAY_ELEMENT_TYPE, element.number())
                 .wrap(tag::ARRAY_DATA)
                 .wrap(tag::SCALARS),
-            Kind::FloatVector { dim } => Frame::packed(tag::FLOAT_ARRAY_DATA, payload)
-                .wrap(tag::FLOAT_VECTOR)
-                .prepend(&varint_field(tag::DIM, *dim as u64))
-                .wrap(tag::VECTORS),
+            Kind::Geometry => Frame::new(payload).wrap(tag::GEOMETRY_WKT_DATA).wrap(tag::SCALARS),
+            Kind::Timestamptz => Frame::new(payload).wrap(tag::STRING_DATA).wrap(tag::SCALARS),
+            Kind::DenseVector { element, dim } => element.frame(*dim, payload).wrap(tag::VECTORS),
             Kind::SparseVector => sparse_frame(tally).wrap(tag::SPARSE_FLOAT_VECTOR).wrap(tag::VECTORS),
         };
         frame = frame.prepend(&self.field.head);
@@ -238,7 +301,7 @@ impl<'a> Column<'a> {
     }
 
     /// Append the whole column. `frame` is that of all rows.
-    pub(crate) fn write(&self, frame: &Frame, sink: &mut impl Sink) -> Result<(), Fault> {
+    pub(crate) fn write(&self, frame: &Frame, sink: &mut Sink<'_>) -> Result<(), Fault> {
         let end = sink.written() + frame.len();
         sink.put(frame.before())?;
         self.for_each_run(0..self.rows, |run| self.values.write(run, sink))?;
@@ -276,7 +339,7 @@ impl<'a> Column<'a> {
         nulls.valid_slices().try_for_each(|(start, end)| act(rows.start + start..rows.start + end))
     }
 
-    fn put_validity(&self, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn put_validity(&self, sink: &mut Sink<'_>) -> Result<(), Fault> {
         if let Some(nulls) = &self.nulls {
             return put_bools(nulls.inner(), 0..self.rows, sink);
         }
@@ -288,13 +351,6 @@ impl<'a> Column<'a> {
             left -= part;
         }
         Ok(())
-    }
-}
-
-fn scalar_frame(values: &Values<'_>, payload: usize) -> Frame {
-    match values {
-        Values::Scalar(scalar) => scalar.frame(payload),
-        _ => Frame::new(payload),
     }
 }
 

@@ -3,13 +3,12 @@
 use std::ops::Range;
 
 use arrow_array::Array;
-use arrow_array::cast::AsArray;
 use arrow_buffer::NullBuffer;
-use arrow_schema::DataType;
 
-use super::scalar::{Finite, Scalar};
-use super::{Cells, ElementKind, Tally};
-use crate::column::{Offsets, first_null, nulls_of, wrong_type};
+use super::definition::ElementKind;
+use super::scalar::Finite;
+use super::{Cells, Tally, Values};
+use crate::column::{Offsets, first_null, list_of, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault};
 use crate::wire::{Frame, Sink};
 
@@ -20,46 +19,30 @@ const ROW: u8 = 0x0a;
 #[derive(Debug)]
 pub(crate) struct Lists<'a> {
     offsets: Offsets<'a>,
-    elements: Scalar<'a>,
+    elements: Box<Values<'a>>,
+    element_count: usize,
     element_nulls: Option<NullBuffer>,
-    slot: u8,
+    element: ElementKind,
     max_capacity: usize,
 }
 
 impl<'a> Lists<'a> {
     pub(crate) fn bind(array: &'a dyn Array, element: ElementKind, max_capacity: usize) -> Result<Self, ColumnReason> {
-        let (child, offsets) = match array.data_type() {
-            DataType::List(_) => {
-                let list = array.as_list::<i32>();
-                (list.values(), Offsets::small(list.value_offsets(), list.values().len())?)
-            }
-            DataType::LargeList(_) => {
-                let list = array.as_list::<i64>();
-                (list.values(), Offsets::large(list.value_offsets(), list.values().len())?)
-            }
-            DataType::FixedSizeList(_, width) => {
-                let list = array.as_fixed_size_list();
-                let width = usize::try_from(*width).unwrap_or(0);
-                (list.values(), Offsets::fixed(width, list.len(), list.values().len())?)
-            }
-            _ => {
-                let expected = format!("a list, large_list or fixed_size_list of {}", element.arrow_types());
-                return Err(wrong_type(&expected, array));
-            }
-        };
-        let elements = Scalar::bind(element, child, Finite::Any).map_err(|reason| match reason {
-            ColumnReason::WrongType { expected, .. } => {
-                wrong_type(&format!("a list, large_list or fixed_size_list of {expected}"), array)
-            }
-            other => other,
-        })?;
-        Ok(Self { offsets, elements, element_nulls: nulls_of(child), slot: element.slot(), max_capacity })
+        let unfit = |expected: &str| wrong_type(&format!("any kind of list of {expected}"), array);
+        let (offsets, child) = list_of(array)?.ok_or_else(|| unfit(element.arrow_types()))?;
+        let (elements, element_nulls) =
+            Values::bind_scalar(child, element, Finite::Any).map_err(|reason| match reason {
+                ColumnReason::WrongType { expected, .. } => unfit(&expected),
+                other => other,
+            })?;
+        let elements = Box::new(elements);
+        Ok(Self { offsets, elements, element_count: child.len(), element_nulls, element, max_capacity })
     }
 
     /// The elements of one row, where Milvus takes as many and none is null.
     fn row(&self, row: usize) -> Result<Range<usize>, Fault> {
         let range = self.offsets.range(row)?;
-        if range.end > self.elements.len() {
+        if range.end > self.element_count {
             return Err(Fault::Changed);
         }
         if range.len() > self.max_capacity || first_null(self.element_nulls.as_ref(), &range).is_some() {
@@ -70,7 +53,7 @@ impl<'a> Lists<'a> {
 
     fn frame(&self, elements: Range<usize>) -> Result<Frame, Fault> {
         let payload = self.elements.size(elements)?.payload;
-        Ok(self.elements.frame(payload).wrap(self.slot).wrap(ROW))
+        Ok(self.element.frame(payload).wrap(self.element.slot()).wrap(ROW))
     }
 }
 
@@ -83,7 +66,7 @@ impl Cells for Lists<'_> {
         Ok(Tally::of(payload))
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         for row in rows {
             let elements = self.row(row)?;
             sink.put(self.frame(elements.clone())?.before())?;

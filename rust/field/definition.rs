@@ -1,8 +1,9 @@
 //! What a field is: its name, type and limits, checked once when it is defined.
 
+use super::text::TEXT_TYPES;
 use super::{DYNAMIC_FIELD_NAME, number, tag};
 use crate::error::{ColumnReason, PackError};
-use crate::wire::{bytes_field, varint_field};
+use crate::wire::{Frame, bytes_field, varint_field};
 
 /// The most elements an array field can declare.
 const MAX_CAPACITY: i64 = 4_096;
@@ -47,8 +48,21 @@ pub(super) enum Kind {
     Scalar(ElementKind),
     Json,
     Array { element: ElementKind, max_capacity: usize },
-    FloatVector { dim: usize },
+    Geometry,
+    Timestamptz,
+    DenseVector { element: VectorKind, dim: usize },
     SparseVector,
+}
+
+/// What a dense vector's elements are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum VectorKind {
+    Float32,
+    Float16,
+    BFloat16,
+    Int8,
+    /// Eight to a byte.
+    Binary,
 }
 
 /// A type that can stand alone or be an array's element.
@@ -110,12 +124,18 @@ fn define(name: &str, options: &FieldOptions) -> Checked<Kind> {
             element: element(options.element_type, options, "element_type")?,
             max_capacity: between("max_capacity", options.max_capacity, MAX_CAPACITY)?,
         },
-        number::FLOAT_VECTOR => Kind::FloatVector { dim: between("dim", options.dim, MAX_DIM)? },
+        number::GEOMETRY => Kind::Geometry,
+        number::TIMESTAMPTZ => Kind::Timestamptz,
+        number::FLOAT_VECTOR => dense_vector(VectorKind::Float32, options)?,
+        number::FLOAT16_VECTOR => dense_vector(VectorKind::Float16, options)?,
+        number::BFLOAT16_VECTOR => dense_vector(VectorKind::BFloat16, options)?,
+        number::INT8_VECTOR => dense_vector(VectorKind::Int8, options)?,
+        number::BINARY_VECTOR => dense_vector(VectorKind::Binary, options)?,
         number::SPARSE_FLOAT_VECTOR => Kind::SparseVector,
         data_type => Kind::Scalar(element(data_type, options, "data_type")?),
     };
     let foreign = [
-        ("dim", options.dim != 0 && !matches!(kind, Kind::FloatVector { .. })),
+        ("dim", options.dim != 0 && !matches!(kind, Kind::DenseVector { .. })),
         ("element_type", options.element_type != 0 && !matches!(kind, Kind::Array { .. })),
         ("max_capacity", options.max_capacity != 0 && !matches!(kind, Kind::Array { .. })),
         ("max_length", options.max_length != 0 && !kind.has_max_length()),
@@ -132,6 +152,14 @@ fn define(name: &str, options: &FieldOptions) -> Checked<Kind> {
     Ok(kind)
 }
 
+fn dense_vector(element: VectorKind, options: &FieldOptions) -> Checked<Kind> {
+    let dim = between("dim", options.dim, MAX_DIM)?;
+    if element == VectorKind::Binary && dim % 8 != 0 {
+        return refuse("a dim that is a multiple of 8 bits", format!("dim={dim}"), "pad the vectors to whole bytes");
+    }
+    Ok(Kind::DenseVector { element, dim })
+}
+
 fn element(data_type: i32, options: &FieldOptions, parameter: &str) -> Checked<ElementKind> {
     Ok(match data_type {
         number::BOOL => ElementKind::Bool,
@@ -144,7 +172,9 @@ fn element(data_type: i32, options: &FieldOptions, parameter: &str) -> Checked<E
         number::VARCHAR => ElementKind::VarChar { max_length: between("max_length", options.max_length, MAX_LENGTH)? },
         _ => {
             let scalars = "1 (BOOL), 2 (INT8), 3 (INT16), 4 (INT32), 5 (INT64), 10 (FLOAT), 11 (DOUBLE), 21 (VARCHAR)";
-            let more = ", 22 (ARRAY), 23 (JSON), 101 (FLOAT_VECTOR), 104 (SPARSE_FLOAT_VECTOR)";
+            let more = ", 22 (ARRAY), 23 (JSON), 24 (GEOMETRY), 26 (TIMESTAMPTZ), 100 (BINARY_VECTOR), \
+                        101 (FLOAT_VECTOR), 102 (FLOAT16_VECTOR), 103 (BFLOAT16_VECTOR), 104 (SPARSE_FLOAT_VECTOR), \
+                        105 (INT8_VECTOR)";
             let more = if parameter == "data_type" { more } else { "" };
             let expected = format!("{parameter} among {scalars}{more}");
             return refuse(expected, data_type.to_string(), "choose one of them");
@@ -200,6 +230,14 @@ impl ElementKind {
         }
     }
 
+    /// What a `BoolArray`, `LongArray` ... puts around the bytes of its values.
+    pub(super) fn frame(self, payload: usize) -> Frame {
+        match self {
+            Self::VarChar { .. } => Frame::new(payload),
+            _ => Frame::packed(tag::PACKED_DATA, payload),
+        }
+    }
+
     /// The Arrow types that such values come in.
     pub(super) const fn arrow_types(self) -> &'static str {
         match self {
@@ -210,7 +248,30 @@ impl ElementKind {
             Self::Int64 => "int64",
             Self::Float => "float32",
             Self::Double => "float64",
-            Self::VarChar { .. } => "utf8 or large_utf8",
+            Self::VarChar { .. } => TEXT_TYPES,
+        }
+    }
+}
+
+impl VectorKind {
+    /// The tag of the `VectorField` member that carries such vectors.
+    pub(super) const fn slot(self) -> u8 {
+        match self {
+            Self::Float32 => tag::FLOAT_VECTOR,
+            Self::Float16 => tag::FLOAT16_VECTOR,
+            Self::BFloat16 => tag::BFLOAT16_VECTOR,
+            Self::Int8 => tag::INT8_VECTOR,
+            Self::Binary => tag::BINARY_VECTOR,
+        }
+    }
+
+    /// Bytes of one vector.
+    pub(super) const fn row_bytes(self, dim: usize) -> usize {
+        match self {
+            Self::Float32 => 4 * dim,
+            Self::Float16 | Self::BFloat16 => 2 * dim,
+            Self::Int8 => dim,
+            Self::Binary => dim / 8,
         }
     }
 }

@@ -16,6 +16,9 @@ use crate::column::{Bytes, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault};
 use crate::wire::{Sink, nested_len, put_head};
 
+/// The Arrow types that JSON comes in.
+const JSON_TYPES: &str = "utf8, large_utf8, utf8_view, binary, large_binary or binary_view";
+
 /// JSON documents.
 #[derive(Debug)]
 pub(crate) struct Json<'a> {
@@ -26,8 +29,8 @@ pub(crate) struct Json<'a> {
 
 impl<'a> Json<'a> {
     pub(crate) fn bind(array: &'a dyn Array, reserved: Option<&'a HashSet<String>>) -> Result<Self, ColumnReason> {
-        let bytes = Bytes::of_text_or_binary(array)
-            .ok_or_else(|| wrong_type("utf8, large_utf8, binary or large_binary", array))??;
+        let bytes = Bytes::of_text(array).or_else(|| Bytes::of_binary(array));
+        let bytes = bytes.ok_or_else(|| wrong_type(JSON_TYPES, array))??;
         Ok(Self { bytes, reserved })
     }
 
@@ -48,7 +51,7 @@ impl Cells for Json<'_> {
     fn size(&self, rows: Range<usize>) -> Result<Tally, Fault> {
         let mut payload = 0;
         for row in rows {
-            let len = self.bytes.offsets.range(row)?.len();
+            let len = self.bytes.len_of(row)?;
             if len > MAX_JSON_LEN {
                 return Err(Fault::Refused);
             }
@@ -57,7 +60,7 @@ impl Cells for Json<'_> {
         Ok(Tally::of(payload))
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         for row in rows {
             let document = self.bytes.get(row)?;
             self.check(document).map_err(|_| Fault::Refused)?;

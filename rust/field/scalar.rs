@@ -8,15 +8,13 @@ use arrow_array::types::{Float32Type, Float64Type, Int8Type, Int16Type, Int32Typ
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::DataType;
 
-use super::float_vector::put_finite;
+use super::definition::ElementKind;
+use super::finite::{put_finite_f32, put_finite_f64};
 use super::text::Text;
-use super::{Cells, ElementKind, Tally};
+use super::{Cells, Tally};
 use crate::column::{Primitive, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault};
-use crate::wire::{Frame, Sink, put_varint, varint_len};
-
-/// Tag of `data` in `BoolArray`, `IntArray`, `LongArray`, `FloatArray` and `DoubleArray`: field 1, packed.
-const PACKED_DATA: u8 = 0x0a;
+use crate::wire::{Sink, put_varint, varint_len};
 
 /// Values of one scalar type.
 #[derive(Debug)]
@@ -53,31 +51,9 @@ impl<'a> Scalar<'a> {
             (ElementKind::Double, DataType::Float64) => {
                 Self::Double(Primitive::of(array.as_primitive::<Float64Type>()), finite)
             }
-            (ElementKind::VarChar { max_length }, _) => Self::Text(Text::bind(array, max_length)?),
+            (ElementKind::VarChar { max_length }, _) => Self::Text(Text::bind(array, Some(max_length))?),
             _ => return Err(wrong_type(kind.arrow_types(), array)),
         })
-    }
-
-    /// Number of values.
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Bool(values) => values.len(),
-            Self::Int8(values) => values.len(),
-            Self::Int16(values) => values.len(),
-            Self::Int32(values) => values.len(),
-            Self::Int64(values) => values.len(),
-            Self::Float(values, _) => values.len(),
-            Self::Double(values, _) => values.len(),
-            Self::Text(text) => text.len(),
-        }
-    }
-
-    /// What a `BoolArray`, `LongArray` ... puts around the bytes of its values.
-    pub(crate) fn frame(&self, payload: usize) -> Frame {
-        match self {
-            Self::Text(_) => Frame::new(payload),
-            _ => Frame::packed(PACKED_DATA, payload),
-        }
     }
 }
 
@@ -96,15 +72,15 @@ impl Cells for Scalar<'_> {
         Ok(Tally::of(payload))
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         match self {
             Self::Bool(values) => put_bools(values, rows, sink),
             Self::Int8(values) => put_varints(values.get(rows)?, sink),
             Self::Int16(values) => put_varints(values.get(rows)?, sink),
             Self::Int32(values) => put_varints(values.get(rows)?, sink),
             Self::Int64(values) => put_varints(values.get(rows)?, sink),
-            Self::Float(values, Finite::Required) => put_finite(values.get(rows)?, sink),
-            Self::Double(values, Finite::Required) => put_finite_doubles(values.get(rows)?, sink),
+            Self::Float(values, Finite::Required) => put_finite_f32(values.bytes(rows)?, sink),
+            Self::Double(values, Finite::Required) => put_finite_f64(values.bytes(rows)?, sink),
             Self::Float(values, Finite::Any) => Ok(sink.put(values.bytes(rows)?)?),
             Self::Double(values, Finite::Any) => Ok(sink.put(values.bytes(rows)?)?),
             Self::Text(text) => text.write(rows, sink),
@@ -133,23 +109,30 @@ fn varints_len<T: Copy + Into<i64>>(values: &[T]) -> usize {
     values.iter().map(|value| varint_len(wire_value(*value))).sum()
 }
 
-fn put_varints<T: Copy + Into<i64>>(values: &[T], sink: &mut impl Sink) -> Result<(), Fault> {
+fn put_varints<T: Copy + Into<i64>>(values: &[T], sink: &mut Sink<'_>) -> Result<(), Fault> {
     Ok(values.iter().try_for_each(|value| put_varint(sink, wire_value(*value)))?)
 }
 
-fn put_finite_doubles(values: &[f64], sink: &mut impl Sink) -> Result<(), Fault> {
-    let mut finite = true;
-    sink.put_each(values, |value| {
-        finite &= value.is_finite();
-        value.to_le_bytes()
-    })?;
-    if finite { Ok(()) } else { Err(Fault::Refused) }
-}
-
 /// One byte, 0 or 1, for each bit.
-pub(crate) fn put_bools(bits: &BooleanBuffer, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+pub(crate) fn put_bools(bits: &BooleanBuffer, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
     if rows.end > bits.len() {
         return Err(Fault::Changed);
     }
-    Ok(sink.put_all(rows.map(|row| [u8::from(bits.value(row))]))?)
+    let chunks = bits.inner().bit_chunks(bits.offset() + rows.start, rows.len());
+    for chunk in chunks.iter() {
+        sink.put(&bytes_of_bits(chunk))?;
+    }
+    Ok(sink.put(&bytes_of_bits(chunks.remainder_bits())[..chunks.remainder_len()])?)
+}
+
+/// Each bit as a byte, the lowest first.
+#[inline]
+fn bytes_of_bits(bits: u64) -> [u8; 64] {
+    let mut bytes = [0; 64];
+    for (eight, byte) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(bits.to_le_bytes()) {
+        // Every byte of the product is the eight bits, of which it keeps its own; 0x7f more carry that to the highest bit.
+        let own = (u64::from(byte) * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+        *eight = ((own + 0x7f7f_7f7f_7f7f_7f7f) >> 7 & 0x0101_0101_0101_0101).to_le_bytes();
+    }
+    bytes
 }

@@ -14,7 +14,7 @@ use arrow_buffer::{ArrowNativeType, NullBuffer};
 use arrow_schema::DataType;
 
 use super::{Cells, Tally};
-use crate::column::{Offsets, Primitive, first_null, fold_streams, nulls_of, with_nulls, wrong_type};
+use crate::column::{Offsets, Primitive, first_null, fold_streams, list_of, nulls_of, with_nulls, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault};
 use crate::wire::{Sink, nested_len, put_head};
 
@@ -27,7 +27,7 @@ const MAX_INDEX: u32 = u32::MAX - 1;
 /// Bytes of one pair.
 const PAIR: usize = 8;
 
-const EXPECTED: &str = "a list or large_list of struct<index, value>, a map<index, value> or a \
+const EXPECTED: &str = "any kind of list of struct<index, value>, a map<index, value> or a \
                         struct<list of index, list of value> (index int32, uint32, int64 or uint64; value float32)";
 
 /// Rows of a sparse column, as two parallel children with a range of each for every row.
@@ -54,14 +54,13 @@ impl<'a> SparseVectors<'a> {
     /// The rows, and the mask of null rows where there are any.
     pub(crate) fn bind(array: &'a dyn Array) -> Result<(Self, Option<NullBuffer>), ColumnReason> {
         let unfit = || wrong_type(EXPECTED, array);
+        if let Some((offsets, entries)) = list_of(array)? {
+            let entries = entries.as_struct_opt().filter(|s| s.num_columns() == 2).ok_or_else(unfit)?;
+            let (keys, values) = (entries.column(0), entries.column(1));
+            let rows = Self::new((offsets, None), [keys, values], entries.nulls()).ok_or_else(unfit)?;
+            return Ok((rows, nulls_of(array)));
+        }
         match array.data_type() {
-            DataType::List(_) | DataType::LargeList(_) => {
-                let (offsets, entries) = list_of(array)?.ok_or_else(unfit)?;
-                let entries = entries.as_struct_opt().filter(|s| s.num_columns() == 2).ok_or_else(unfit)?;
-                let (keys, values) = (entries.column(0), entries.column(1));
-                let rows = Self::new((offsets, None), [keys, values], entries.nulls()).ok_or_else(unfit)?;
-                Ok((rows, nulls_of(array)))
-            }
             DataType::Map(_, _) => {
                 let map = array.as_map();
                 let entries = map.entries();
@@ -167,7 +166,7 @@ impl<'a> SparseVectors<'a> {
         &self,
         indices: &Primitive<'_, T>,
         rows: Range<usize>,
-        sink: &mut impl Sink,
+        sink: &mut Sink<'_>,
     ) -> Result<(), Fault> {
         for row in rows {
             let (at, values_at) = self.row(row)?;
@@ -179,7 +178,7 @@ impl<'a> SparseVectors<'a> {
         Ok(())
     }
 
-    fn put_sorted(&self, indices: Range<usize>, values: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn put_sorted(&self, indices: Range<usize>, values: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         for (index, value) in self.sorted(indices, values).map_err(|error| match error {
             CellOrFault::Cell(_) => Fault::Refused,
             CellOrFault::Fault(fault) => fault,
@@ -197,11 +196,16 @@ impl Cells for SparseVectors<'_> {
             let (_, values) = self.row(row)?;
             payload += nested_len(PAIR * values.len());
         }
-        let top = self.indices.largest(self.index_offsets.span(rows)?)?;
-        Ok(Tally { payload, sparse_dim: top.map_or(0, |top| u64::from(top) + 1) })
+        let mut sparse_dim = 0;
+        self.index_offsets.for_each_span(rows, |span| {
+            let top = self.indices.largest(span)?;
+            sparse_dim = top.map_or(sparse_dim, |top| sparse_dim.max(u64::from(top) + 1));
+            Ok(())
+        })?;
+        Ok(Tally { payload, sparse_dim })
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         match &self.indices {
             Indices::Int32(indices) => self.write_rows(indices, rows, sink),
             Indices::UInt32(indices) => self.write_rows(indices, rows, sink),
@@ -318,7 +322,7 @@ fn pair(index: u32, value: f32) -> [u8; PAIR] {
 }
 
 /// Write a row whose indices ascend and return true, or write nothing and return false.
-fn put_ascending<T: Index>(indices: &[T], values: &[f32], sink: &mut impl Sink) -> Result<bool, Fault> {
+fn put_ascending<T: Index>(indices: &[T], values: &[f32], sink: &mut Sink<'_>) -> Result<bool, Fault> {
     let (Some(first), Some(last)) = (indices.first(), indices.last()) else {
         return Ok(true);
     };
@@ -328,10 +332,10 @@ fn put_ascending<T: Index>(indices: &[T], values: &[f32], sink: &mut impl Sink) 
         return Ok(false);
     }
     let mut signs = 0;
-    sink.put_all(indices.iter().zip(values).map(|(index, value)| {
+    sink.put_pairs(indices, values, |index, value| {
         signs |= sign_where_suspect(value.to_bits());
-        pair(index.low_bits(), *value)
-    }))?;
+        pair(index.low_bits(), value)
+    })?;
     if signs & SIGN == 0 || values.iter().all(|value| value.is_finite() && *value >= 0.0) {
         Ok(true)
     } else {
@@ -349,27 +353,18 @@ fn sign_where_suspect(bits: u32) -> u32 {
     bits | bits.wrapping_add(ONE)
 }
 
-/// A list column's offsets and child; None for every other type.
-fn list_of(array: &dyn Array) -> Result<Option<(Offsets<'_>, &ArrayRef)>, ColumnReason> {
-    Ok(match array.data_type() {
-        DataType::List(_) => {
-            let list = array.as_list::<i32>();
-            Some((Offsets::small(list.value_offsets(), list.values().len())?, list.values()))
-        }
-        DataType::LargeList(_) => {
-            let list = array.as_list::<i64>();
-            Some((Offsets::large(list.value_offsets(), list.values().len())?, list.values()))
-        }
-        _ => None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::fill_vec;
 
     fn put(value: f32) -> Result<bool, Fault> {
-        put_ascending(&[1, 2, 3], &[0.5, value, 0.5], &mut Vec::new())
+        let mut ascends = Ok(false);
+        let _ = fill_vec(3 * PAIR, |sink| {
+            ascends = put_ascending(&[1, 2, 3], &[0.5, value, 0.5], sink);
+            ascends.map(drop)
+        });
+        ascends
     }
 
     #[test]

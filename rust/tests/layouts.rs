@@ -171,17 +171,25 @@ fn every_other_type_is_refused_with_its_name() {
     let vector = FixedSizeListArray::new(item(DataType::Float64), 2, doubles.clone(), None);
     let cases: [(i32, ArrayRef, &str); 8] = [
         (common::INT64, Arc::new(Int32Array::from(vec![1])), "expected int64, found int32"),
-        (common::VARCHAR, doubles.clone(), "expected utf8 or large_utf8, found float64"),
-        (common::JSON, doubles.clone(), "expected utf8, large_utf8, binary or large_binary, found float64"),
+        (common::VARCHAR, doubles.clone(), "expected utf8, large_utf8 or utf8_view, found float64"),
+        (
+            common::JSON,
+            doubles.clone(),
+            "expected utf8, large_utf8, utf8_view, binary, large_binary or binary_view, found float64",
+        ),
         (common::BOOL, Arc::new(NullArray::new(1)), "expected bool, found null"),
         (
             common::FLOAT_VECTOR,
             Arc::new(vector),
-            "expected fixed_size_list<float32>[2], found fixed_size_list<float64>[2]",
+            "expected fixed_size_list<float32>[2] or another kind of list of float32, found fixed_size_list<float64>[2]",
         ),
-        (common::FLOAT_VECTOR, list(&doubles), "expected fixed_size_list<float32>[2], found list<float64>"),
-        (common::ARRAY, doubles.clone(), "expected a list, large_list or fixed_size_list of int64, found float64"),
-        (common::ARRAY, list(&doubles), "expected a list, large_list or fixed_size_list of int64, found list<float64>"),
+        (
+            common::FLOAT_VECTOR,
+            list(&doubles),
+            "expected fixed_size_list<float32>[2] or another kind of list of float32, found list<float64>",
+        ),
+        (common::ARRAY, doubles.clone(), "expected any kind of list of int64, found float64"),
+        (common::ARRAY, list(&doubles), "expected any kind of list of int64, found list<float64>"),
     ];
     for (data_type, column, text) in cases {
         let error = pack(data_type, column.as_ref()).unwrap_err().to_string();

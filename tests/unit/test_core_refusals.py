@@ -27,7 +27,9 @@ FLOAT = _core.Field("x", DataType.FLOAT)
 DOUBLE = _core.Field("x", DataType.DOUBLE)
 NAMES = _core.Field("a", DataType.ARRAY, element_type=DataType.VARCHAR, max_length=4, max_capacity=2)
 VECTOR = _core.Field("v", DataType.FLOAT_VECTOR, dim=2)
+BINARY = _core.Field("b", DataType.BINARY_VECTOR, dim=16)
 SPARSE = _core.Field("sp", DataType.SPARSE_FLOAT_VECTOR)
+TIMESTAMPTZ = _core.Field("at", DataType.TIMESTAMPTZ)
 
 NOT_UTF8 = b"ab\xff"
 PAIRS = pa.map_(pa.int64(), pa.float32())
@@ -115,6 +117,12 @@ CELLS = [
          RENAME),
     Cell("TooManyElements", NAMES, lambda: pa.array([["a"], ["a", "b", "c"]]), 1, "at most 2 elements", "3 elements",
          "shorten the array or declare a larger max_capacity"),
+    Cell("WrongLength", VECTOR, lambda: pa.array([[1, 2], [1, 2, 3]], pa.list_(pa.float32())), 1,
+         "a vector of 2 elements or bytes", "3", "give a vector of the field's dim"),
+    Cell("WrongLength", BINARY, lambda: pa.array([b"ab", b"a"]), 1, "a vector of 2 elements or bytes", "1",
+         "give a vector of the field's dim"),
+    Cell("NotATimestamp", TIMESTAMPTZ, lambda: pa.array([1_000, 1_001], pa.timestamp("ns")), 1,
+         "whole microseconds between the years 1 and 9999", "1001 ns since 1970", "round the value or drop the row"),
     Cell("UnequalLengths", SPARSE, unequal_lists, 1, "as many indices as values", "2 indices and 1 values",
          "give one value for each index"),
     Cell("IndexTwice", SPARSE, lambda: pa.array([[(7, 0.5), (1, 0.5), (7, 0.5)]], PAIRS), 0, "each index once",
@@ -175,7 +183,7 @@ ONE = pa.array([1])
 TEXT = pa.array(["a"])
 SCALARS = "1 (BOOL), 2 (INT8), 3 (INT16), 4 (INT32), 5 (INT64), 10 (FLOAT), 11 (DOUBLE), 21 (VARCHAR)"
 SPARSE_TYPES = (
-    "a list or large_list of struct<index, value>, a map<index, value> or a struct<list of index, list of value> "
+    "any kind of list of struct<index, value>, a map<index, value> or a struct<list of index, list of value> "
     "(index int32, uint32, int64 or uint64; value float32)"
 )
 CORRECT = "correct the schema"
@@ -205,8 +213,13 @@ COLUMNS: list[tuple[str, str | None, Callable[[], object], str]] = [
     ("TooLarge", None, lambda: _core.pack_field(VECTOR, too_large()),
      "batch: expected a request of at most 2147483647 bytes, found 2147483673 bytes; send fewer rows in one request"),
     ("Definition", "f", lambda: field(99),
-     f"field 'f': expected data_type among {SCALARS}, 22 (ARRAY), 23 (JSON), 101 (FLOAT_VECTOR), 104 "
-     "(SPARSE_FLOAT_VECTOR), found 99; choose one of them"),
+     f"field 'f': expected data_type among {SCALARS}, 22 (ARRAY), 23 (JSON), 24 (GEOMETRY), 26 (TIMESTAMPTZ), 100 "
+     "(BINARY_VECTOR), 101 (FLOAT_VECTOR), 102 (FLOAT16_VECTOR), 103 (BFLOAT16_VECTOR), 104 (SPARSE_FLOAT_VECTOR), 105 "
+     "(INT8_VECTOR), found 99; choose one of them"),
+    ("Definition", "f", lambda: field(DataType.BINARY_VECTOR, dim=12),
+     "field 'f': expected a dim that is a multiple of 8 bits, found dim=12; pad the vectors to whole bytes"),
+    ("NoRows", None, lambda: pack_two({"n": ONE[:0], "t": TEXT[:0]}),
+     "batch: expected at least one row, found none; send no request"),
     ("Definition", "f", lambda: field(DataType.ARRAY, element_type=DataType.JSON, max_capacity=1),
      f"field 'f': expected element_type among {SCALARS}, found 23; choose one of them"),
     ("Definition", "f", lambda: field(DataType.FLOAT_VECTOR),
