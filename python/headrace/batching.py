@@ -107,6 +107,10 @@ class Batcher:
         """Rows that wait to be joined with later ones."""
         return sum(piece.batch.num_rows for piece in self._waiting)
 
+    def limit(self, size: int) -> None:
+        """Make pieces of at most ``size`` bytes from now on, where they were to be larger."""
+        self._target = min(self._target, max(1, size))
+
     def add(self, piece: Piece) -> list[Piece]:
         """Take a conformed batch of any size; return the pieces that are ready, in row order."""
         if piece.batch.num_rows == 0:

@@ -139,7 +139,8 @@ create_options: Callable[[F], F] = _all(
     click.option(
         "--key",
         metavar="COLUMN",
-        help="The column that is the primary key. [default: the collection's key, or a column named id]",
+        help="The column that is the primary key; @row (the row's number over all files) or @file_row (path#row) make "
+        "one. [default: the collection's key, or a column named id]",
     ),
     click.option("--auto-id", is_flag=True, default=None, help="Let the server make the keys of a created collection."),
     click.option(
@@ -190,9 +191,28 @@ load_options: Callable[[F], F] = _all(
     click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Load at most N rows."),
     click.option(
         "--max-rejects",
-        type=click.IntRange(min=0),
-        metavar="N",
-        help="Stop when more rows than this are rejected. [default: the larger of 100 and 0.1 %]",
+        metavar="N|P%",
+        help="Stop when more rows than this, or a larger share of the rows, are rejected. "
+        "[default: the larger of 100 and 0.1%]",
+    ),
+    click.option(
+        "--null-vectors",
+        type=click.Choice(["reject", "skip"]),
+        help="What becomes of a row with a null in a vector field that takes none. [default: reject]",
+    ),
+    click.option(
+        "--at-most-once",
+        is_flag=True,
+        default=None,
+        help="Where the server makes the keys: leave rows unknown after an unclear answer instead of sending them "
+        "again, which may store them twice.",
+    ),
+    click.option(
+        "--bisect-poison",
+        is_flag=True,
+        default=None,
+        help="Take a request that the server does not survive apart instead of setting it aside whole; each step may "
+        "cost a restart of the server.",
     ),
     click.option(
         "--batch-bytes", type=ByteSize(), metavar="SIZE", help="Size of a request, such as 4MiB. For experts."

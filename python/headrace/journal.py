@@ -127,14 +127,14 @@ class Journal:
         """The marks to wait for; those that will be needed soon are asked for, and not waited for."""
         waiting = []
         with self._lock:
-            for span in spans:
-                kept = self._kept.get(span.source)
+            for label, (start, stop, rows) in _ranges(spans).items():
+                kept = self._kept.get(label)
                 if kept is None or self._writer is None:
                     continue
-                stop, ahead = span.start + span.count, span.count * self._mark_requests
-                self._mark(kept, span.start, stop, ahead)
+                ahead = rows * self._mark_requests
+                self._mark(kept, start, stop, max(ahead, stop - start))
                 kept.pending = [mark for mark in kept.pending if not _written(mark[2])]
-                waiting += [written for a, b, written in kept.pending if a < stop and span.start < b]
+                waiting += [written for a, b, written in kept.pending if a < stop and start < b]
                 self._mark(kept, stop, stop + ahead // 2, ahead)
         return waiting
 
@@ -224,6 +224,15 @@ class Journal:
         if label in self._kept:
             line["identity"] = self._kept[label].record.identity.to_dict()
         return line
+
+
+def _ranges(spans: Sequence[Span]) -> dict[str, tuple[int, int, int]]:
+    """Of each source the first row, the last (exclusive), and how many of those between are meant."""
+    found: dict[str, tuple[int, int, int]] = {}
+    for span in spans:
+        start, stop, rows = found.get(span.source, (span.start, span.start, 0))
+        found[span.source] = min(start, span.start), max(stop, span.start + span.count), rows + span.count
+    return found
 
 
 def _written(mark: Future[None]) -> bool:

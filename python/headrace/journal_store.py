@@ -89,6 +89,19 @@ class JournalStore(JournalReader):
             self._lock.release()
             raise
 
+    @property
+    def last_alive(self) -> float:
+        """When the loader that had the journal last was last known to be alive, in seconds since the epoch."""
+        return self._lock.last_alive
+
+    def beat(self) -> None:
+        """Say that this loader is alive.
+
+        :raises JournalError: if that cannot be written.
+        """
+        with explained(self.path):
+            self._lock.beat()
+
     def close(self) -> None:
         """Let go of the journal; twice does no harm."""
         super().close()

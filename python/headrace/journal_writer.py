@@ -11,10 +11,17 @@ from headrace.intervals import IntervalSet
 from headrace.journal_store import JournalStore
 from headrace.report import Verdict
 
-__all__ = ["JournalWriter"]
+__all__ = ["BEAT", "JournalWriter"]
 
 #: Seconds for which acknowledgements are gathered. What was not written when the machine died is sent once more.
 GATHER = 0.1
+#: Seconds between two signs of life, by which the next run learns when this one may have sent its last request.
+BEAT = 1.0
+
+#: ``(file, start, stop, written)``; ``(file, start, stop, verdict, run)``; ``(target, slot, file, row, key)`` by slot.
+_Mark = tuple[int, int, int, "Future[None]"]
+_Settled = tuple[int, int, int, str, int | None]
+_Sampled = dict[int, tuple[int, int, int, int, int | str]]
 
 
 class JournalWriter:
@@ -32,9 +39,9 @@ class JournalWriter:
         self._lock = threading.Lock()
         #: Somebody waits for the disk, or for the end; and: there is anything to be written at all.
         self._urgent, self._some = threading.Condition(self._lock), threading.Condition(self._lock)
-        self._marks: list[tuple[int, int, int, Future[None]]] = []
-        self._settled: list[tuple[int, int, int, str, int | None]] = []
-        self._sampled: dict[int, tuple[int, int, int, int, int | str]] = {}
+        self._marks: list[_Mark] = []
+        self._settled: list[_Settled] = []
+        self._sampled: _Sampled = {}
         self._rows: dict[int, int] = {}
         self._closing = False
         #: Why nothing more is written, or None.
@@ -105,30 +112,35 @@ class JournalWriter:
         written_at = 0.0
         while True:
             with self._lock:
-                self._some.wait_for(lambda: self._closing or self._waiting())
+                self._some.wait_for(lambda: self._closing or self._waiting(), timeout=BEAT)
                 # A mark is waited for; the rest can be gathered, unless it comes alone.
-                pause = max(0.0, written_at + GATHER - time.monotonic())
+                pause = max(0.0, written_at + GATHER - time.monotonic()) if self._waiting() else 0.0
                 self._urgent.wait_for(lambda: self._closing or self._marks, timeout=pause)
-                if not self._waiting():
+                if self._closing and not self._waiting():
                     return
                 marks, self._marks = self._marks, []
                 settled, self._settled = self._settled, []
                 sampled, self._sampled = self._sampled, {}
                 rows, self._rows = self._rows, {}
             try:
-                with self._store.transaction(durable=bool(marks)):
-                    for file, start, stop, _ in marks:
-                        self._store.mark(file, start, stop)
-                    self._store.settle(settled)
-                    self._store.sample(sampled.values())
-                    for file, number in rows.items():
-                        self._store.set_rows(file, number)
+                self._store.beat()
+                if marks or settled or sampled or rows:
+                    self._write(marks, settled, sampled, rows)
             except JournalError as error:
                 self._fail(error, [written for *_, written in marks])
                 return
             written_at = time.monotonic()
             for *_, written in marks:
                 written.set_result(None)
+
+    def _write(self, marks: list[_Mark], settled: list[_Settled], sampled: _Sampled, rows: dict[int, int]) -> None:
+        with self._store.transaction(durable=bool(marks)):
+            for file, start, stop, _ in marks:
+                self._store.mark(file, start, stop)
+            self._store.settle(settled)
+            self._store.sample(sampled.values())
+            for file, number in rows.items():
+                self._store.set_rows(file, number)
 
     def _waiting(self) -> bool:
         return bool(self._marks or self._settled or self._sampled or self._rows)

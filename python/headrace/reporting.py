@@ -65,6 +65,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     notes += [] if resumption is None else resumption.notes
     if target is not None and not target.created:
         notes += _ignored(session.options)
+    notes += [f"{rows} {text}" for text, rows in session.ledger.notes.items()]
     notes += [f"more refused rows are in {path}" for path in rejects[1:]]
     return LoadReport(
         collection=session.collection,

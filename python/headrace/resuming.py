@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
+from headrace.attempts import Request
 from headrace.calls import Operation
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan
@@ -18,10 +20,11 @@ from headrace.intervals import IntervalSet
 from headrace.journal import Journal
 from headrace.journal_records import FileRecord, Place, TargetRecord
 from headrace.journal_store import JournalStore
-from headrace.journal_writer import JournalWriter
+from headrace.journal_writer import BEAT, JournalWriter
+from headrace.ledger import Ledger
 from headrace.report import Account, Verdict
-from headrace.sending import Ledger, Request
 from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile
+from headrace.sources.rowkeys import ROW
 from headrace.target import Target
 
 __all__ = ["Resumption", "admit"]
@@ -56,6 +59,9 @@ class Resumption:
         self._left_out: set[str] = set()
         self._passed = 0
         self._void = False
+        self._numbered = False
+        #: The clock's (monotonic) time up to which a request of the run before may still be applied, or None.
+        self.may_land_until: float | None = None
         #: What a person should know.
         self.notes: list[str] = []
 
@@ -103,11 +109,12 @@ class Resumption:
         :raises SourceError: if a file changed since its load began.
         :raises JournalError: if the journal cannot be used, or rows are missing that it knows.
         """
-        digest, place = _plan_digest(plan), _place(target, endpoint, options)
+        place = _place(target, endpoint, options)
+        plans = _plan_digests(plan, self._files.values(), numbered=options.key == ROW)
         with self._store.transaction(durable=True):
             record = self._store.begin_target(place, target.rows_before)
         known = {} if options.again else {it.identity.path: it for it in self._store.files(record.id)}
-        left_out = {label for label in self._files if not self._take(label, known, digest, options.changed)}
+        left_out = {label for label in self._files if not self._take(label, known, plans[label], options.changed)}
         void = bool(self._records) and not self._proven(record, target, options, run)
         with self._store.transaction(durable=True):
             if void:
@@ -117,9 +124,14 @@ class Resumption:
             for label, file in self._files.items():
                 if label not in self._records and label not in left_out:
                     identity = self._identities[label]
-                    self._records[label] = self._store.begin_file(record.id, identity, digest, file.rows)
+                    self._records[label] = self._store.begin_file(record.id, identity, plans[label], file.rows)
             run_number = self._store.begin_run(record.id)
         self._target = record
+        self._numbered = options.key == ROW
+        # A clock that was set back must not make anybody wait for long.
+        landing = BEAT + options.rpc_timeout
+        left = min(landing, self._store.last_alive + landing - time.time())
+        self.may_land_until = time.monotonic() + left if left > 0.0 and self.in_doubt else None
         self._take_over(at_most_once=options.at_most_once and not target.keyed)
         self._writer = JournalWriter(self._store, run_number)
         self._journal.keep(self._writer, record.id, self._records, keyed=target.keyed)
@@ -204,8 +216,8 @@ class Resumption:
         return IntervalSet() if label in self._unsent else self._records[label].open
 
     def rows(self, label: str) -> int | None:
-        """How many rows a file has, where that is known."""
-        return self._records[label].rows
+        """How many rows a file has, where that is known and need not be counted again for their numbers."""
+        return None if self._numbered else self._records[label].rows
 
     def passed(self, label: str, start: int, stop: int) -> None:
         """Count rows that are not read again, as earlier runs settled them."""
@@ -278,7 +290,7 @@ class Resumption:
             self.notes.append(f"the journal is not complete: {error}")
 
 
-def admit(request: Request, ledger: Ledger, keys: pa.Array | None) -> int:
+def admit(request: Request, ledger: Ledger, keys: pa.Array | None, may_land_until: float | None) -> int:
     """Let a request's rows be found by later runs, and see whether an earlier one may have sent them.
 
     Those are in doubt from the start: with keys of their own they go as an upsert.
@@ -287,6 +299,7 @@ def admit(request: Request, ledger: Ledger, keys: pa.Array | None) -> int:
         request: Rows about to be sent.
         ledger: Where their verdicts will go.
         keys: Their keys; None where the server makes them.
+        may_land_until: Up to when a request of the earlier run may still be applied, or None.
 
     Returns:
         How many rows may be doubled by this.
@@ -296,7 +309,8 @@ def admit(request: Request, ledger: Ledger, keys: pa.Array | None) -> int:
     doubtful = ledger.journal.doubtful_rows(request.spans)
     if doubtful:
         request.doubtful = True
-        request.upsert = request.upsert or keys is not None
+        if keys is not None:
+            request.upsert, request.may_land_until = True, may_land_until
     return 0 if keys is not None else doubtful
 
 
@@ -310,7 +324,16 @@ def _place(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
     )
 
 
-def _plan_digest(plan: ConformPlan) -> str:
-    """What tells one way from columns to fields from another; types of fields belong to the collection."""
-    lines = sorted((line.source, line.field, line.source_type) for line in plan.mapping)
-    return hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+def _plan_digests(plan: ConformPlan, files: Iterable[SourceFile], *, numbered: bool) -> dict[str, str]:
+    """Of each file what tells one way from its columns to fields from another; types belong to the collection.
+
+    Where rows are ``numbered`` over all files, what stands before a file is part of its way: one file more there, and
+    its rows have other keys.
+    """
+    way = hashlib.sha256(json.dumps(sorted((it.source, it.field, it.source_type) for it in plan.mapping)).encode())
+    digests = {}
+    for file in files:
+        digests[file.label] = way.hexdigest()
+        if numbered:
+            way.update(json.dumps([file.label, file.rows] if file.rows is None else file.rows).encode())
+    return digests

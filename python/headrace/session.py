@@ -8,36 +8,33 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import threading
 import time
 from collections.abc import Callable, Collection, Generator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import TypeVar
 
 import pyarrow as pa
 
 from headrace import operations as ops
+from headrace.attempts import Request
 from headrace.calls import Operation
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, plan_conform
 from headrace.connection import Connection
 from headrace.errors import HeadraceError, InternalError, StoppedError, explain
 from headrace.evidence import Evidence
-from headrace.feeding import Feeder
 from headrace.identity import watch_identity
 from headrace.inference import infer_schema
 from headrace.journal import Journal
-from headrace.packing import Packer, make_packer
+from headrace.ledger import Ledger
 from headrace.patience import Patience
 from headrace.protocol import CollectionInfo
 from headrace.rejects import RejectLimit, RejectsFile
 from headrace.report import Account, Phase, Progress, Verdict
 from headrace.reporting import progress_of
 from headrace.resuming import Resumption, admit
-from headrace.retry import Backoff
 from headrace.schema import CollectionSchema
-from headrace.sending import STOP_GRACE, Ledger, Request, Sender, WriteTarget
+from headrace.sending import STOP_GRACE, Sender
 from headrace.sources import SourceBatch
 from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Target, check_same, missing_collection, open_target
@@ -45,21 +42,11 @@ from headrace.throttle import Throttle
 from headrace.verify import VerifyResult
 from headrace.watching import linger, show_progress
 from headrace.window import Window
+from headrace.wiring import Parts, make_parts
 
 __all__ = ["LoadSession"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """What exists once a session is prepared."""
-
-    plan: ConformPlan
-    packer: Packer
-    sender: Sender
-    feeder: Feeder
-    sending: Future[None]
 
 
 class LoadSession:
@@ -115,11 +102,11 @@ class LoadSession:
         self._progress = progress
         self._copy_waiting = copy_waiting
         self._connection = Connection(endpoint, channels=options.channels)
-        self._parts: _Parts | None = None
+        self._parts: Parts | None = None
+        self._sending: Future[None] | None = None
         self._ticking: list[Future[None]] = []
         self._stop_wanted: StoppedError | None = None
         self._broken: HeadraceError | None = None
-        self._flushing = threading.Lock()
         self._rejects_told = 0
         self._closed = False
 
@@ -157,7 +144,7 @@ class LoadSession:
         return self._parts is not None
 
     @property
-    def parts(self) -> _Parts:
+    def parts(self) -> Parts:
         """What :meth:`prepare` made."""
         if self._parts is None:
             raise InternalError("session: expected prepare() to have run, found that it has not; please report this")
@@ -221,43 +208,31 @@ class LoadSession:
         self._start(schema, plan, self.target, lite=lite)
 
     def _start(self, schema: CollectionSchema, plan: ConformPlan, target: Target, *, lite: bool) -> None:
-        packer = make_packer(
-            schema,
-            # Its real name: an alias may be moved while this runs.
-            collection_name=target.info.name,
-            partition_name=self.options.partition_name,
-            columns=plan.columns,
-        )
-        upsert = target.mode == "upsert"
+        options = self.options
         self.key = schema.primary_key.name if target.keyed else None
-        self.evidence = Evidence(self.options.verify, self.key)
-        self.throttle = Throttle(1 if lite else self.options.max_in_flight, clock=time.monotonic)
-        sender = Sender(
-            self._connection.transport,
-            WriteTarget(key=self.key, lite=lite, repack=packer.pack_upsert if upsert else packer.pack_insert),
-            self.ledger,
+        self.evidence = Evidence(options.verify, self.key)
+        self.throttle = Throttle(1 if lite else options.max_in_flight, clock=time.monotonic)
+        self._parts = make_parts(
+            # Its real name: an alias may be moved while this runs.
+            collection=target.info.name,
+            options=options,
+            target=target,
+            plan=plan,
+            ledger=self.ledger,
             throttle=self.throttle,
-            backoff=Backoff(budget=self.options.give_up_after),
-            rpc_timeout=self.options.rpc_timeout,
-            clock=time.monotonic,
-        )
-        feeder = Feeder(
-            plan,
-            packer,
-            self.ledger,
-            upsert=upsert,
+            connection=self._connection,
+            lite=lite,
             target_bytes=self.target_bytes,
             copy_waiting=self._copy_waiting,
             submit=self._submit,
-            withdraw=lambda request: self._connection.post(sender.withdraw, request),
-            dry_run=self.options.dry_run,
         )
-        self._parts = _Parts(plan, packer, sender, feeder, self._connection.submit(self._send_all(sender)))
-        lost, watched = self.ledger.measurements.lost, self._connection.transport
-        self._ticking.append(self._connection.submit(watch_identity(watched, target.info, lost, sender.stop)))
+        self._sending = self._connection.submit(self._send_all(self._parts.sender))
+        lost, stop = self.ledger.measurements.lost, self._parts.sender.stop
+        watching = watch_identity(self._connection.transport, target.info, lost, stop)
+        self._ticking.append(self._connection.submit(watching))
         self.phase = "sending"
         if self._stop_wanted is not None:
-            self._connection.post(sender.stop, self._stop_wanted)
+            self._connection.post(self._parts.sender.stop, self._stop_wanted)
 
     # -- feeding -----------------------------------------------------------------------------------------------------
 
@@ -278,9 +253,7 @@ class LoadSession:
 
     def flush(self, patience: Patience | None = None) -> None:
         """Send the rows that wait to be joined with later ones."""
-        # Held until the last row is handed over: whoever flushes next must not overtake rows on their way.
-        with self._flushing:
-            self._reserve_each(self.parts.feeder.flush(), patience)
+        self._reserve_each(self.parts.feeder.flush(), patience)
         self._check_rejects()
 
     def drain(self, patience: Patience | None = None) -> None:
@@ -318,7 +291,9 @@ class LoadSession:
 
     def _submit(self, request: Request, batch: pa.RecordBatch) -> None:
         self.evidence.add(batch)
-        if doubled := admit(request, self.ledger, None if self.key is None else batch.column(self.key)):
+        keys = None if self.key is None else batch.column(self.key)
+        landing = None if self.resumption is None else self.resumption.may_land_until
+        if doubled := admit(request, self.ledger, keys, landing):
             self._connection.post(self.ledger.measurements.double, doubled)
         # Nothing may fail after this: from here on the sender answers for the rows.
         self._connection.post(self.parts.sender.submit, request)
@@ -341,11 +316,11 @@ class LoadSession:
         sender, feeder = self._parts.sender, self._parts.feeder
         with contextlib.suppress(HeadraceError):
             self.flush()  # fails where the load stopped; what waits is then unsent
-        with self._flushing:
-            feeder.abandon()
+        feeder.abandon()
         self._connection.post(sender.finish)
         self._connection.wait_for(sender.settled(STOP_GRACE))
-        self._parts.sending.result()
+        if self._sending is not None:
+            self._sending.result()
         self.failure = self.failure or self._broken or sender.failure
 
     def disown(self) -> None:

@@ -107,6 +107,8 @@ class StateLock:
     def __init__(self, directory: Path) -> None:
         path = directory / "journal.lock"
         self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        #: When the loader that had it last was last known to be alive, in seconds since the epoch.
+        self.last_alive = os.fstat(self._descriptor).st_mtime
         try:
             self._take(path)
         except BaseException:
@@ -129,6 +131,10 @@ class StateLock:
         os.ftruncate(self._descriptor, 0)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         os.pwrite(self._descriptor, f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode(), 0)
+
+    def beat(self) -> None:
+        """Say that this loader is alive."""
+        os.utime(self._descriptor)
 
     def release(self) -> None:
         """Let others have the directory; twice does no harm."""

@@ -29,6 +29,8 @@ __all__ = ["METHOD_PREFIX", "AsyncTransport", "SyncTransport", "channel_options"
 
 #: What stands before every method's name; all methods are unary.
 METHOD_PREFIX = "/milvus.proto.milvus.MilvusService/"
+#: Seconds that the other calls of a connection that was given up may still take.
+_OLD_CALLS = 600.0
 
 
 def channel_options(index: int, endpoint: Endpoint) -> list[tuple[str, Any]]:
@@ -169,7 +171,7 @@ class _Channels:
     """The channels of one event loop, with the methods that were called on each."""
 
     def __init__(self, channels: Sequence[grpc.aio.Channel]) -> None:
-        self.channels = channels
+        self.channels = list(channels)
         self._methods: dict[tuple[int, str], Callable[..., Any]] = {}
 
     def method(self, index: int, name: str) -> Callable[..., Any]:
@@ -177,6 +179,12 @@ class _Channels:
         if key not in self._methods:
             self._methods[key] = self.channels[index].unary_unary(METHOD_PREFIX + name)
         return self._methods[key]
+
+    def replace(self, index: int, channel: grpc.aio.Channel) -> grpc.aio.Channel:
+        """Use ``channel`` from now on; returns the one before."""
+        old, self.channels[index] = self.channels[index], channel
+        self._methods = {key: method for key, method in self._methods.items() if key[0] != index}
+        return old
 
 
 class AsyncTransport(_Transport):
@@ -198,6 +206,9 @@ class AsyncTransport(_Transport):
         self._credentials_read = not endpoint.tls
         # A grpc.aio channel belongs to the loop that was running when it was made.
         self._sets: dict[asyncio.AbstractEventLoop, _Channels] = {}
+        self._renewals = 0
+        #: Connections that were given up and still have calls, by the task that closes them.
+        self._retired: dict[asyncio.Future[None], grpc.aio.Channel] = {}
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -241,10 +252,25 @@ class AsyncTransport(_Transport):
         except (asyncio.CancelledError, grpc.aio.UsageError) as error:
             # grpc.aio ends the calls of a closed channel with CancelledError, as if their task had been cancelled.
             task = asyncio.current_task()
-            if self._closed and not (task is not None and task.cancelling()):
-                raise self._closed_error(method) from error
-            raise
+            if task is not None and task.cancelling():
+                raise
+            raise self._closed_error(method) from error
         return answer
+
+    def renew(self, channel: int) -> None:
+        """Connect anew for later calls over ``channel``; the old connection closes once its calls have ended.
+
+        What the network still holds of an abandoned call is then cut off with its connection.
+        """
+        channels = self._sets.get(asyncio.get_running_loop())
+        if channels is None or self._closed:
+            return
+        self._renewals += 1
+        # Equal arguments would share the old connection.
+        old = channels.replace(channel, self._make(channel + self._renewals * self._count))
+        closing = asyncio.ensure_future(old.close(_OLD_CALLS))
+        self._retired[closing] = old
+        closing.add_done_callback(self._retired.pop)
 
     async def close(self) -> None:
         """End the calls in flight, close this loop's channels and let go of the embedded server."""
@@ -253,6 +279,7 @@ class AsyncTransport(_Transport):
         self._sets.clear()
         if channels is not None:
             await asyncio.gather(*(channel.close() for channel in channels.channels))
+        await asyncio.gather(*(channel.close() for channel in self._retired.values()), *self._retired)
         lease, self._lease = self._lease, None
         if lease is not None:
             await asyncio.to_thread(lease.release)

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 import pyarrow.parquet as pq
 import pytest
 
-from tests.fake.behaviours import apply_then, ok, refuse, refuse_rows, stall, stall_forever
+from tests.fake.behaviours import apply_then, land_late, ok, refuse, refuse_rows, stall, stall_forever
 from tests.loader.rows import SMALL, counts, load, table, write_parquet
 
 ROWS, IN_FLIGHT = 3000, 4
+#: What a killed loader sent may land until its deadline has passed, and is waited for.
+SOON = {"rpc_timeout": 1.0}
 #: In a process of its own, because that is what a kill ends.
 PROGRAM = """
 import sys, headrace
@@ -75,7 +77,7 @@ def test_keyed_rows_are_there_once_whenever_the_loader_was_killed(fake, tmp_path
     assert killed >= 3
     for method in ("Insert", "Upsert"):
         fake.always(method, ok)
-    report = load(fake, path, verify="full", mode=mode)
+    report = load(fake, path, verify="full", mode=mode, **SOON)
     assert counts(report) == {"stored": ROWS}
     assert report.guarantee == "effectively-once"
     assert fake.collections["docs"].keys() == Counter(range(ROWS))
@@ -106,7 +108,7 @@ def test_rows_that_a_killed_run_rejected_are_rejected_again_into_a_file_that_can
     with loading(fake, path, max_in_flight=1) as process:
         fake.wait_for(lambda: len(fake.calls) > 40 or process.poll() is not None)
         process.kill()
-    report = load(fake, path, check=False)
+    report = load(fake, path, check=False, **SOON)
     assert counts(report) == {"stored": ROWS - 1, "rejected": 1}
     assert pq.read_table(report.rejects_file)["_row"].to_pylist() == [5]
 
@@ -135,3 +137,24 @@ def test_a_terminated_command_goes_on_where_it_was(fake, tmp_path):
     # Everything was answered before it ended, so nothing is sent twice.
     assert sum(call.num_rows for call in writes(fake)[sent:]) == ROWS - stored
     assert fake.collections["docs"].keys() == Counter(range(ROWS))
+
+
+def test_a_request_of_a_killed_loader_that_lands_late_doubles_no_row(fake, tmp_path):
+    path = write_parquet(tmp_path / "a.parquet", 300)
+    fake.script("Insert", ok, land_late)
+    with loading(fake, path, max_in_flight=1) as process:
+        fake.wait_for(lambda: len(writes(fake)) == 2)
+        process.kill()
+    late = set(writes(fake)[1].batch()["id"].to_pylist())
+
+    async def then_let_it_land(call):
+        answer = await ok(call)
+        if late & set(call.batch()["id"].to_pylist()):
+            fake.release()
+        return answer
+
+    fake.always("Upsert", then_let_it_land)
+    report = load(fake, path, **SOON)
+    assert counts(report) == {"stored": 300}
+    assert sum(late & set(call.batch()["id"].to_pylist()) == late for call in writes(fake)) >= 3
+    assert fake.collections["docs"].keys() == Counter(range(300))

@@ -27,7 +27,7 @@ from tests.loader.rows import counts, load, table
 def test_answers_that_pass_are_waited_out(fake):
     fake.script(
         "Insert",
-        refuse(8, "rate limit exceeded[rate=1]", legacy=49),
+        refuse(8, "rate limit exceeded[rate=1000000]", legacy=49),
         abort(grpc.StatusCode.UNAVAILABLE, "failed to connect to all addresses"),
         refuse(1, "service not ready", legacy=56),
     )
@@ -40,7 +40,7 @@ def test_answers_that_pass_are_waited_out(fake):
 
 def test_a_lost_answer_does_not_double_a_keyed_row(fake):
     fake.script("Insert", ok, apply_then(vanish), ok)
-    report = load(fake, table(300), verify="full")
+    report = load(fake, table(300), verify="full", rpc_timeout=2.0)
     assert counts(report) == {"stored": 300}
     assert fake.collections["docs"].keys() == Counter(range(300))
     assert report.retries["ambiguous"] >= 1
