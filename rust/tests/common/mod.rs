@@ -6,10 +6,10 @@ pub mod proto;
 
 use std::sync::Arc;
 
-use arrow_array::types::Float32Type;
+use arrow_array::types::{ArrowPrimitiveType, Float16Type, Float32Type};
 use arrow_array::{
-    ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array,
-    Int64Array, ListArray, PrimitiveArray, StringArray, StructArray, UInt32Array,
+    ArrayRef, BooleanArray, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array, Float64Array,
+    Int8Array, Int16Array, Int32Array, Int64Array, ListArray, PrimitiveArray, StringArray, StructArray, UInt32Array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field as ArrowField, Fields};
@@ -26,8 +26,17 @@ pub const DOUBLE: i32 = 11;
 pub const VARCHAR: i32 = 21;
 pub const ARRAY: i32 = 22;
 pub const JSON: i32 = 23;
+pub const GEOMETRY: i32 = 24;
+pub const TIMESTAMPTZ: i32 = 26;
+pub const BINARY_VECTOR: i32 = 100;
 pub const FLOAT_VECTOR: i32 = 101;
+pub const FLOAT16_VECTOR: i32 = 102;
+pub const BFLOAT16_VECTOR: i32 = 103;
 pub const SPARSE_FLOAT_VECTOR: i32 = 104;
+pub const INT8_VECTOR: i32 = 105;
+
+/// Arrow's half-float number.
+pub type Half = <Float16Type as ArrowPrimitiveType>::Native;
 
 /// A field with the parameters its type needs, generous ones.
 pub fn field(data_type: i32) -> Field {
@@ -40,7 +49,8 @@ pub fn options(data_type: i32) -> FieldOptions {
     match data_type {
         VARCHAR => options.max_length = 64,
         ARRAY => (options.element_type, options.max_capacity) = (INT64, 8),
-        FLOAT_VECTOR => options.dim = 2,
+        FLOAT_VECTOR | FLOAT16_VECTOR | BFLOAT16_VECTOR | INT8_VECTOR => options.dim = 2,
+        BINARY_VECTOR => options.dim = 16,
         _ => {}
     }
     options
@@ -67,11 +77,10 @@ pub fn column_of(facts: &Value, values: &[Value]) -> ArrayRef {
     let number = |key: &str| i32::try_from(facts[key].as_i64().unwrap_or(0)).unwrap();
     match number("data_type") {
         ARRAY => lists(number("element_type"), values),
-        FLOAT_VECTOR => {
-            let flat: Vec<f32> = values.iter().flat_map(floats).collect();
-            vectors(number("dim"), flat)
-        }
-        SPARSE_FLOAT_VECTOR => sparse(&values.iter().map(pairs).collect::<Vec<_>>()),
+        data_type @ (FLOAT_VECTOR | FLOAT16_VECTOR | INT8_VECTOR) => dense(data_type, number("dim"), values),
+        BFLOAT16_VECTOR => fixed_bytes(2 * number("dim"), values, |v| bfloat16(v).to_vec()),
+        BINARY_VECTOR => fixed_bytes(number("dim") / 8, values, |v| vec![u8::try_from(v.as_u64().unwrap()).unwrap()]),
+        SPARSE_FLOAT_VECTOR => sparse_rows(values),
         data_type => scalars(data_type, values),
     }
 }
@@ -101,6 +110,45 @@ fn lists(element_type: i32, values: &[Value]) -> ArrayRef {
     Arc::new(ListArray::new(item, offsets, child, Some(nulls)))
 }
 
+/// Which rows are not null.
+fn validity(values: &[Value]) -> Option<NullBuffer> {
+    Some(values.iter().map(|row| !row.is_null()).collect())
+}
+
+/// A `fixed_size_list` column of the vectors' own element type, zeros under nulls.
+fn dense(data_type: i32, dim: i32, values: &[Value]) -> ArrayRef {
+    let zeros = vec![Value::from(0); usize::try_from(dim).unwrap()];
+    let flat = || values.iter().flat_map(|row| row.as_array().unwrap_or(&zeros)).map(|v| v.as_f64().unwrap());
+    let child: ArrayRef = match data_type {
+        FLOAT_VECTOR => Arc::new(flat().map(narrow).collect::<Float32Array>()),
+        FLOAT16_VECTOR => Arc::new(Float16Array::from_iter_values(flat().map(Half::from_f64))),
+        #[allow(clippy::cast_possible_truncation, reason = "golden values are those of the type")]
+        _ => Arc::new(flat().map(|v| v as i8).collect::<Int8Array>()),
+    };
+    let item = Arc::new(ArrowField::new("item", child.data_type().clone(), true));
+    Arc::new(FixedSizeListArray::new(item, dim, child, validity(values)))
+}
+
+/// A `fixed_size_binary` column of `width` bytes a row, each element's bytes after the other.
+fn fixed_bytes(width: i32, values: &[Value], bytes: impl Fn(&Value) -> Vec<u8>) -> ArrayRef {
+    let row = |row: &Value| row.as_array().map(|row| row.iter().flat_map(&bytes).collect::<Vec<u8>>());
+    let rows = values.iter().map(row).collect::<Vec<_>>();
+    Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(rows.into_iter(), width).unwrap())
+}
+
+/// The upper half of a float32.
+fn bfloat16(value: &Value) -> [u8; 2] {
+    let [_, _, low, high] = narrow(value.as_f64().unwrap()).to_le_bytes();
+    [low, high]
+}
+
+fn sparse_rows(values: &[Value]) -> ArrayRef {
+    let rows: Vec<_> = values.iter().map(|row| if row.is_null() { Vec::new() } else { pairs(row) }).collect();
+    let column = sparse(&rows);
+    let (item, offsets, entries, _) = column.as_any().downcast_ref::<ListArray>().unwrap().clone().into_parts();
+    Arc::new(ListArray::new(item, offsets, entries, validity(values)))
+}
+
 /// A `fixed_size_list<float32>` column over `flat`.
 pub fn vectors(dim: i32, flat: Vec<f32>) -> ArrayRef {
     let item = Arc::new(ArrowField::new("item", DataType::Float32, true));
@@ -123,10 +171,6 @@ pub fn sparse_of(indices: ArrayRef, values: ArrayRef, lengths: impl IntoIterator
     let entries = StructArray::new(fields.clone(), vec![indices, values], None);
     let item = Arc::new(ArrowField::new("item", DataType::Struct(fields), true));
     Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), Arc::new(entries), None))
-}
-
-fn floats(row: &Value) -> Vec<f32> {
-    row.as_array().unwrap().iter().map(|v| narrow(v.as_f64().unwrap())).collect()
 }
 
 fn pairs(row: &Value) -> Vec<(u32, f32)> {
