@@ -17,7 +17,7 @@ use arrow_schema::{DataType, TimeUnit};
 use super::text::REPEATED_DATA;
 use super::{Cells, Tally};
 use crate::column::Primitive;
-use crate::error::{CellReason, Fault};
+use crate::error::{CellReason, ColumnReason, Fault};
 use crate::wire::{Sink, nested_len, put_head};
 
 const MICROS_A_SECOND: i64 = 1_000_000;
@@ -117,6 +117,16 @@ impl Cells for Timestamps<'_> {
             TimeUnit::Nanosecond => "ns",
         };
         self.split(value).is_none().then_some(CellReason::NotATimestamp { value, unit })
+    }
+}
+
+/// Why a column is neither text nor timestamps, given why it is no text.
+pub(crate) fn or_timestamps(reason: ColumnReason) -> ColumnReason {
+    match reason {
+        ColumnReason::WrongType { expected, found } => {
+            ColumnReason::WrongType { expected: format!("{expected}, or a timestamp"), found }
+        }
+        other => other,
     }
 }
 
