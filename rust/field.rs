@@ -34,7 +34,7 @@ use arrow_buffer::NullBuffer;
 
 pub use definition::{Field, FieldOptions};
 
-use crate::column::{Encoded, nulls_of};
+use crate::column::{Encoded, nulls_of, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault, PackError};
 use crate::wire::{Frame, MAX_MESSAGE_LEN, Sink};
 use array::Lists;
@@ -223,7 +223,10 @@ impl<'a> Values<'a> {
             return bind(array);
         };
         let encoded = encoded?;
-        let (values, value_nulls) = Self::decoded(encoded.values, bind)?;
+        let (values, value_nulls) = Self::decoded(encoded.values, bind).map_err(|reason| match reason {
+            ColumnReason::WrongType { expected, .. } => wrong_type(&expected, array),
+            other => other,
+        })?;
         let nulls = encoded.logical_nulls(value_nulls.as_ref());
         Ok((Self::Encoded(Box::new(Lookup::new(encoded.keys, values))), nulls))
     }
