@@ -8,11 +8,14 @@ import random
 from collections import deque
 from collections.abc import Callable
 
+import pyarrow as pa
+
 from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt
 from headrace.dividing import divided, reject_all, repacked, rows_of
 from headrace.errors import HeadraceError, MilvusException, SchemaError, TransportError
 from headrace.freshness import LiveSchema
 from headrace.ledger import Ledger
+from headrace.rejects import Reject
 from headrace.report import Verdict
 from headrace.retry import AnswerClass, Backoff, Deadline
 from headrace.settling import LateWrites
@@ -218,7 +221,7 @@ class Delivery:
             found=answer.reason,
             remedy="mend the row and load it again",
         )
-        await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+        await self._keep(batch, rejects)
         if self._target.key is not None:
             self._ledger.refused_keys.add(batch.column(self._target.key)[0].as_py())
         return Verdict.REJECTED
@@ -308,9 +311,16 @@ class Delivery:
             remedy="look into the server's log, then load this file again, or use --bisect-poison",
             verdict="unknown",
         )
-        await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+        await self._keep(batch, rejects)
         self._ledger.note(_POISON, request.rows)
         return Verdict.UNKNOWN
+
+    async def _keep(self, batch: pa.RecordBatch, rejects: list[Reject]) -> None:
+        """Write rows to the rejects file, in which the key has the name that the source gave it."""
+        if self._target.key_column:
+            names = [self._target.key_column if name == self._target.key else name for name in batch.schema.names]
+            batch = batch.rename_columns(names)
+        await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
 
     async def _apart(self, request: Request) -> list[Request]:
         """Halves, each of which is sent alone and once."""
