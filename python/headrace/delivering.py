@@ -202,8 +202,8 @@ class Delivery:
     async def _too_large(self, request: Request, answer: Answer) -> Outcome:
         if request.rows == 1:
             return await self._refused(request, answer)
-        # Without a number in the answer all that is known is that this was too much.
-        known = answer.largest if answer.largest is not None else len(request.payload) - 1
+        # Without a number in the answer half of it is tried, and half of that.
+        known = answer.largest if answer.largest is not None else len(request.payload) // 2
         self._largest = known if self._largest is None else min(known, self._largest)
         self._limit(self._largest)
         self._ledger.measurements.retries[answer.kind.value] += 1
