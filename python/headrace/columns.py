@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headrace.casts import canonical_type, find_cast, packs_as_is, plain, plain_type
+from headrace.casts import canonical_type, find_cast, packs_as_is
+from headrace.casts.joining import joined
 from headrace.cells import cells_to_array, json_cells, sparse_cells
 from headrace.errors import SchemaError, explain
 from headrace.matrices import BrokenMatrixError, is_sparse_matrix, matrix_column
@@ -133,12 +134,11 @@ def _one_piece(value: pa.Array | pa.ChunkedArray, name: str) -> pa.Array:
 def _combined(value: pa.ChunkedArray, name: str) -> pa.Array | pa.ChunkedArray:
     try:
         return value.combine_chunks()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        # Arrow does not join dictionaries with a null among their values, nor such as outgrow their indices.
-        pieces = [plain(chunk) for chunk in value.chunks]
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        pass
     try:
-        return pa.chunked_array(pieces, plain_type(value.type)).combine_chunks()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        return joined(value.chunks)
+    except pa.ArrowException as error:
         expected, found = "pieces that Arrow can join", f"{value.num_chunks} pieces of {value.type} ({error})"
         raise SchemaError(explain(f"column {name!r}", expected, found, "give it in batches"), field=name) from error
 
@@ -217,8 +217,7 @@ def _from_frame(data: Any) -> pa.RecordBatch:
         return pa.record_batch(data)
     table = data if isinstance(data, pa.Table) else pa.table(data)
     columns = [_one_piece(column, name) for name, column in zip(table.column_names, table.columns, strict=True)]
-    fields = [field.with_type(column.type) for field, column in zip(table.schema, columns, strict=True)]
-    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, table.schema.metadata))
+    return pa.RecordBatch.from_arrays(columns, names=table.column_names)
 
 
 def row_columns(rows: Sequence[Any]) -> dict[str, list[Any]]:
