@@ -230,7 +230,8 @@ class LoadOptions:
         window_bytes: Most memory for source batches, packed requests and gRPC's copies together.
         max_in_flight: Most requests in flight at once.
         channels: gRPC channels, each with a connection of its own.
-        rpc_timeout: Seconds a write may take at least before its outcome counts as unknown; more where the server is slow.
+        rpc_timeout: Seconds after which the outcome of a write counts as unknown, at least; more where the server is
+            slow.
         give_up_after: Seconds without any progress after which the load ends with rows unsent.
         state_dir: Where the rejects and the report go; None for ``$XDG_STATE_HOME/headrace/<collection>-<id>``.
 
