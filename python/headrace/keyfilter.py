@@ -21,8 +21,8 @@ _Words = npt.NDArray[np.uint64]
 
 #: Sizes of the chained filters as powers of two of 8-byte words: 0.5, 2, 8 and 32 MiB.
 _SIZES = (16, 18, 20, 22)
-#: Keys per word until the next filter is begun: 26 bits a key, about one false "perhaps" in 3,000.
-_KEYS_PER_WORD = 2.5
+#: Keys per word until the next filter is begun: few, because a false "perhaps" costs a copy of its neighbours.
+_KEYS_PER_WORD = 0.5
 #: Words of a text that are hashed from its beginning, and from its end where it is longer.
 _TEXT_WORDS = 8
 _ODD = np.uint64(0x9E3779B97F4A7C15)
