@@ -217,7 +217,7 @@ fn every_type_names_the_columns_that_it_takes() {
         (common::DOUBLE, "float64"),
         (common::VARCHAR, "utf8, large_utf8 or utf8_view"),
         (common::GEOMETRY, "utf8, large_utf8 or utf8_view"),
-        (common::TIMESTAMPTZ, "utf8, large_utf8 or utf8_view, or a timestamp"),
+        (common::TIMESTAMPTZ, "utf8, large_utf8, utf8_view or timestamp"),
         (common::JSON, "utf8, large_utf8, utf8_view, binary, large_binary or binary_view"),
         (common::ARRAY, list),
         (common::FLOAT_VECTOR, "fixed_size_list<float32>[2] or another kind of list of float32"),

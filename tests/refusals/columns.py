@@ -100,7 +100,7 @@ COLUMNS: list[tuple[str, str | None, Callable[[], object], str]] = [
     ("WrongType", "sp", lambda: _core.pack_field(SPARSE, pa.array([[1]])),
      f"field 'sp': expected {SPARSE_TYPES}, found list<int64>; cast the column"),
     ("WrongType", "at", lambda: _core.pack_field(TIMESTAMPTZ, pa.array([1])),
-     "field 'at': expected utf8, large_utf8 or utf8_view, or a timestamp, found int64; cast the column"),
+     "field 'at': expected utf8, large_utf8, utf8_view or timestamp, found int64; cast the column"),
     ("WrongType", "h", lambda: _core.pack_field(FLOAT16, pa.array([[1, 2]], pa.list_(pa.float32(), 2))),
      "field 'h': expected fixed_size_list<float16>[2], another kind of list of float16, fixed_size_binary[4] or "
      "binary, found fixed_size_list<float32>[2]; cast the column"),
