@@ -2,8 +2,9 @@
 
 Both sides are Arrow record batches with their rows in the same order; layouts may differ (a map on one side, a
 list of structs on the other). Floats and dense vectors compare by their bits, sparse rows by their entries that are
-not zero in the order of their indices, JSON, geometries and times by value, everything else as it is. The work is done on whole
-columns; Python objects are made only for cells that differ and for documents and the like whose text does.
+not zero in the order of their indices, JSON, geometries and times by value, everything else as it is. The work is
+done on whole columns; Python objects are made only for cells that differ and for documents and the like whose text
+does.
 """
 
 from __future__ import annotations
