@@ -8,7 +8,7 @@ CARGO_DENY_VERSION := 0.20.2
 BIN := .venv/bin
 CORE := python/headrace/_core.abi3.so
 CARGO_DENY := .cache/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
-BENCHES := packing blocking memory journal
+BENCHES := packing blocking memory ordering journal
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
