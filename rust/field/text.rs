@@ -1,4 +1,4 @@
-//! VARCHAR, GEOMETRY and TIMESTAMPTZ as text: one length-delimited UTF-8 string for each row.
+//! VARCHAR, TEXT, GEOMETRY and TIMESTAMPTZ as text: one length-delimited UTF-8 string for each row.
 
 use std::ops::Range;
 

@@ -27,6 +27,7 @@ pub const VARCHAR: i32 = 21;
 pub const ARRAY: i32 = 22;
 pub const JSON: i32 = 23;
 pub const GEOMETRY: i32 = 24;
+pub const TEXT: i32 = 25;
 pub const TIMESTAMPTZ: i32 = 26;
 pub const BINARY_VECTOR: i32 = 100;
 pub const FLOAT_VECTOR: i32 = 101;
