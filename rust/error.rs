@@ -349,8 +349,8 @@ pub(crate) enum Fault {
     Changed,
 }
 
-impl From<crate::wire::Overrun> for Fault {
-    fn from(_: crate::wire::Overrun) -> Self {
+impl From<crate::wire::SizeMismatch> for Fault {
+    fn from(_: crate::wire::SizeMismatch) -> Self {
         Self::Changed
     }
 }

@@ -136,7 +136,7 @@ pub(crate) trait Cells {
     fn size(&self, rows: Range<usize>) -> Result<Tally, Fault>;
 
     /// Append the rows' values; checks everything that `size` has not.
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault>;
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault>;
 
     /// Why `size` or `write` refuse this row, or None where they take it.
     fn refusal(&self, row: usize) -> Option<CellReason>;
@@ -176,7 +176,7 @@ impl Cells for Values<'_> {
         each_kind!(self, values => values.size(rows))
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         each_kind!(self, values => values.write(rows, sink))
     }
 
@@ -301,7 +301,7 @@ impl<'a> Column<'a> {
     }
 
     /// Append the whole column. `frame` is that of all rows.
-    pub(crate) fn write(&self, frame: &Frame, sink: &mut impl Sink) -> Result<(), Fault> {
+    pub(crate) fn write(&self, frame: &Frame, sink: &mut Sink<'_>) -> Result<(), Fault> {
         let end = sink.written() + frame.len();
         sink.put(frame.before())?;
         self.for_each_run(0..self.rows, |run| self.values.write(run, sink))?;
@@ -339,7 +339,7 @@ impl<'a> Column<'a> {
         nulls.valid_slices().try_for_each(|(start, end)| act(rows.start + start..rows.start + end))
     }
 
-    fn put_validity(&self, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn put_validity(&self, sink: &mut Sink<'_>) -> Result<(), Fault> {
         if let Some(nulls) = &self.nulls {
             return put_bools(nulls.inner(), 0..self.rows, sink);
         }

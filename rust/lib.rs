@@ -21,7 +21,8 @@
 //!
 //! Each module knows only those before it: [`error`], [`wire`] (protobuf, no Milvus), `column` (views of Arrow
 //! arrays), [`field`] (one Milvus data type, one size function, one write function), [`request`], and behind the
-//! feature `python` the binding. There is no I/O, no clock and no thread in here, and `unsafe` only in the binding.
+//! feature `python` the binding. There is no I/O, no clock and no thread in here. What writes is safe code; `unsafe` are
+//! only the two functions that lend it memory which is not initialised, [`wire::fill_vec`] and one in the binding.
 
 #![deny(unsafe_code)]
 #![deny(missing_docs)]
@@ -50,4 +51,4 @@ pub mod wire;
 pub use error::{CellReason, ColumnReason, PackError};
 pub use field::{Field, FieldOptions};
 pub use request::{Bound, Names, Packer, Request, bind_field};
-pub use wire::{Overrun, Sink};
+pub use wire::{Sink, SizeMismatch};

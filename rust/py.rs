@@ -1,10 +1,10 @@
 //! The Python extension `headrace._core`: signatures, one call each, one place that makes errors.
 //!
-//! The only file that names pyo3 and the only one with `unsafe`.
+//! The only file that names pyo3.
 
-#![allow(unsafe_code, reason = "bytes are written into a Python object whose memory is not initialised")]
 #![allow(clippy::needless_pass_by_value, reason = "pyo3 extracts arguments by value")]
 
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
@@ -18,12 +18,6 @@ use pyo3_arrow::{PyArray, PyRecordBatch};
 use crate::error::{ColumnReason, PackError};
 use crate::field::{Field, FieldOptions};
 use crate::request::{Names, Packer, Request, bind_field};
-use crate::wire::{Overrun, Sink};
-
-/// Bytes of the source in which `put_each` works at four places at once, each of which is a stream of its own for the
-/// hardware's prefetch. Checking and copying float32 that is in no cache then keeps up with memcpy; from one place
-/// only it reaches 0.6 (docs/performance.md).
-const REGION: usize = 512 * 1024;
 
 /// The arrow crates' version; a test compares it with `Cargo.lock`.
 const ARROW_VERSION: &str = "59.3.2";
@@ -155,7 +149,7 @@ impl PyPacker {
     fn pack<'py>(&self, batch: &Bound<'py, PyAny>, request: Request) -> PyResult<Bound<'py, PyBytes>> {
         let py = batch.py();
         let batch = import_batch(batch)?;
-        let packed = py.detach(|| self.0.bind(&batch, request)?.write_into(Allocation::new));
+        let packed = py.detach(|| pack_bytes(&self.0.bind(&batch, request)?));
         finish(py, packed)
     }
 }
@@ -171,7 +165,7 @@ fn pack_field_py<'py>(
     let expected = "an Arrow array (an object with __arrow_c_array__)";
     let array = import(field.0.name(), expected, column, |column| column.extract::<PyArray>())?;
     let field = &field.0;
-    let packed = py.detach(|| bind_field(field, array.array())?.write_into(Allocation::new));
+    let packed = py.detach(|| pack_bytes(&bind_field(field, array.array())?));
     finish(py, packed)
 }
 
@@ -251,140 +245,36 @@ impl From<PackError> for Failure {
     }
 }
 
-fn finish(py: Python<'_>, packed: Result<Allocation, Failure>) -> PyResult<Bound<'_, PyBytes>> {
-    match packed {
-        Ok(Allocation { object, len, written, .. }) if written == len => Ok(object.into_bound(py)),
-        Ok(_) => Err(raise(py, &PackError::column("", ColumnReason::Changed))),
-        Err(Failure::Pack(error)) => Err(raise(py, &error)),
-        Err(Failure::Python(error)) => Err(error),
-    }
+/// What `packed` holds, or its error as Python's.
+fn finish(py: Python<'_>, packed: Result<Py<PyBytes>, Failure>) -> PyResult<Bound<'_, PyBytes>> {
+    packed.map(|bytes| bytes.into_bound(py)).map_err(|failure| match failure {
+        Failure::Pack(error) => raise(py, &error),
+        Failure::Python(error) => error,
+    })
 }
 
-/// The memory of a `bytes` object that nobody else has seen yet, written without the GIL.
-///
-/// Bytes from `start` to `start + written` are initialised, those up to `start + len` need not be.
-struct Allocation {
-    /// Keeps the memory alive. Python code gets it when all bytes are written, and not before.
-    object: Py<PyBytes>,
-    start: NonNull<u8>,
-    len: usize,
-    written: usize,
-}
-
-// SAFETY: `start` points into `object`, which this value owns, whose memory does not move, and which no other thread
-// knows before `finish` gives it away.
-unsafe impl Send for Allocation {}
-
-impl Allocation {
-    /// A `bytes` object of exactly `len` bytes, not initialised. Takes the GIL for as long as that takes.
-    fn new(len: usize) -> Result<Self, Failure> {
-        Python::attach(|py| {
-            let size = ffi::Py_ssize_t::try_from(len)?;
-            // SAFETY: with a null pointer the call allocates `size` bytes and leaves them uninitialised; it returns a
-            // new reference to an exact `bytes` object, or null with an exception set. For no bytes at all it returns
-            // the one empty object, into which nothing will be written.
-            let object = unsafe {
-                Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), size))?
-                    .cast_into_unchecked::<PyBytes>()
-            };
-            // SAFETY: `object` is a `bytes` object, for which the call returns its memory.
-            let start = unsafe { ffi::PyBytes_AsString(object.as_ptr()) };
-            let start = NonNull::new(start.cast::<u8>()).ok_or_else(|| PyErr::fetch(py))?;
-            Ok(Self { object: object.unbind(), start, len, written: 0 })
-        })
-        .map_err(Failure::Python)
-    }
-
-    /// `put_word` where there is no room for more than the bytes that count. Apart, because inlined it is merged with
-    /// the other path into one `memcpy` of changing length.
-    #[cold]
-    #[inline(never)]
-    fn put_last(&mut self, word: u128, len: usize) -> Result<(), Overrun> {
-        self.put(word.to_le_bytes().get(..len).ok_or(Overrun)?)
-    }
-}
-
-impl Sink for Allocation {
-    #[inline]
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Overrun> {
-        if bytes.len() > self.len - self.written {
-            return Err(Overrun);
-        }
-        // SAFETY: `written <= len` always holds, and the check above leaves room for `bytes`, so source and target
-        // are valid for their length. They do not overlap: no one else has a reference to the target.
-        unsafe {
-            let target = self.start.as_ptr().add(self.written);
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
-        }
-        self.written += bytes.len();
-        Ok(())
-    }
-
-    fn written(&self) -> usize {
-        self.written
-    }
-
-    #[inline]
-    fn put_word(&mut self, word: u128, len: usize) -> Result<(), Overrun> {
-        const WORD: usize = size_of::<u128>();
-        if len > WORD || WORD > self.len - self.written {
-            return self.put_last(word, len);
-        }
-        // SAFETY: as in `put`; there is room for the whole word.
-        unsafe { self.start.as_ptr().add(self.written).cast::<u128>().write_unaligned(word.to_le()) };
-        self.written += len;
-        Ok(())
-    }
-
-    #[inline]
-    fn put_all<const N: usize>(&mut self, items: impl ExactSizeIterator<Item = [u8; N]>) -> Result<(), Overrun> {
-        let count = items.len();
-        if count.checked_mul(N).is_none_or(|bytes| bytes > self.len - self.written) {
-            return Err(Overrun);
-        }
-        // SAFETY: the check above leaves room for `count` items, and `take` writes no more, whatever the iterator's
-        // own idea of its length.
-        unsafe {
-            let target = self.start.as_ptr().add(self.written).cast::<[u8; N]>();
-            for (at, item) in items.take(count).enumerate() {
-                target.add(at).write_unaligned(item);
-            }
-        }
-        self.written += count * N;
-        Ok(())
-    }
-
-    #[inline]
-    fn put_each<T: Copy, const N: usize>(
-        &mut self,
-        values: &[T],
-        mut encode: impl FnMut(T) -> [u8; N],
-    ) -> Result<(), Overrun> {
-        if values.len().checked_mul(N).is_none_or(|bytes| bytes > self.len - self.written) {
-            return Err(Overrun);
-        }
-        for region in values.chunks((REGION / size_of::<T>().max(1)).max(1)) {
-            let quarter = region.len() / 4;
-            let (first, rest) = region.split_at(quarter);
-            let (second, rest) = rest.split_at(quarter);
-            let (third, rest) = rest.split_at(quarter);
-            let (fourth, rest) = rest.split_at(quarter);
-            // SAFETY: the check above leaves room for every value, so also for those of this region, of which each is
-            // written once, at its own place: those of the four quarters, then the at most three that remain.
-            unsafe {
-                let target = self.start.as_ptr().add(self.written).cast::<[u8; N]>();
-                for (at, (((a, b), c), d)) in first.iter().zip(second).zip(third).zip(fourth).enumerate() {
-                    target.add(at).write_unaligned(encode(*a));
-                    target.add(quarter + at).write_unaligned(encode(*b));
-                    target.add(2 * quarter + at).write_unaligned(encode(*c));
-                    target.add(3 * quarter + at).write_unaligned(encode(*d));
-                }
-                for (at, value) in rest.iter().enumerate() {
-                    target.add(4 * quarter + at).write_unaligned(encode(*value));
-                }
-            }
-            self.written += region.len() * N;
-        }
-        Ok(())
-    }
+/// Everything that `columns` write, as a new `bytes` object. Called without the GIL, which is taken to allocate.
+#[allow(unsafe_code, reason = "the object is allocated with its exact size and not filled with zeroes first")]
+fn pack_bytes(columns: &crate::Bound<'_>) -> Result<Py<PyBytes>, Failure> {
+    let len = columns.encoded_len();
+    let (object, start) = Python::attach(|py| {
+        let size = ffi::Py_ssize_t::try_from(len)?;
+        // SAFETY: with a null pointer the call allocates `size` bytes and leaves them uninitialised; it returns a new
+        // reference to an exact `bytes` object, or null with an exception set.
+        let object = unsafe {
+            Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), size))?
+                .cast_into_unchecked::<PyBytes>()
+        };
+        // SAFETY: `object` is a `bytes` object, for which the call returns its memory.
+        let start = unsafe { ffi::PyBytes_AsString(object.as_ptr()) };
+        let start = NonNull::new(start.cast::<MaybeUninit<u8>>()).ok_or_else(|| PyErr::fetch(py))?;
+        Ok((object.unbind(), start))
+    })
+    .map_err(Failure::Python)?;
+    // SAFETY: `start` points to the `len` bytes of `object`, which is alive, does not move, and is known to nobody else
+    // before it is returned; where `len` is 0, so that the object is shared, nothing is written.
+    let memory = unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), len) };
+    // Initialises all of it, or the object is dropped unseen.
+    columns.write(memory)?;
+    Ok(object)
 }

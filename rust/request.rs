@@ -8,13 +8,14 @@
 //! Field numbers are those of `milvus.proto` (milvus-proto 2.6; older servers skip 8 and 9).
 
 use std::collections::{BTreeMap, HashSet};
+use std::mem::MaybeUninit;
 use std::sync::LazyLock;
 
 use arrow_array::{Array, RecordBatch};
 
 use crate::error::{CellReason, ColumnReason, Fault, PackError};
 use crate::field::{Column, Field, Tally};
-use crate::wire::{Frame, MAX_MESSAGE_LEN, Sink, bytes_field, nested_len, put_head, varint_field};
+use crate::wire::{Frame, MAX_MESSAGE_LEN, Sink, bytes_field, fill_vec, nested_len, put_head, varint_field};
 
 mod tag {
     pub(super) const DB_NAME: u8 = 0x12;
@@ -237,32 +238,15 @@ impl<'a> Bound<'a> {
         self.encoded_len
     }
 
-    /// Append everything.
+    /// Write everything into `memory`, which is of exactly that size. All of it is initialised where this returns `Ok`.
     ///
     /// # Errors
     ///
     /// [`PackError::Cell`] for the first refused cell; [`ColumnReason::Changed`] where the source no longer has the
-    /// size that was measured; [`ColumnReason::NoRows`] for a request without rows, which can be measured only. What
-    /// the sink holds after an error is of no use.
-    pub fn write(&self, sink: &mut impl Sink) -> Result<(), PackError> {
-        if self.column_tag.is_some() && self.columns.iter().all(|column| column.rows() == 0) {
-            return Err(PackError::column("", ColumnReason::NoRows));
-        }
-        self.write_all(sink).map_err(|fault| explain(fault, &self.columns))
-    }
-
-    /// Write into what `allocate` gives for the exact size.
-    ///
-    /// # Errors
-    ///
-    /// As [`write`](Self::write), and those of `allocate`.
-    pub fn write_into<S: Sink, E: From<PackError>>(
-        &self,
-        allocate: impl FnOnce(usize) -> Result<S, E>,
-    ) -> Result<S, E> {
-        let mut sink = allocate(self.encoded_len)?;
-        self.write(&mut sink)?;
-        Ok(sink)
+    /// size that was measured; [`ColumnReason::NoRows`] for a request without rows, which can be measured only.
+    pub fn write(&self, memory: &mut [MaybeUninit<u8>]) -> Result<(), PackError> {
+        self.check_rows()?;
+        Sink::fill(memory, |sink| self.write_all(sink)).map_err(|fault| explain(fault, &self.columns))
     }
 
     /// Everything in a vector of its own.
@@ -271,11 +255,18 @@ impl<'a> Bound<'a> {
     ///
     /// As [`write`](Self::write).
     pub fn to_vec(&self) -> Result<Vec<u8>, PackError> {
-        self.write_into(|len| Ok(Vec::with_capacity(len)))
+        self.check_rows()?;
+        fill_vec(self.encoded_len, |sink| self.write_all(sink)).map_err(|fault| explain(fault, &self.columns))
     }
 
-    fn write_all(&self, sink: &mut impl Sink) -> Result<(), Fault> {
-        let end = sink.written() + self.encoded_len;
+    fn check_rows(&self) -> Result<(), PackError> {
+        if self.column_tag.is_some() && self.columns.iter().all(|column| column.rows() == 0) {
+            return Err(PackError::column("", ColumnReason::NoRows));
+        }
+        Ok(())
+    }
+
+    fn write_all(&self, sink: &mut Sink<'_>) -> Result<(), Fault> {
         sink.put(self.head)?;
         for (column, frame) in self.columns.iter().zip(&self.frames) {
             if let Some(tag) = self.column_tag {
@@ -283,8 +274,7 @@ impl<'a> Bound<'a> {
             }
             column.write(frame, sink)?;
         }
-        sink.put(&self.tail)?;
-        if sink.written() == end { Ok(()) } else { Err(Fault::Changed) }
+        Ok(sink.put(&self.tail)?)
     }
 }
 

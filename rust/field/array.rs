@@ -66,7 +66,7 @@ impl Cells for Lists<'_> {
         Ok(Tally::of(payload))
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         for row in rows {
             let elements = self.row(row)?;
             sink.put(self.frame(elements.clone())?.before())?;

@@ -124,7 +124,7 @@ impl Cells for DenseVectors<'_> {
         Ok(Tally::of(rows.len() * self.width * element))
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         self.for_each_span(rows, |bytes| match self.kind {
             VectorKind::Float32 => put_finite_f32(bytes, sink),
             VectorKind::Float16 => put_finite_f16(bytes, sink),

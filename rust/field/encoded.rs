@@ -34,7 +34,7 @@ impl<C: Cells> Cells for Lookup<C> {
         Ok(tally)
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         rows.into_iter().try_for_each(|row| self.cells.write(self.cell(row), sink))
     }
 

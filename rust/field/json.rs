@@ -60,7 +60,7 @@ impl Cells for Json<'_> {
         Ok(Tally::of(payload))
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         for row in rows {
             let document = self.bytes.get(row)?;
             self.check(document).map_err(|_| Fault::Refused)?;

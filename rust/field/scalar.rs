@@ -72,7 +72,7 @@ impl Cells for Scalar<'_> {
         Ok(Tally::of(payload))
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         match self {
             Self::Bool(values) => put_bools(values, rows, sink),
             Self::Int8(values) => put_varints(values.get(rows)?, sink),
@@ -109,14 +109,30 @@ fn varints_len<T: Copy + Into<i64>>(values: &[T]) -> usize {
     values.iter().map(|value| varint_len(wire_value(*value))).sum()
 }
 
-fn put_varints<T: Copy + Into<i64>>(values: &[T], sink: &mut impl Sink) -> Result<(), Fault> {
+fn put_varints<T: Copy + Into<i64>>(values: &[T], sink: &mut Sink<'_>) -> Result<(), Fault> {
     Ok(values.iter().try_for_each(|value| put_varint(sink, wire_value(*value)))?)
 }
 
 /// One byte, 0 or 1, for each bit.
-pub(crate) fn put_bools(bits: &BooleanBuffer, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+pub(crate) fn put_bools(bits: &BooleanBuffer, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
     if rows.end > bits.len() {
         return Err(Fault::Changed);
     }
-    Ok(sink.put_all(rows.map(|row| [u8::from(bits.value(row))]))?)
+    let chunks = bits.inner().bit_chunks(bits.offset() + rows.start, rows.len());
+    for chunk in chunks.iter() {
+        sink.put(&bytes_of_bits(chunk))?;
+    }
+    Ok(sink.put(&bytes_of_bits(chunks.remainder_bits())[..chunks.remainder_len()])?)
+}
+
+/// Each bit as a byte, the lowest first.
+#[inline]
+fn bytes_of_bits(bits: u64) -> [u8; 64] {
+    let mut bytes = [0; 64];
+    for (eight, byte) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(bits.to_le_bytes()) {
+        // Every byte of the product is the eight bits, of which it keeps its own; 0x7f more carry that to the highest bit.
+        let own = (u64::from(byte) * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+        *eight = ((own + 0x7f7f_7f7f_7f7f_7f7f) >> 7 & 0x0101_0101_0101_0101).to_le_bytes();
+    }
+    bytes
 }

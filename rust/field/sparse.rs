@@ -166,7 +166,7 @@ impl<'a> SparseVectors<'a> {
         &self,
         indices: &Primitive<'_, T>,
         rows: Range<usize>,
-        sink: &mut impl Sink,
+        sink: &mut Sink<'_>,
     ) -> Result<(), Fault> {
         for row in rows {
             let (at, values_at) = self.row(row)?;
@@ -178,7 +178,7 @@ impl<'a> SparseVectors<'a> {
         Ok(())
     }
 
-    fn put_sorted(&self, indices: Range<usize>, values: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn put_sorted(&self, indices: Range<usize>, values: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         for (index, value) in self.sorted(indices, values).map_err(|error| match error {
             CellOrFault::Cell(_) => Fault::Refused,
             CellOrFault::Fault(fault) => fault,
@@ -205,7 +205,7 @@ impl Cells for SparseVectors<'_> {
         Ok(Tally { payload, sparse_dim })
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         match &self.indices {
             Indices::Int32(indices) => self.write_rows(indices, rows, sink),
             Indices::UInt32(indices) => self.write_rows(indices, rows, sink),
@@ -322,7 +322,7 @@ fn pair(index: u32, value: f32) -> [u8; PAIR] {
 }
 
 /// Write a row whose indices ascend and return true, or write nothing and return false.
-fn put_ascending<T: Index>(indices: &[T], values: &[f32], sink: &mut impl Sink) -> Result<bool, Fault> {
+fn put_ascending<T: Index>(indices: &[T], values: &[f32], sink: &mut Sink<'_>) -> Result<bool, Fault> {
     let (Some(first), Some(last)) = (indices.first(), indices.last()) else {
         return Ok(true);
     };
@@ -332,10 +332,10 @@ fn put_ascending<T: Index>(indices: &[T], values: &[f32], sink: &mut impl Sink) 
         return Ok(false);
     }
     let mut signs = 0;
-    sink.put_all(indices.iter().zip(values).map(|(index, value)| {
+    sink.put_pairs(indices, values, |index, value| {
         signs |= sign_where_suspect(value.to_bits());
-        pair(index.low_bits(), *value)
-    }))?;
+        pair(index.low_bits(), value)
+    })?;
     if signs & SIGN == 0 || values.iter().all(|value| value.is_finite() && *value >= 0.0) {
         Ok(true)
     } else {
@@ -356,9 +356,15 @@ fn sign_where_suspect(bits: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::fill_vec;
 
     fn put(value: f32) -> Result<bool, Fault> {
-        put_ascending(&[1, 2, 3], &[0.5, value, 0.5], &mut Vec::new())
+        let mut ascends = Ok(false);
+        let _ = fill_vec(3 * PAIR, |sink| {
+            ascends = put_ascending(&[1, 2, 3], &[0.5, value, 0.5], sink);
+            ascends.map(drop)
+        });
+        ascends
     }
 
     #[test]

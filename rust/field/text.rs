@@ -32,7 +32,7 @@ impl<'a> Text<'a> {
         Ok(Self { bytes, max_length })
     }
 
-    fn put_one(&self, row: usize, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn put_one(&self, row: usize, sink: &mut Sink<'_>) -> Result<(), Fault> {
         let value = self.bytes.get(row)?;
         std::str::from_utf8(value).map_err(|_| Fault::Refused)?;
         put_head(sink, REPEATED_DATA, value.len())?;
@@ -53,7 +53,7 @@ impl Cells for Text<'_> {
         Ok(Tally::of(payload))
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         let Some((offsets, _)) = self.bytes.whole() else {
             return rows.into_iter().try_for_each(|row| self.put_one(row, sink));
         };

@@ -98,7 +98,7 @@ impl Cells for Timestamps<'_> {
         Ok(Tally::of(rows.len() * nested_len(self.text_len())))
     }
 
-    fn write(&self, rows: Range<usize>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         let len = self.text_len();
         for value in self.values.get(rows)? {
             let text = self.text(*value).ok_or(Fault::Refused)?;

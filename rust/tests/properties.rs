@@ -10,30 +10,12 @@ use arrow_buffer::{Buffer, NullBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::{DataType, Field as ArrowField};
 use common::proto::{Message, varints};
-use headrace_core::wire::{encode_varint, put_varint, varint_len};
-use headrace_core::{ColumnReason, Field, FieldOptions, Names, Overrun, PackError, Packer, Request, Sink, bind_field};
+use headrace_core::wire::{encode_varint, fill_vec, put_varint, varint_len};
+use headrace_core::{
+    ColumnReason, Field, FieldOptions, Names, PackError, Packer, Request, Sink, SizeMismatch, bind_field,
+};
 use proptest::prelude::*;
 use proptest::sample::SizeRange;
-
-/// A sink of limited size that, like the binding's, refuses what does not fit.
-struct Limited {
-    bytes: Vec<u8>,
-    limit: usize,
-}
-
-impl Sink for Limited {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), Overrun> {
-        if bytes.len() > self.limit - self.bytes.len() {
-            return Err(Overrun);
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn written(&self) -> usize {
-        self.bytes.len()
-    }
-}
 
 fn nullable(data_type: i32) -> Field {
     Field::new("f", FieldOptions { nullable: true, ..common::options(data_type) }).unwrap()
@@ -41,11 +23,49 @@ fn nullable(data_type: i32) -> Field {
 
 /// Packs into exactly the predicted size.
 fn pack(field: &Field, column: &dyn Array) -> Result<Message, PackError> {
-    let bound = bind_field(field, column)?;
-    let mut sink = Limited { bytes: Vec::new(), limit: bound.encoded_len() };
-    bound.write(&mut sink)?;
-    assert_eq!(sink.written(), bound.encoded_len());
-    Ok(Message::parse(&sink.bytes))
+    bind_field(field, column)?.to_vec().map(|bytes| Message::parse(&bytes))
+}
+
+/// What a sink offers, each with the bytes it stands for.
+#[derive(Debug, Clone)]
+enum Part {
+    Bytes(Vec<u8>),
+    Word(u128, usize),
+    Each(Vec<u16>),
+    Pairs(Vec<(u32, u32)>),
+}
+
+impl Part {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Bytes(bytes) => bytes.clone(),
+            Self::Word(word, len) => word.to_le_bytes()[..*len].to_vec(),
+            Self::Each(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::Pairs(pairs) => pairs.iter().flat_map(|(a, b)| [a.to_le_bytes(), b.to_le_bytes()].concat()).collect(),
+        }
+    }
+
+    fn put(&self, sink: &mut Sink<'_>) -> Result<(), SizeMismatch> {
+        match self {
+            Self::Bytes(bytes) => sink.put(bytes),
+            Self::Word(word, len) => sink.put_word(*word, *len),
+            Self::Each(values) => sink.put_each(values, u16::to_le_bytes),
+            Self::Pairs(pairs) => {
+                let (left, right): (Vec<u32>, Vec<u32>) = pairs.iter().copied().unzip();
+                let encode = |a, b| (u64::from(a) | u64::from(b) << 32).to_le_bytes();
+                sink.put_pairs(&left, &right, encode)
+            }
+        }
+    }
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..40).prop_map(Part::Bytes),
+        (any::<u128>(), 0..17_usize).prop_map(|(word, len)| Part::Word(word, len)),
+        prop::collection::vec(any::<u16>(), 0..40).prop_map(Part::Each),
+        prop::collection::vec(any::<(u32, u32)>(), 0..20).prop_map(Part::Pairs),
+    ]
 }
 
 fn rows_of(message: &Message, column: &dyn Array) -> Vec<usize> {
@@ -76,9 +96,33 @@ proptest! {
         prop_assert_eq!(len, varint_len(value));
         let bytes = &bytes.to_le_bytes()[..len];
         prop_assert_eq!(varints(bytes), vec![value]);
-        let mut sink = Vec::new();
-        put_varint(&mut sink, value).unwrap();
-        prop_assert_eq!(&sink, bytes);
+        for more in [0, 20] {
+            // At the end of the memory, and where there is room for a whole word.
+            let put = |sink: &mut Sink<'_>| put_varint(sink, value).and_then(|()| sink.put(&vec![7; more]));
+            let written = fill_vec(len + more, put).unwrap();
+            prop_assert_eq!(&written[..len], bytes);
+            prop_assert_eq!(&written[len..], &vec![7; more]);
+        }
+    }
+
+    #[test]
+    fn a_sink_takes_exactly_the_bytes_it_has_room_for(parts in prop::collection::vec(part(), 0..9), missing in 0..40_usize) {
+        let expected: Vec<u8> = parts.iter().flat_map(Part::bytes).collect();
+        let put = |sink: &mut Sink<'_>| {
+            parts.iter().try_for_each(|part| {
+                let before = sink.written();
+                part.put(sink)?;
+                assert_eq!(sink.written() - before, part.bytes().len());
+                Ok::<(), SizeMismatch>(())
+            })
+        };
+        prop_assert_eq!(fill_vec(expected.len(), put), Ok(expected.clone()));
+        if missing > 0 {
+            prop_assert_eq!(fill_vec(expected.len() + missing, put), Err(SizeMismatch));
+            if missing <= expected.len() {
+                prop_assert_eq!(fill_vec(expected.len() - missing, put), Err(SizeMismatch));
+            }
+        }
     }
 
     #[test]
