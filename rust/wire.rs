@@ -17,10 +17,14 @@ const WORD: usize = size_of::<u128>();
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizeMismatch;
 
-/// Bytes of the source in which [`Sink::put_each`] works at four places at once, each of which is a stream of its own for
-/// the hardware's prefetch. Checking and copying float32 that is in no cache then keeps up with memcpy; from one place
-/// only it reaches 0.6 (docs/performance.md).
+/// Bytes in which [`Sink::put_each`] works at four places in turn, each of which is a stream of its own for the
+/// hardware's prefetch.
 const REGION: usize = 512 * 1024;
+
+/// Values that it writes at one place before it goes to the next. A loop of a known length is unrolled into vector
+/// registers as a whole; a longer one is taken apart into a `memcpy` and a second loop that checks, which is half as
+/// fast (docs/performance.md).
+const BLOCK: usize = 64;
 
 /// Memory that is written from its first byte to its last, and need not be initialised before.
 ///
@@ -122,24 +126,21 @@ impl Sink<'_> {
         mut encode: impl FnMut(T) -> [u8; N],
     ) -> Result<(), SizeMismatch> {
         let places = self.places(values.len())?;
-        let region = (REGION / size_of::<T>().max(1)).max(1);
+        let region = (REGION / N.max(1)).max(BLOCK);
         for (values, places) in values.chunks(region).zip(places.chunks_mut(region)) {
-            let quarter = values.len() / 4;
-            let (first, values_left) = values.split_at(quarter);
-            let (second, values_left) = values_left.split_at(quarter);
-            let (third, values_left) = values_left.split_at(quarter);
-            let (fourth, values_left) = values_left.split_at(quarter);
-            let (to_first, places_left) = places.split_at_mut(quarter);
-            let (to_second, places_left) = places_left.split_at_mut(quarter);
-            let (to_third, places_left) = places_left.split_at_mut(quarter);
-            let (to_fourth, places_left) = places_left.split_at_mut(quarter);
+            let (blocks, values) = values.as_chunks::<BLOCK>();
+            let (target_blocks, places) = places.as_chunks_mut::<BLOCK>();
+            let quarter = blocks.len().div_ceil(4);
             for at in 0..quarter {
-                to_first[at] = encode(first[at]).map(MaybeUninit::new);
-                to_second[at] = encode(second[at]).map(MaybeUninit::new);
-                to_third[at] = encode(third[at]).map(MaybeUninit::new);
-                to_fourth[at] = encode(fourth[at]).map(MaybeUninit::new);
+                for at in [at, at + quarter, at + 2 * quarter, at + 3 * quarter] {
+                    if let (Some(values), Some(places)) = (blocks.get(at), target_blocks.get_mut(at)) {
+                        for (place, value) in places.iter_mut().zip(values) {
+                            *place = encode(*value).map(MaybeUninit::new);
+                        }
+                    }
+                }
             }
-            for (place, value) in places_left.iter_mut().zip(values_left) {
+            for (place, value) in places.iter_mut().zip(values) {
                 *place = encode(*value).map(MaybeUninit::new);
             }
         }
