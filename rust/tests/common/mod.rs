@@ -2,6 +2,10 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod arbitrary;
+pub mod foreign;
+pub mod layouts;
+pub mod promises;
 pub mod proto;
 
 use std::sync::Arc;
@@ -26,8 +30,36 @@ pub const DOUBLE: i32 = 11;
 pub const VARCHAR: i32 = 21;
 pub const ARRAY: i32 = 22;
 pub const JSON: i32 = 23;
+pub const GEOMETRY: i32 = 24;
+pub const TIMESTAMPTZ: i32 = 26;
+pub const BINARY_VECTOR: i32 = 100;
 pub const FLOAT_VECTOR: i32 = 101;
+pub const FLOAT16_VECTOR: i32 = 102;
+pub const BFLOAT16_VECTOR: i32 = 103;
 pub const SPARSE_FLOAT_VECTOR: i32 = 104;
+pub const INT8_VECTOR: i32 = 105;
+
+/// Every type that a field can have.
+pub const DATA_TYPES: [i32; 18] = [
+    BOOL,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    FLOAT,
+    DOUBLE,
+    VARCHAR,
+    ARRAY,
+    JSON,
+    GEOMETRY,
+    TIMESTAMPTZ,
+    BINARY_VECTOR,
+    FLOAT_VECTOR,
+    FLOAT16_VECTOR,
+    BFLOAT16_VECTOR,
+    SPARSE_FLOAT_VECTOR,
+    INT8_VECTOR,
+];
 
 /// A field with the parameters its type needs, generous ones.
 pub fn field(data_type: i32) -> Field {
@@ -40,7 +72,8 @@ pub fn options(data_type: i32) -> FieldOptions {
     match data_type {
         VARCHAR => options.max_length = 64,
         ARRAY => (options.element_type, options.max_capacity) = (INT64, 8),
-        FLOAT_VECTOR => options.dim = 2,
+        FLOAT_VECTOR | FLOAT16_VECTOR | BFLOAT16_VECTOR | INT8_VECTOR => options.dim = 2,
+        BINARY_VECTOR => options.dim = 16,
         _ => {}
     }
     options
