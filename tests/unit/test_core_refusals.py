@@ -295,5 +295,5 @@ def test_every_reason_of_the_core_has_a_case():
     for enum, cases in (("CellReason", {case.reason for case in CELLS}), ("ColumnReason", {c[0] for c in COLUMNS})):
         body = text.partition(f"pub enum {enum} {{")[2].partition("\n}\n")[0]
         variants = set(re.findall(r"^    ([A-Z]\w+)", body, re.MULTILINE))
-        # Changed needs memory that changes between the two passes: rust/tests/properties.rs and test_core.py.
+        # Changed needs memory that changes between the two passes: rust/tests/changing.rs and test_core_changing.py.
         assert variants - {"Changed"} == cases
