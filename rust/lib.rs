@@ -19,8 +19,8 @@
 //! # Ok::<(), headrace_core::PackError>(())
 //! ```
 //!
-//! Each module knows only those before it: [`error`], [`wire`] (protobuf, no Milvus), `column` (views of Arrow
-//! arrays), [`field`] (one Milvus data type, one size function, one write function), [`request`], and behind the
+//! Each module knows only those before it: [`error`], [`wire`] (protobuf, no Milvus), `json`, `column` (views of
+//! Arrow arrays), [`field`] (one Milvus data type, one size function, one write function), [`request`], and behind the
 //! feature `python` the binding. There is no I/O, no clock and no thread in here. What writes is safe code; `unsafe` are
 //! only the two functions that lend it memory which is not initialised, [`wire::fill_vec`] and one in the binding.
 
@@ -43,6 +43,7 @@ compile_error!("headrace packs floats by copying memory and needs a little-endia
 mod column;
 pub mod error;
 pub mod field;
+mod json;
 #[cfg(feature = "python")]
 mod py;
 pub mod request;

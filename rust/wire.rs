@@ -215,11 +215,8 @@ const MORE: [(u64, u64); 16] = {
 #[inline]
 pub const fn encode_varint(value: u64) -> (u128, usize) {
     let len = varint_len(value);
-    // The low 56 bits, seven to a byte: halves of 28 bits to 32, then of 14 to 16, then of 7 to 8.
-    let low = (value & 0x0fff_ffff) | (value & 0x00ff_ffff_f000_0000) << 4;
-    let low = (low & 0x0000_3fff_0000_3fff) | (low & 0x0fff_c000_0fff_c000) << 2;
-    let low = (low & 0x007f_007f_007f_007f) | (low & 0x3f80_3f80_3f80_3f80) << 1;
-    let high = (value >> 56 & 0x7f) | (value >> 63) << 8;
+    let low = spread(value);
+    let high = value >> 56 & 0x7f | (value >> 63) << 8;
     let (more_low, more_high) = MORE[len & 15];
     ((low | more_low) as u128 | ((high | more_high) as u128) << 64, len)
 }
@@ -238,6 +235,127 @@ pub const fn encode_head(tag: u8, len: usize) -> (u128, usize) {
     }
     let (bytes, varint_len) = encode_varint(len as u64);
     (bytes << 8 | tag as u128, 1 + varint_len)
+}
+
+/// The low 56 bits of `value`, seven to a byte.
+#[inline]
+const fn spread(value: u64) -> u64 {
+    // Halves of 28 bits to 32, then of 14 to 16, then of 7 to 8.
+    let low = (value & 0x0fff_ffff) | (value & 0x00ff_ffff_f000_0000) << 4;
+    let low = (low & 0x0000_3fff_0000_3fff) | (low & 0x0fff_c000_0fff_c000) << 2;
+    (low & 0x007f_007f_007f_007f) | (low & 0x3f80_3f80_3f80_3f80) << 1
+}
+
+/// Bytes of a varint that are made in one register.
+const LOW: usize = size_of::<u64>();
+/// The bit of each that says that another byte follows.
+const MORE_LOW: u64 = 0x8080_8080_8080_8080;
+
+/// Varints that are written one after the other without a branch in between.
+const EIGHT: usize = 8;
+/// Varints whose lengths are looked at together.
+const TOGETHER: usize = 64;
+
+/// Append what `encode` makes of each of `values` as varints.
+///
+/// Columns of keys mostly have numbers of one length for long, or, where the numbers are random, of all lengths but the
+/// longest. Each of these cases is told from the others once for many values; their bits are spread in vector registers.
+///
+/// # Errors
+///
+/// [`SizeMismatch`] where they do not fit.
+#[inline]
+pub fn put_varints<T: Copy>(
+    sink: &mut Sink<'_>,
+    values: &[T],
+    encode: impl Fn(T) -> u64 + Copy,
+) -> Result<(), SizeMismatch> {
+    let (blocks, rest) = values.as_chunks::<TOGETHER>();
+    for block in blocks {
+        let any = block.iter().fold(0, |any, value| any | encode(*value));
+        let least = block.iter().fold(u64::MAX, |least, value| least.min(encode(*value)));
+        let len = varint_len(any);
+        if len == 1 {
+            sink.put(&block.map(|value| encode(value).to_le_bytes()[0]))?;
+            continue;
+        }
+        for eight in block.as_chunks::<EIGHT>().0 {
+            let values = eight.map(encode);
+            if any >> 56 != 0 {
+                put_eight_long(sink, values)?;
+            } else if len == varint_len(least) {
+                put_eight_alike(sink, values, len)?;
+            } else {
+                put_eight(sink, values)?;
+            }
+        }
+    }
+    rest.iter().try_for_each(|value| put_varint(sink, encode(*value)))
+}
+
+/// Varints of `len` bytes each, at most eight.
+#[inline]
+fn put_eight_alike(sink: &mut Sink<'_>, values: [u64; EIGHT], len: usize) -> Result<(), SizeMismatch> {
+    let len = len.min(LOW);
+    let more = MORE_LOW & ((1 << (8 * (len - 1))) - 1);
+    let Some(room) = sink.room.first_chunk_mut::<{ EIGHT * LOW }>() else {
+        return values.into_iter().try_for_each(|value| put_varint(sink, value));
+    };
+    for (at, low) in values.map(spread).into_iter().enumerate() {
+        if let Some(place) = room.get_mut(at * len..at * len + LOW) {
+            place.write_copy_of_slice(&(low | more).to_le_bytes());
+        }
+    }
+    sink.advance(EIGHT * len)
+}
+
+/// Varints of at most eight bytes each.
+#[inline]
+fn put_eight(sink: &mut Sink<'_>, values: [u64; EIGHT]) -> Result<(), SizeMismatch> {
+    let Some(room) = sink.room.first_chunk_mut::<{ EIGHT * LOW }>() else {
+        return values.into_iter().try_for_each(|value| put_varint(sink, value));
+    };
+    let mut at = 0;
+    for low in values.map(spread) {
+        // The highest byte that is not 0 is the last.
+        let last = (low | 1).ilog2() & 0x38;
+        if let Some(place) = room.get_mut(at..at + LOW) {
+            place.write_copy_of_slice(&(low | MORE_LOW & ((1 << last) - 1)).to_le_bytes());
+        }
+        at += last as usize / 8 + 1;
+    }
+    sink.advance(at)
+}
+
+/// Varints of which some have nine bytes or ten.
+#[inline]
+fn put_eight_long(sink: &mut Sink<'_>, values: [u64; EIGHT]) -> Result<(), SizeMismatch> {
+    let high = |value: u64| (value >> 56).to_le_bytes()[0];
+    // Folds, because `all` would branch at each value.
+    if values.iter().fold(true, |all, value| all & (value >> 63 == 0) & (value >> 56 != 0)) {
+        return put_eight_wide(sink, values, |value| [high(value)]);
+    }
+    if values.iter().fold(true, |all, value| all & (value >> 63 != 0)) {
+        return put_eight_wide(sink, values, |value| [high(value) | 0x80, 1]);
+    }
+    values.into_iter().try_for_each(|value| put_varint(sink, value))
+}
+
+/// Varints of eight bytes and those that `high` makes of the bits over 56.
+#[inline]
+fn put_eight_wide<const HIGH: usize>(
+    sink: &mut Sink<'_>,
+    values: [u64; EIGHT],
+    high: impl Fn(u64) -> [u8; HIGH],
+) -> Result<(), SizeMismatch> {
+    let len = EIGHT * (LOW + HIGH);
+    let room = sink.room.get_mut(..len).ok_or(SizeMismatch)?;
+    for ((place, low), value) in room.chunks_exact_mut(LOW + HIGH).zip(values.map(spread)).zip(values) {
+        let (to_low, to_high) = place.split_at_mut(LOW);
+        to_low.write_copy_of_slice(&(low | MORE_LOW).to_le_bytes());
+        to_high.write_copy_of_slice(&high(value));
+    }
+    sink.advance(len)
 }
 
 /// Append `value` as a varint.

@@ -15,29 +15,28 @@ import pyarrow as pa
 
 from headrace.casts import jsontext
 from headrace.errors import CellError
+from headrace.matrices import BrokenMatrixError, compressed_rows, is_sparse_matrix
+from headrace.ndarrays import bfloat16_values, is_bfloat16
 
-__all__ = ["cells_to_array", "is_csr", "json_cells", "sparse_cells"]
+__all__ = ["cells_to_array", "json_cells", "sparse_cells"]
 
 _INDEX_KEYS = ("indices", "index")
 _VALUE_KEYS = ("values", "value")
 
 
-def is_csr(value: object) -> bool:
-    """Whether it is a compressed sparse row matrix, by its parts: ``indptr``, ``indices`` and ``data``."""
-    has_parts = all(hasattr(value, part) for part in ("indptr", "indices", "data"))
-    return has_parts and getattr(value, "format", "csr") == "csr"
-
-
 def cells_to_array(cells: Sequence[Any], name: str) -> pa.Array:
     """A column of Python values: numbers, strings, bools, lists, 1-d arrays, dicts; None is null.
 
-    Dicts with integer keys and one-row CSR matrices are sparse vectors; other dicts are structs.
+    Dicts with integer keys and one-row sparse matrices are sparse vectors; other dicts are structs.
 
     Raises:
         CellError: If a value does not go with those before it.
     """
-    if _is_sparse_cell(_first_telling(cells)):
+    first = _first_telling(cells)
+    if _is_sparse_cell(first):
         return sparse_cells(cells, name)
+    if _is_bfloat16_cell(first):
+        return _bfloat16_cells(cells, name)
     try:
         return pa.array(cells)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
@@ -55,7 +54,25 @@ def _first_telling(cells: Sequence[Any]) -> Any:
 def _is_sparse_cell(cell: object) -> bool:
     if isinstance(cell, Mapping):
         return bool(cell) and all(isinstance(key, int | np.integer) for key in cell)
-    return is_csr(cell)
+    return is_sparse_matrix(cell)
+
+
+def _is_bfloat16_cell(cell: object) -> bool:
+    return isinstance(cell, np.ndarray) and is_bfloat16(cell.dtype)
+
+
+def _bfloat16_cells(cells: Sequence[Any], name: str) -> pa.Array:
+    for row, cell in enumerate(cells):
+        if cell is not None and not (_is_bfloat16_cell(cell) and cell.ndim == 1):
+            expected, found = "a bfloat16 vector in every row", f"{type(cell).__name__} {getattr(cell, 'dtype', '')}"
+            raise CellError(row=row, field=name, expected=expected, found=found.strip(), remedy="convert the values")
+    values = [bfloat16_values(cell) for cell in cells if cell is not None]
+    offsets = np.zeros(len(cells) + 1, np.int64)
+    np.cumsum([0 if cell is None else len(cell) for cell in cells], out=offsets[1:])
+    nulls = np.fromiter((cell is None for cell in cells), bool, count=len(cells))
+    # A null offset makes its row null.
+    mask = np.append(nulls, [False]) if nulls.any() else None
+    return pa.LargeListArray.from_arrays(pa.array(offsets, mask=mask), pa.concat_arrays(values))
 
 
 def _first_bad(cells: Sequence[Any], name: str, error: Exception) -> CellError:
@@ -113,7 +130,7 @@ def sparse_cells(cells: Sequence[Any], name: str) -> pa.Array:
     """A column of sparse vectors, ``list<struct<index: int64, value: float32 or float64>>``; None is null.
 
     Each cell is a dict ``{index: value}``, a dict ``{"indices": [...], "values": [...]}``, a sequence of
-    ``(index, value)`` pairs or a one-row CSR matrix. Values that float32 cannot hold keep the column in float64.
+    ``(index, value)`` pairs or a one-row sparse matrix. Values that float32 cannot hold keep the column in float64.
 
     Raises:
         CellError: If a cell is none of these, an index is not an integer or a value not a number.
@@ -143,12 +160,8 @@ def _joined(parts: list[np.ndarray], dtype: np.dtype[Any]) -> np.ndarray:
 def _sparse_parts(row: int, cell: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
     if cell is None:
         return np.zeros(0, np.int64), np.zeros(0, np.float64)
-    if is_csr(cell):
-        shape = tuple(cell.shape)
-        if len(shape) == 2 and shape[0] != 1:
-            raise _sparse_error(row, name, "a matrix of one row", f"shape {shape}")
-        start, end = int(cell.indptr[0]), int(cell.indptr[-1])
-        return np.asarray(cell.indices)[start:end].astype(np.int64), _values(row, name, cell.data[start:end])
+    if is_sparse_matrix(cell):
+        return _matrix_parts(row, cell, name)
     if isinstance(cell, Mapping):
         index_key, value_key = (next((key for key in keys if key in cell), None) for keys in (_INDEX_KEYS, _VALUE_KEYS))
         indices, values = list(cell.keys()), list(cell.values())
@@ -162,6 +175,18 @@ def _sparse_parts(row: int, cell: Any, name: str) -> tuple[np.ndarray, np.ndarra
     if len(index) != len(value):
         raise _sparse_error(row, name, "as many indices as values", f"{len(index)} and {len(value)}")
     return index, value
+
+
+def _matrix_parts(row: int, cell: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    shape = tuple(cell.shape)
+    if len(shape) == 2 and shape[0] != 1:
+        raise _sparse_error(row, name, "a matrix of one row", f"shape {shape}")
+    try:
+        indptr, indices, data = compressed_rows(cell)
+    except BrokenMatrixError as error:
+        raise _sparse_error(row, name, error.expected, error.found) from error
+    part = slice(int(indptr[0]), int(indptr[-1]))
+    return indices[part].astype(np.int64), _values(row, name, data[part])
 
 
 def _indices(row: int, name: str, indices: Iterable[Any]) -> np.ndarray:

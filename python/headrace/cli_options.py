@@ -122,8 +122,8 @@ create_options: Callable[[F], F] = _all(
     ),
     click.option(
         "--metric",
-        type=click.Choice(["COSINE", "L2", "IP"], case_sensitive=False),
-        help="Metric of dense vectors in a created collection. [default: COSINE; sparse vectors have IP]",
+        type=click.Choice(["COSINE", "L2", "IP", "HAMMING", "JACCARD"], case_sensitive=False),
+        help="Metric of a created collection's vectors. [default: COSINE; binary vectors HAMMING, sparse IP]",
     ),
     click.option("--num-shards", type=click.IntRange(min=1), metavar="N", help="Shards of a created collection."),
     click.option("--partition-key", metavar="FIELD", help="Partition key of a created collection."),

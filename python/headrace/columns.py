@@ -2,7 +2,8 @@
 
 No copy: contiguous numpy arrays in the machine's byte order (bool and strings excepted, Arrow lays them out
 differently), CSR matrices with int32 or int64 ``indptr``, Arrow data in one piece. One copy: other memory orders,
-Arrow data in several pieces. The producer's buffer is kept alive by the result; nothing is ever written to it.
+other sparse formats, Arrow data in several pieces. The producer's buffer is kept alive by the result; nothing is ever
+written to it.
 """
 
 from __future__ import annotations
@@ -14,30 +15,29 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headrace.casts import canonical_type, find_cast
-from headrace.cells import cells_to_array, is_csr, json_cells, sparse_cells
+from headrace.casts import canonical_type, find_cast, packs_as_is
+from headrace.casts.joining import joined
+from headrace.cells import cells_to_array, json_cells, sparse_cells
 from headrace.errors import SchemaError, explain
+from headrace.matrices import BrokenMatrixError, is_sparse_matrix, matrix_column
+from headrace.ndarrays import from_numpy
 from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, DataType, FieldSchema
 
 __all__ = ["canonical_type", "is_frame", "is_row", "pandas_table", "row_columns", "to_array", "to_batch"]
-
-#: numpy kinds that Arrow can hold: bool, integers, floats, text, bytes, objects, dates, durations, numpy 2 strings.
-_KINDS = frozenset("biufSUOMmT")
-_CSR_INDEX = frozenset({"int32", "int64", "uint32", "uint64"})
 
 
 def to_array(value: object, field: FieldSchema | None = None, *, name: str | None = None) -> pa.Array:
     """One column as an Arrow array.
 
     Args:
-        value: A numpy array, shape (n,) or (n, d); a CSR matrix of n rows; an Arrow array or chunked array, or
+        value: A numpy array, shape (n,) or (n, d); a sparse matrix of n rows; an Arrow array or chunked array, or
             anything with ``__arrow_c_array__``, ``__arrow_c_stream__`` or ``__array__``; a list of Python values.
-        field: What the column is for. Where its type can be reached without loss (for plain Python values: with
-            the values as they are), the result has it; else the column keeps its own type.
+        field: What the column is for. A layout that is packed as it is stays; another becomes one where that loses
+            nothing (for plain Python values: where each keeps its value); else the column keeps its own type.
         name: The column's name for messages; by default the field's.
 
     Returns:
-        (n, d) becomes ``fixed_size_list[d]``, CSR becomes ``list|large_list<struct<index, value>>``.
+        (n, d) becomes ``fixed_size_list[d]``, a sparse matrix ``list|large_list<struct<index, value>>``.
 
     Raises:
         SchemaError: If the value is no column.
@@ -64,7 +64,7 @@ def _from_cells(cells: list[Any], field: FieldSchema | None, name: str) -> pa.Ar
 
 
 def _fitted(array: pa.Array, field: FieldSchema | None, *, by_value: bool) -> pa.Array:
-    if field is None:
+    if field is None or (packs_as_is(array.type, field) and not by_value):
         return array
     try:
         cast = find_cast(array.type, field)
@@ -82,12 +82,10 @@ def _from_typed(value: object, name: str) -> pa.Array:
         return value
     if isinstance(value, pa.ChunkedArray):
         return _one_piece(value, name)
-    if is_csr(value):
-        return _from_csr(value, name)
-    if hasattr(value, "tocsr"):
-        return _from_csr(value.tocsr(), name)
+    if is_sparse_matrix(value):
+        return _from_matrix(value, name)
     if isinstance(value, np.ndarray):
-        return _from_numpy(value, name)
+        return from_numpy(value, name)
     if hasattr(value, "__arrow_c_array__"):
         return pa.array(value)
     if _root_module(value) == "pandas":
@@ -95,12 +93,20 @@ def _from_typed(value: object, name: str) -> pa.Array:
     if hasattr(value, "__arrow_c_stream__"):
         return _one_piece(pa.chunked_array(value), name)
     if hasattr(value, "__array__") or isinstance(value, stdlib_array.array | memoryview):
-        return _from_numpy(np.asarray(value), name)
+        return from_numpy(_as_numpy(value, name), name)
     raise _no_column(name, type(value).__name__)
 
 
+def _as_numpy(value: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        # PyTorch has no numpy form of bfloat16, and none of a tensor that needs a gradient.
+        raise _no_column(name, f"{type(value).__name__} ({error})") from error
+
+
 def _no_column(name: str, found: str) -> SchemaError:
-    expected = "a column (numpy array, CSR matrix, Arrow array or list)"
+    expected = "a column (numpy array, sparse matrix, Arrow array or list)"
     return SchemaError(explain(f"column {name!r}", expected, found, "give one value for each row"), field=name)
 
 
@@ -111,7 +117,10 @@ def _root_module(value: object) -> str:
 def _one_piece(value: pa.Array | pa.ChunkedArray, name: str) -> pa.Array:
     if not isinstance(value, pa.ChunkedArray):
         return value
-    whole = value.chunk(0) if value.num_chunks == 1 else value.combine_chunks()
+    filled = [chunk for chunk in value.chunks if len(chunk)]
+    if len(filled) == 1:
+        return filled[0]
+    whole = _combined(value, name)
     if isinstance(whole, pa.ChunkedArray):
         if whole.num_chunks == 1:
             return whole.chunk(0)
@@ -122,75 +131,24 @@ def _one_piece(value: pa.Array | pa.ChunkedArray, name: str) -> pa.Array:
     return whole
 
 
-def _from_numpy(value: np.ndarray, name: str) -> pa.Array:
-    if value.dtype.kind not in _KINDS or (value.dtype.kind == "f" and value.dtype.itemsize > 8):
-        remedy = "convert it with .astype() to a type that a field can have"
-        raise SchemaError(
-            explain(f"column {name!r}", "an array of numbers, bools or text", f"dtype {value.dtype}", remedy),
-            field=name,
-        )
-    if value.ndim not in (1, 2) or (value.ndim == 2 and value.shape[1] == 0):
-        remedy = "give shape (n,) for scalars or (n, d) for vectors"
-        raise SchemaError(
-            explain(f"column {name!r}", "an array of one or two dimensions", f"shape {value.shape}", remedy), field=name
-        )
-    masked = isinstance(value, np.ma.MaskedArray)
-    flat = np.ma.ravel(value) if masked else _native(np.asarray(value)).reshape(-1)
-    if value.dtype.kind == "T":
-        flat = flat.astype(object)
+def _combined(value: pa.ChunkedArray, name: str) -> pa.Array | pa.ChunkedArray:
     try:
-        values = pa.array(flat)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise _no_column(name, f"dtype {value.dtype} ({error})") from error
-    if value.ndim == 1:
-        return values
-    kind = pa.list_(values.type, value.shape[1])
-    return pa.Array.from_buffers(kind, value.shape[0], [None], 0, 0, [values])
+        return value.combine_chunks()
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        pass
+    try:
+        return joined(value.chunks)
+    except pa.ArrowException as error:
+        expected, found = "pieces that Arrow can join", f"{value.num_chunks} pieces of {value.type} ({error})"
+        raise SchemaError(explain(f"column {name!r}", expected, found, "give it in batches"), field=name) from error
 
 
-def _native(value: np.ndarray) -> np.ndarray:
-    """The array in C order, aligned and in this machine's byte order; itself where it already is."""
-    dtype = value.dtype if value.dtype.isnative else value.dtype.newbyteorder("=")
-    return np.require(value, dtype=dtype, requirements=["C", "A"])
-
-
-def _from_csr(matrix: Any, name: str) -> pa.Array:
-    if len(tuple(matrix.shape)) != 2:
-        found = f"shape {tuple(matrix.shape)}"
-        raise SchemaError(
-            explain(f"column {name!r}", "a sparse matrix of shape (rows, dim)", found, "give a row for each row"),
-            field=name,
-        )
-    indptr, indices, data = (_native(np.asarray(part)) for part in (matrix.indptr, matrix.indices, matrix.data))
-    problem = _csr_problem(matrix.shape[0], indptr, indices, data)
-    if problem:
-        expected, found = problem
-        raise SchemaError(explain(f"column {name!r}", expected, found, "build the CSR matrix again"), field=name)
-    if indices.dtype.name not in _CSR_INDEX:
-        indices = indices.astype(np.int64)
-    if data.dtype != np.float32 and np.can_cast(data.dtype, np.float32, "safe"):
-        data = data.astype(np.float32)
-    pairs = pa.StructArray.from_arrays([pa.array(indices), pa.array(data)], names=["index", "value"])
-    if indptr.dtype == np.int32:
-        return pa.ListArray.from_arrays(pa.array(indptr), pairs)
-    return pa.LargeListArray.from_arrays(pa.array(indptr.astype(np.int64, copy=False)), pairs)
-
-
-def _csr_problem(rows: int, indptr: np.ndarray, indices: np.ndarray, data: np.ndarray) -> tuple[str, str] | None:
-    """Why these are not the parts of a CSR matrix: Arrow would read outside the arrays if they are not."""
-    if any(part.ndim != 1 for part in (indptr, indices, data)):
-        return "one-dimensional indptr, indices and data", f"{indptr.ndim}, {indices.ndim} and {data.ndim} dimensions"
-    if indptr.dtype.kind not in "iu" or indices.dtype.kind not in "iu":
-        return "integer indptr and indices", f"{indptr.dtype} and {indices.dtype}"
-    if data.dtype.kind not in "biuf" or data.dtype.itemsize > 8:
-        return "real numbers as data", f"dtype {data.dtype}"
-    if len(indptr) != rows + 1:
-        return f"{rows + 1} values in indptr for {rows} rows", f"{len(indptr)}"
-    if len(indices) != len(data):
-        return "as many indices as data", f"{len(indices)} and {len(data)}"
-    if indptr[0] < 0 or indptr[-1] > len(indices) or (indptr[1:] < indptr[:-1]).any():
-        return f"indptr ascending from 0 to at most {len(indices)}", f"{int(indptr[0])} to {int(indptr[-1])}"
-    return None
+def _from_matrix(matrix: Any, name: str) -> pa.Array:
+    try:
+        return matrix_column(matrix)
+    except BrokenMatrixError as error:
+        where = explain(f"column {name!r}", error.expected, error.found, "build the sparse matrix again")
+        raise SchemaError(where, field=name) from error
 
 
 def is_row(value: object) -> bool:
@@ -259,7 +217,7 @@ def _from_frame(data: Any) -> pa.RecordBatch:
         return pa.record_batch(data)
     table = data if isinstance(data, pa.Table) else pa.table(data)
     columns = [_one_piece(column, name) for name, column in zip(table.column_names, table.columns, strict=True)]
-    return pa.RecordBatch.from_arrays(columns, schema=table.schema)
+    return pa.RecordBatch.from_arrays(columns, names=table.column_names)
 
 
 def row_columns(rows: Sequence[Any]) -> dict[str, list[Any]]:
@@ -294,7 +252,7 @@ def _from_columns(
 
 
 def _guides(schema: CollectionSchema | None) -> dict[str, FieldSchema]:
-    return {} if schema is None else {field.name.casefold(): field for field in schema.sent_fields}
+    return {} if schema is None else {field.name.casefold(): field for field in (*schema, *schema.sent_fields)}
 
 
 def _empty_schema(schema: CollectionSchema) -> pa.Schema:

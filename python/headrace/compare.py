@@ -1,16 +1,17 @@
 """Compare what was sent with what was read back, cell by cell and bit for bit.
 
 Both sides are Arrow record batches with their rows in the same order; layouts may differ (a map on one side, a
-list of structs on the other). Floats compare by their bits, sparse rows by their entries in the order of their
-indices, JSON by value, everything else as it is. The work is done on whole columns; Python objects are made only
-for cells that differ and for JSON whose bytes do.
+list of structs on the other). Floats and dense vectors compare by their bits, sparse rows by their entries that are
+not zero in the order of their indices, JSON, geometries and times by value, everything else as it is. The work is
+done on whole columns; Python objects are made only for cells that differ and for documents and the like whose text
+does.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,23 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.ndarrays import numpy_dtype, vector_bytes, widened
 from headrace.schema import DataType, FieldSchema
+from headrace.texts import micros_of, same_document, same_geometry, text_of_micros, zone_named
 
-__all__ = ["Difference", "SparseRows", "differences", "fixed_values", "json_equal", "shorten"]
+__all__ = ["Difference", "SparseRows", "differences", "shorten"]
 
 #: Most characters of a value that a message shows.
 SHOWN = 120
 
-#: numpy's names where Arrow's differ.
-_FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
+#: What the elements of a dense vector are, for people: bfloat16 as its bit patterns, bits by the byte.
+_ELEMENTS = {
+    DataType.FLOAT_VECTOR: "<f4",
+    DataType.FLOAT16_VECTOR: "<f2",
+    DataType.BFLOAT16_VECTOR: "<u2",
+    DataType.INT8_VECTOR: "i1",
+    DataType.BINARY_VECTOR: "u1",
+}
 
 Mask = npt.NDArray[np.bool_]
 Lengths = npt.NDArray[np.int64]
@@ -42,24 +51,31 @@ class Difference:
     found: str
 
 
-def differences(expected: pa.RecordBatch, found: pa.RecordBatch, fields: Sequence[FieldSchema]) -> list[Difference]:
+def differences(
+    expected: pa.RecordBatch, found: pa.RecordBatch, fields: Sequence[FieldSchema], *, timezone: str = ""
+) -> list[Difference]:
     """Every cell of ``expected`` that ``found`` does not hold, by row and then by field.
 
     Args:
         expected: The conformed rows that were sent.
         found: The same rows as read back, in the same order; further columns are ignored.
         fields: The collection's fields; a field that ``expected`` has no column for was not sent and is left out.
+        timezone: The collection's, for times that were sent without an offset; empty for UTC.
     """
     result: list[Difference] = []
+    zone = zone_named(timezone)
     for field in fields:
         if field.name not in expected.schema.names:
             continue
-        sent = _with_default(expected.column(field.name), field)
+        sent = expected.column(field.name)
+        if pa.types.is_timestamp(sent.type):
+            sent = _times(sent, zone)
+        sent = _with_default(sent, field)
         if field.name not in found.schema.names:
             result += [Difference(r, field.name, _shown(sent, r), "no such column") for r in range(len(sent))]
             continue
         stored = found.column(field.name)
-        for row in np.flatnonzero(_differs(sent, stored, field)).tolist():
+        for row in np.flatnonzero(_differs(sent, stored, field, zone)).tolist():
             result.append(Difference(row, field.name, *_explain(sent, stored, row, field)))
     result.sort(key=lambda d: d.row)
     return result
@@ -71,25 +87,6 @@ def shorten(text: str, limit: int = SHOWN) -> str:
         return text
     half = (limit - 5) // 2
     return f"{text[:half]} ... {text[-half:]}"
-
-
-def fixed_values(column: pa.FixedSizeListArray) -> pa.Array:
-    """The child values of the column's own rows (slices respected), null rows included: ``rows * width`` values."""
-    width = column.type.list_size
-    return column.values.slice(column.offset * width, len(column) * width)
-
-
-def json_equal(left: Any, right: Any) -> bool:
-    """Whether two parsed JSON documents are the same value: ``1`` is not ``true``, the order of keys is no matter."""
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(json_equal(left[k], right[k]) for k in left)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(json_equal, left, right))
-    if isinstance(left, dict | list) or isinstance(right, dict | list):
-        return False
-    return bool(left == right)
 
 
 @dataclass(frozen=True)
@@ -134,6 +131,15 @@ class SparseRows:
         stop = start + int(self.lengths[number])
         return self.indices[start:stop], self.values[start:stop]
 
+    def nonzero(self) -> SparseRows:
+        """The rows without explicit zeros, which change no inner product; Milvus Lite 3.2 does not store them."""
+        kept = self.values != 0
+        if kept.all():
+            return self
+        rows = np.repeat(np.arange(len(self.lengths)), self.lengths)
+        lengths = np.bincount(rows[kept], minlength=len(self.lengths)).astype(np.int64)
+        return SparseRows(lengths, self.indices[kept], self.values[kept])
+
 
 def _with_default(column: pa.Array, field: FieldSchema) -> pa.Array:
     # The server stores the default where a null is sent.
@@ -147,13 +153,17 @@ def _nulls(column: pa.Array) -> Mask:
     return mask
 
 
-def _differs(sent: pa.Array, stored: pa.Array, field: FieldSchema) -> Mask:
+def _differs(sent: pa.Array, stored: pa.Array, field: FieldSchema, zone: tzinfo) -> Mask:
     null_sent, null_stored = _nulls(sent), _nulls(stored)
     both = ~(null_sent | null_stored)
     if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
-        unequal = _sparse_differ(SparseRows.of(sent), SparseRows.of(stored))
+        unequal = _sparse_differ(SparseRows.of(sent).nonzero(), SparseRows.of(stored).nonzero())
     elif field.dtype is DataType.JSON:
-        unequal = _json_differ(sent, stored, both)
+        unequal = _texts_differ(sent, stored, both, same_document)
+    elif field.dtype is DataType.GEOMETRY:
+        unequal = _texts_differ(sent, stored, both, lambda one, other: same_geometry(_text(one), _text(other)))
+    elif field.dtype is DataType.TIMESTAMPTZ:
+        unequal = _texts_differ(sent, stored, both, lambda one, other: _same_time(one, other, zone))
     elif field.dtype.is_dense_vector:
         unequal = _dense_differ(sent, stored)
     elif field.dtype is DataType.ARRAY:
@@ -180,10 +190,10 @@ def _unequal(sent: pa.Array, stored: pa.Array) -> Mask:
 
 
 def _dense_differ(sent: pa.Array, stored: pa.Array) -> Mask:
-    if sent.type.list_size != stored.type.list_size:
+    rows, others = vector_bytes(sent), vector_bytes(stored)
+    if rows.shape != others.shape:
         return np.ones(len(sent), dtype=np.bool_)
-    shape = (len(sent), sent.type.list_size)
-    mask: Mask = np.any(_scalars_differ(fixed_values(sent), fixed_values(stored)).reshape(shape), axis=1)
+    mask: Mask = np.any(rows != others, axis=1)
     return mask
 
 
@@ -209,21 +219,36 @@ def _lists_differ(sent: pa.Array, stored: pa.Array) -> Mask:
     return differs
 
 
-def _json_differ(sent: pa.Array, stored: pa.Array, both: Mask) -> Mask:
+def _texts_differ(sent: pa.Array, stored: pa.Array, both: Mask, same: Callable[[bytes, bytes], bool]) -> Mask:
+    """Where two columns of text are not the same value; engines write many values in their own way.
+
+    Milvus Lite gives ``{"a":1}`` back as ``{"a": 1}``, servers a time in the collection's zone.
+    """
     sent, stored = sent.cast(pa.large_binary()), stored.cast(pa.large_binary())
     other_bytes = _unequal(sent, stored)
     differs: Mask = np.zeros(len(sent), dtype=np.bool_)
     for row in np.flatnonzero(other_bytes & both).tolist():
-        # Milvus Lite writes documents anew ({"a":1} comes back as {"a": 1}).
-        differs[row] = not _same_document(sent[row].as_py(), stored[row].as_py())
+        differs[row] = not same(sent[row].as_py(), stored[row].as_py())
     return differs
 
 
-def _same_document(sent: bytes, stored: bytes) -> bool:
-    try:
-        return json_equal(json.loads(sent), json.loads(stored))
-    except ValueError:
-        return False
+def _same_time(sent: bytes, stored: bytes, zone: tzinfo) -> bool:
+    micros = micros_of(_text(sent), zone)
+    return micros is not None and micros == micros_of(_text(stored), zone)
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")
+
+
+def _times(column: pa.Array, zone: tzinfo) -> pa.Array:
+    """Arrow timestamps as text in UTC; without a zone they are times of the collection's."""
+    micros = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).to_pylist()
+    if column.type.tz is None:
+        epoch = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall clock's
+        texts = [None if value is None else (epoch + timedelta(microseconds=value)).isoformat() for value in micros]
+        micros = [None if text is None else micros_of(text, zone) for text in texts]
+    return pa.array([None if value is None else text_of_micros(value) for value in micros], pa.utf8())
 
 
 def _ranges(column: pa.Array) -> tuple[Lengths, Lengths]:
@@ -251,8 +276,7 @@ def _positions(starts: Lengths, lengths: Lengths) -> Lengths:
 
 def _numbers(column: pa.Array) -> npt.NDArray[Any]:
     """The values of a column of numbers without a copy, with anything at all where it is null."""
-    # Not to_pandas_dtype(): in pyarrow 16 that imports pandas.
-    dtype = np.dtype(_FLOATS.get(str(column.type), str(column.type)))
+    dtype = numpy_dtype(column.type)
     if len(column) == 0:
         return np.empty(0, dtype=dtype)
     return np.frombuffer(column.buffers()[1], dtype=dtype, count=column.offset + len(column))[column.offset :]
@@ -279,7 +303,7 @@ def _explain(sent: pa.Array, stored: pa.Array, row: int, field: FieldSchema) -> 
         entries = [_sparse_text(SparseRows.of(side.slice(row, 1))) for side in (sent, stored)]
         return _first_difference(entries[0], entries[1], "entry")
     if field.dtype.is_dense_vector:
-        elements = [_element_texts(fixed_values(side.slice(row, 1))) for side in (sent, stored)]
+        elements = [_element_texts(side.slice(row, 1), field.dtype) for side in (sent, stored)]
         return _first_difference(elements[0], elements[1], "element")
     return _shown(sent, row), _shown(stored, row)
 
@@ -289,8 +313,11 @@ def _sparse_text(row: SparseRows) -> list[str]:
     return [f"{index}: {value}" for index, value in values]
 
 
-def _element_texts(values: pa.Array) -> list[str]:
-    numbers = _numbers(values)
+def _element_texts(vector: pa.Array, dtype: DataType) -> list[str]:
+    numbers = vector_bytes(vector)[0].view(_ELEMENTS[dtype])
+    if dtype is DataType.BFLOAT16_VECTOR:
+        values = zip(widened(numbers).tolist(), numbers.tolist(), strict=True)
+        return [f"{value!s} (0x{bits:04x})" for value, bits in values]
     return _float_texts(numbers) if numbers.dtype.kind == "f" else [str(v) for v in numbers.tolist()]
 
 

@@ -180,7 +180,7 @@ class LoadOptions:
         key: The column that is the primary key; None takes the collection's, or a column named ``id``.
         auto_id: Whether a created collection's keys are made by the server.
         vector: Columns of variable-length lists that are vectors (needed where there are several candidates).
-        metric: Metric of every created index; None for COSINE (dense) and IP (sparse).
+        metric: Metric of created indexes, on vectors that have it; None for COSINE (binary HAMMING, sparse IP).
         num_shards: Shards of a created collection; None for the server's default.
         partition_key: The partition-key field of a created collection, or None.
         dynamic: Whether a created collection keeps undeclared columns in its dynamic field.

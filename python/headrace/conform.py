@@ -14,10 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from headrace.casts import Cast, Refusal, canonical_type, find_cast, type_text
+from headrace.casts import Cast, Refusal, canonical_type, find_cast, plain, type_text
+from headrace.casts.base import null_mask
+from headrace.casts.dense import dense_layout
 from headrace.casts.dynamic import dynamic_column
-from headrace.casts.lists import is_list, open_list
-from headrace.casts.scalars import json_text, null_mask
+from headrace.casts.layouts import is_list
+from headrace.casts.lists import open_list
+from headrace.casts.scalars import json_text
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.matching import Matched, match_columns
@@ -282,21 +285,22 @@ def _missing(field: FieldSchema, schema: pa.Schema) -> SchemaError:
 
 def _check_sample(sample: pa.RecordBatch | None, source: str, field: FieldSchema) -> None:
     """Refuse lists none of which has the vector's length, before a load that would reject every row."""
-    if sample is None or field.dtype is not DataType.FLOAT_VECTOR or source not in sample.schema.names:
+    if sample is None or not field.dtype.is_dense_vector or source not in sample.schema.names:
         return
-    array = sample.column(source)
+    array = plain(sample.column(source))
     if not is_list(array.type) or pa.types.is_fixed_size_list(array.type):
         return
+    layout = dense_layout(array.type, field)
     lengths = np.diff(open_list(array)[0])
     nulls = null_mask(array)
     seen = np.unique(lengths if nulls is None else lengths[~nulls]).tolist()
-    if seen and field.dim not in seen:
+    if seen and layout.width not in seen:
         shown = ", ".join(map(str, seen[:5])) + (" ..." if len(seen) > 5 else "")
         raise SchemaError(
             explain(
                 f"field {field.name!r}",
-                f"vectors of {field.dim} numbers",
-                f"lists of {shown} numbers",
+                f"vectors of {layout.width} {layout.noun}",
+                f"lists of {shown} {layout.noun}",
                 "choose another column, or load into a collection whose dim fits",
             ),
             field=field.name,
@@ -312,6 +316,9 @@ def _column(source: str, cast: Cast, field: FieldSchema) -> _Build:
         if run is not None:
             array, refused = run(array)
         if field.nullable or array.null_count == 0:
+            return array, refused
+        if field.default_value is not None and pa.types.is_timestamp(array.type):
+            # The default is text. Servers that have such fields put it in themselves.
             return array, refused
         if field.default_value is not None or field.is_dynamic:
             return array.fill_null(_default(field, array.type)), refused

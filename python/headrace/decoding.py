@@ -17,6 +17,7 @@ from headrace._proto import milvus_pb2, schema_pb2
 from headrace.errors import TransportError, explain
 from headrace.protocol import parse
 from headrace.schema import DataType
+from headrace.texts import text_of_micros
 
 __all__ = ["TYPE_KEY", "data_type_of", "decode_fields", "decode_ids", "decode_request"]
 
@@ -61,11 +62,11 @@ _SLOT_TYPES = {
 def decode_fields(fields_data: Iterable[schema_pb2.FieldData], num_rows: int | None = None) -> pa.RecordBatch:
     """Columns of an answer or a request as one RecordBatch, in the order given.
 
-    Layouts: scalars as themselves, JSON as utf8 (binary where a server sends other bytes), arrays as lists, float
-    vectors as FixedSizeList<float32>[dim], float16 as FixedSizeList<halffloat>[dim], bfloat16 and binary vectors as
-    FixedSizeList<uint8> of their bytes, int8 vectors as FixedSizeList<int8>[dim], sparse vectors as
-    List<Struct<index: uint32, value: float32>>. Each Arrow field carries the Milvus type's name in its metadata
-    (:data:`TYPE_KEY`). Values are copied out of the messages.
+    Layouts: scalars as themselves, JSON as utf8 (binary where a server sends other bytes), arrays as lists, geometries
+    as WKT and times as ISO 8601 text, float vectors as FixedSizeList<float32>[dim], float16 as
+    FixedSizeList<halffloat>[dim], int8 as FixedSizeList<int8>[dim], bfloat16 and binary vectors as FixedSizeBinary of
+    their bytes, sparse vectors as List<Struct<index: uint32, value: float32>>. Each Arrow field carries the Milvus
+    type's name in its metadata (:data:`TYPE_KEY`). Values are copied out of the messages.
 
     Args:
         fields_data: The columns.
@@ -194,6 +195,8 @@ def _decode_scalar(slot: str, body: schema_pb2.ScalarField, arrow: pa.DataType |
         return values.cast(arrow) if arrow is not None and pa.types.is_integer(arrow) else values
     if slot == "json_data":
         return _decode_json(items.data)
+    if slot == "timestamptz_data":
+        return _decode_instants(items.data)
     return pa.array(list(items.data), pa.utf8())
 
 
@@ -201,8 +204,15 @@ _INTEGERS: dict[str, type[Any]] = {
     "bool_data": np.bool_,
     "int_data": np.int32,
     "long_data": np.int64,
-    "timestamptz_data": np.int64,
 }
+
+
+def _decode_instants(micros: Iterable[int]) -> pa.Array:
+    """Microseconds since 1970 as the text that servers send instead."""
+    try:
+        return pa.array([text_of_micros(value) for value in micros], pa.utf8())
+    except OverflowError as error:
+        raise pa.ArrowInvalid("a time outside the years 1 to 9999") from error
 
 
 def _decode_json(documents: Iterable[bytes]) -> pa.Array:
@@ -229,29 +239,26 @@ def _decode_array(body: schema_pb2.ArrayArray) -> pa.Array:
 def _decode_vector(name: str, slot: str, body: schema_pb2.VectorField) -> pa.Array:
     if slot == "sparse_float_vector":
         return _decode_sparse(name, body.sparse_float_vector.contents)
-    read, per_row = _DENSE[slot]
-    width = per_row(body.dim)
-    values = read(getattr(body, slot))
-    if width < 1 or len(values) % width:
+    if slot in _OF_BYTES:
+        return _decode_bytes(name, getattr(body, slot), body.dim, _OF_BYTES[slot](body.dim))
+    content = getattr(body, slot)
+    values = _packed(content, "<f4") if slot == "float_vector" else np.frombuffer(content, _OF_NUMBERS[slot])
+    if body.dim < 1 or len(values) % body.dim:
         raise _malformed(name, f"vectors of dim {body.dim}", f"{len(values)} elements")
-    return pa.FixedSizeListArray.from_arrays(pa.array(values), width)
+    return pa.FixedSizeListArray.from_arrays(pa.array(values), body.dim)
 
 
-def _floats(message: Message) -> np.ndarray[Any, Any]:
-    return _packed(message, "<f4")
+def _decode_bytes(name: str, content: bytes, dim: int, width: int) -> pa.Array:
+    if width < 1 or len(content) % width:
+        raise _malformed(name, f"vectors of dim {dim}", f"{len(content)} bytes")
+    return pa.Array.from_buffers(pa.binary(width), len(content) // width, [None, pa.py_buffer(content)])
 
 
-def _view(dtype: str) -> Callable[[bytes], np.ndarray[Any, Any]]:
-    return lambda raw: np.frombuffer(raw, dtype=dtype)
-
-
-#: How a dense slot is read, and how many list elements a vector of a given dim has.
-_DENSE: dict[str, tuple[Callable[[Any], np.ndarray[Any, Any]], Callable[[int], int]]] = {
-    "float_vector": (_floats, lambda dim: dim),
-    "float16_vector": (_view("<f2"), lambda dim: dim),
-    "bfloat16_vector": (_view("u1"), lambda dim: dim * 2),
-    "binary_vector": (_view("u1"), lambda dim: dim // 8),
-    "int8_vector": (_view("i1"), lambda dim: dim),
+#: Dense slots whose elements Arrow has, and how many bytes a vector of a dim has in the others.
+_OF_NUMBERS = {"float16_vector": "<f2", "int8_vector": "i1"}
+_OF_BYTES: dict[str, Callable[[int], int]] = {
+    "bfloat16_vector": lambda dim: dim * 2,
+    "binary_vector": lambda dim: dim // 8,
 }
 
 

@@ -1,7 +1,7 @@
 """The first words with a server: is it there, may we, and what is it.
 
 ``Connect`` names this client to the server and answers with its build; ``GetVersion`` fills in where that says no
-version (Milvus Lite). Both are optional for everything that follows: there is no session.
+version (Milvus Lite 3). Either is optional, and so is a version (Milvus Lite 2.5 tells none): there is no session.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _ask(timeout: float) -> Operation[ServerInfo]:
         sdk_type="headrace", sdk_version=__version__, local_time=datetime.now().astimezone().isoformat()
     )
     request = milvus_pb2.ConnectRequest(client_info=client)
-    text = ""
+    text = None
     try:
         answer = yield Rpc("Connect", request, milvus_pb2.ConnectResponse, timeout)
         if error := status_error(answer.status, "Connect"):
@@ -99,11 +99,16 @@ def _ask(timeout: float) -> Operation[ServerInfo]:
     except RpcError as error:
         if error.status != "UNIMPLEMENTED":
             raise
-    if parse_version(text) == (0, 0, 0):
-        named = yield Rpc("GetVersion", milvus_pb2.GetVersionRequest(), milvus_pb2.GetVersionResponse, timeout)
-        if refusal := status_error(named.status, "GetVersion"):
-            raise refusal
-        text = named.version
+    if text is None or parse_version(text) == (0, 0, 0):
+        try:
+            named = yield Rpc("GetVersion", milvus_pb2.GetVersionRequest(), milvus_pb2.GetVersionResponse, timeout)
+            if refusal := status_error(named.status, "GetVersion"):
+                raise refusal
+            text = named.version
+        except RpcError as error:
+            # What knows neither of the two methods is no Milvus.
+            if error.status != "UNIMPLEMENTED" or text is None:
+                raise
     # Milvus 2.3.5 calls itself v2.3.5-lite in one packaging, and is the real server.
     return ServerInfo(parse_version(text), "lite" if "milvus_lite" in text else "milvus", text)
 

@@ -12,10 +12,11 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pyarrow as pa
 
-from headrace.casts import unwrapped
+from headrace.casts import plain, plain_type
+from headrace.casts.base import null_mask
 from headrace.casts.jsontext import has_json_form
-from headrace.casts.lists import is_list, open_list
-from headrace.casts.scalars import null_mask
+from headrace.casts.layouts import is_list
+from headrace.casts.lists import open_list
 from headrace.casts.sparse import SparseLayout, sparse_layout
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
@@ -81,7 +82,7 @@ class _Inference:
         dynamic = {DYNAMIC_FIELD_NAME} if options.dynamic else set()
         self._columns = [f for f in arrow_schema if f.name not in indexes and f.name not in dynamic]
         self._names = [column.name for column in self._columns]
-        self._types = {column.name: unwrapped(column.type) for column in self._columns}
+        self._types = {column.name: plain_type(column.type) for column in self._columns}
         self._sample = sample
         self._options = options
         self._nulls = nulls
@@ -178,9 +179,9 @@ class _Inference:
     def _field(self, name: str, lists: dict[str, int]) -> FieldSchema:
         kind = self._types[name]
         if name in lists:
-            return FieldSchema(name, DataType.FLOAT_VECTOR, dim=lists[name])
-        if _is_fixed_vector(kind):
-            return FieldSchema(name, DataType.FLOAT_VECTOR, dim=kind.list_size)
+            return FieldSchema(name, _vector_type(kind), dim=lists[name])
+        if _is_fixed_vector(kind) or (name in self._options.vector and _is_quantised(kind)):
+            return FieldSchema(name, _vector_type(kind), dim=kind.list_size)
         if self._is_sparse(name, kind):
             return FieldSchema(name, DataType.SPARSE_FLOAT_VECTOR)
         if name in self._options.vector:
@@ -222,7 +223,7 @@ class _Inference:
     # Lists that are vectors
 
     def _list_vectors(self) -> dict[str, int]:
-        """Variable-length list columns that become FLOAT_VECTOR, with their dims."""
+        """Variable-length list columns that become dense vectors, with their dims."""
         lengths = {name: self._lengths(name) for name, kind in self._types.items() if _is_float_list(kind)}
         named = [name for name in self._options.vector if name in lengths]
         if self._options.vector:
@@ -242,8 +243,9 @@ class _Inference:
     def _lengths(self, name: str) -> list[int]:
         """The different lengths of the sampled rows."""
         values = self._sampled(name)
-        if values is None or not is_list(values.type):
+        if values is None:
             return []
+        values = plain(values)
         nulls = null_mask(values)
         lengths = np.diff(open_list(values)[0])
         return [int(length) for length in np.unique(lengths if nulls is None else lengths[~nulls])]
@@ -275,13 +277,31 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
+#: Elements of lists that are vectors. int8 and uint8 may be anything: such columns have to be named.
+_VECTOR_TYPES = {
+    pa.float16(): DataType.FLOAT16_VECTOR,
+    pa.float32(): DataType.FLOAT_VECTOR,
+    pa.float64(): DataType.FLOAT_VECTOR,
+    # What bfloat16 of numpy becomes; Arrow itself has none.
+    pa.binary(2): DataType.BFLOAT16_VECTOR,
+}
+
+
+def _vector_type(kind: pa.DataType) -> DataType:
+    return _VECTOR_TYPES.get(kind.value_type, DataType.INT8_VECTOR)
+
+
 def _is_fixed_vector(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type))
+    return bool(pa.types.is_fixed_size_list(kind)) and kind.value_type in _VECTOR_TYPES
+
+
+def _is_quantised(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_fixed_size_list(kind) and pa.types.is_int8(kind.value_type))
 
 
 def _is_float_list(kind: pa.DataType) -> bool:
     is_variable = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    return bool(is_variable and pa.types.is_floating(kind.value_type))
+    return bool(is_variable) and kind.value_type in _VECTOR_TYPES
 
 
 def _is_named_sparse(layout: SparseLayout) -> bool:
@@ -293,9 +313,9 @@ def _element_type(kind: pa.DataType) -> DataType | None:
     """The element type of an ARRAY for this list, or None where it is no list of plain values."""
     if not is_list(kind):
         return None
-    value = unwrapped(kind.value_type)
+    value = plain_type(kind.value_type)
     if pa.types.is_fixed_size_list(kind) and value in (pa.int8(), pa.uint8()):
-        # Quantised vectors: an array of numbers would be a surprise.
+        # Quantised or packed vectors: an array of numbers would be a surprise.
         return None
     return DataType.VARCHAR if _is_text(value) else _SCALARS.get(value)
 
@@ -316,4 +336,6 @@ def _advice(kind: pa.DataType) -> str:
         return "cast it to int64 or to a string in the source, or drop it"
     if pa.types.is_decimal(kind):
         return "cast it to double or to a string in the source, or drop it"
+    if _is_quantised(kind):
+        return "name it with --vector if it holds int8 vectors, cast it in the source, or create the collection first"
     return "cast it in the source, drop it, or create the collection first"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.calls import Operation
-from headrace.compare import SparseRows, fixed_values
+from headrace.compare import SparseRows
+from headrace.ndarrays import vector_bytes, widened
 from headrace.protocol import CollectionInfo
 from headrace.schema import ConsistencyLevel, DataType, FieldSchema
 
@@ -22,8 +24,21 @@ HITS = 10
 QUERIES = 64
 #: How far a server's float32 distance may be from the exact one, relative to the size of the terms summed.
 TOLERANCE = 1e-4
+#: The same where the vectors have 11 or 8 significant bits, and indexes may add up in as few.
+_COARSE_TOLERANCE = 1e-2
 #: Metrics by which a larger value is nearer.
 _SIMILARITIES = frozenset({"COSINE", "IP"})
+#: Metrics by which a smaller value is nearer, and a row's distance from itself is 0.
+_DISTANCES = frozenset({"L2", "HAMMING", "JACCARD"})
+#: How the bytes of a dense vector are read as numbers.
+_NUMBERS: dict[DataType, Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]]] = {
+    DataType.FLOAT_VECTOR: lambda rows: rows.view("<f4"),
+    DataType.FLOAT16_VECTOR: lambda rows: rows.view("<f2"),
+    DataType.BFLOAT16_VECTOR: lambda rows: widened(rows.view("<u2")),
+    DataType.INT8_VECTOR: lambda rows: rows.view("i1"),
+    # As many bits as are set: none is the vector without a direction.
+    DataType.BINARY_VECTOR: lambda rows: np.unpackbits(rows, axis=1),
+}
 
 Mismatch = dict[str, Any]
 
@@ -31,7 +46,7 @@ Mismatch = dict[str, Any]
 def verify_nearest(
     info: CollectionInfo, batch: pa.RecordBatch, *, partition_name: str = ""
 ) -> Operation[list[Mismatch]]:
-    """Search every dense float and sparse vector of ``batch``; name the rows that do not find themselves.
+    """Search every vector of ``batch``; name the rows that do not find themselves.
 
     A row that is not among the first hits is one that the index lost, unless all hits are as near as the row itself
     (many equal vectors) or nearer (inner products of vectors that are not normalised). Vectors without a direction
@@ -50,11 +65,11 @@ def verify_nearest(
     mismatches: list[Mismatch] = []
     for field in info.schema.vector_fields:
         metric = metrics.get(field.name, "")
-        if field.name not in batch.schema.names or metric not in _SIMILARITIES | {"L2"}:
+        if field.name not in batch.schema.names or metric not in ops.METRICS[field.dtype]:
+            continue
+        if metric not in _SIMILARITIES | _DISTANCES:
             continue
         vectors = _queries(batch.column(field.name), field)
-        if vectors is None:
-            continue
         rows = [row for row, (_, norm) in enumerate(vectors) if norm > 0]
         for start in range(0, len(rows), QUERIES):
             part = rows[start : start + QUERIES]
@@ -66,42 +81,48 @@ def verify_nearest(
                 search_params={"metric_type": metric},
                 partition_names=[partition_name] if partition_name else [],
                 consistency_level=ConsistencyLevel.STRONG,
+                vector_type=field.dtype,
             )
             for row, hits in zip(part, answers, strict=True):
-                if _lost(keys[row], vectors[row][1], metric, hits):
+                if _lost(keys[row], vectors[row][1], metric, hits, _tolerance(field)):
                     mismatches.append(_mismatch(keys[row], field, metric, hits))
     return mismatches
 
 
-def _queries(column: pa.Array, field: FieldSchema) -> list[tuple[Any, float]] | None:
-    """Each row's vector as a query, with its squared norm; norm 0 for null. None for types that are not searched."""
-    valid = column.is_valid().to_pylist()
-    if field.dtype is DataType.FLOAT_VECTOR:
-        matrix: npt.NDArray[np.float32] = fixed_values(column).to_numpy().reshape(len(column), -1)
-        return [(vector, _squared(vector) if ok else 0.0) for vector, ok in zip(matrix, valid, strict=True)]
+def _queries(column: pa.Array, field: FieldSchema) -> list[tuple[Any, float]]:
+    """Each row's vector as a query, with its squared norm; norm 0 for null."""
     if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
         rows = SparseRows.of(column)
-        found = []
+        found: list[tuple[Any, float]] = []
         for number in range(len(column)):
             indices, values = rows.row(number)
             found.append((dict(zip(indices.tolist(), values.tolist(), strict=True)), _squared(values)))
         return found
-    return None
+    valid, matrix = column.is_valid().to_pylist(), vector_bytes(column)
+    numbers = _NUMBERS[field.dtype](matrix)
+    return [
+        (vector.tobytes(), _squared(values) if ok else 0.0)
+        for vector, values, ok in zip(matrix, numbers, valid, strict=True)
+    ]
 
 
-def _squared(values: npt.NDArray[np.float32]) -> float:
+def _tolerance(field: FieldSchema) -> float:
+    return _COARSE_TOLERANCE if field.dtype in (DataType.FLOAT16_VECTOR, DataType.BFLOAT16_VECTOR) else TOLERANCE
+
+
+def _squared(values: npt.NDArray[Any]) -> float:
     wide = values.astype(np.float64)
     return float(wide @ wide)
 
 
-def _lost(key: Any, squared_norm: float, metric: str, hits: list[dict[str, Any]]) -> bool:
+def _lost(key: Any, squared_norm: float, metric: str, hits: list[dict[str, Any]], relative: float) -> bool:
     if any(hit["id"] == key for hit in hits):
         return False
     if len(hits) < HITS:
         return True
-    own = {"COSINE": 1.0, "IP": squared_norm, "L2": 0.0}[metric]
+    own = {"COSINE": 1.0, "IP": squared_norm}.get(metric, 0.0)
     last = float(hits[-1]["distance"])
-    tolerance = TOLERANCE * max(1.0, squared_norm)
+    tolerance = relative * max(1.0, squared_norm)
     return last < own - tolerance if metric in _SIMILARITIES else last > own + tolerance
 
 

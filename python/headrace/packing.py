@@ -1,4 +1,7 @@
-"""Arrow columns into the bytes of Milvus requests, near memory speed and without the GIL.
+r"""Arrow columns into the bytes of Milvus requests, near memory speed and without the GIL.
+
+This module can be used alone: it needs no server, no connection and no other part of headrace. What comes out is what
+``MilvusService.Insert`` and ``Upsert`` take.
 
 What a column may look like (rows of a batch, one column for each sent field):
 
@@ -6,16 +9,37 @@ What a column may look like (rows of a batch, one column for each sent field):
 
     BOOL, INT8, INT16, INT32, INT64    bool, int8, int16, int32, int64
     FLOAT, DOUBLE                      float32, float64; NaN and infinity are refused
-    VARCHAR                            utf8, large_utf8
-    JSON, the dynamic field $meta      utf8, large_utf8, binary, large_binary: one document a row
-    ARRAY                              list, large_list, fixed_size_list of the element's type
-    FLOAT_VECTOR                       fixed_size_list<float32>[dim]; NaN and infinity are refused
-    SPARSE_FLOAT_VECTOR                list or large_list of struct<index, value>, map<index, value>,
-                                       struct<list of index, list of value>; index int32, uint32, int64 or uint64,
+    VARCHAR, GEOMETRY (WKT)            utf8, large_utf8, utf8_view
+    TIMESTAMPTZ                        utf8, large_utf8, utf8_view in ISO 8601, sent as it is; timestamp[s, ms, us, ns]
+                                       in whole microseconds, written in UTC where it has a zone, else without an
+                                       offset (Milvus takes it in the collection's time zone)
+    JSON, the dynamic field $meta      utf8, large_utf8, utf8_view, binary, large_binary, binary_view: a document a row
+    ARRAY                              any list of the element's type
+    FLOAT_VECTOR                       any list of float32
+    FLOAT16_VECTOR                     any list of float16; bytes
+    BFLOAT16_VECTOR                    any list of uint16 (bit patterns) or fixed_size_binary[2]; bytes
+    INT8_VECTOR                        any list of int8; bytes
+    BINARY_VECTOR                      any list of uint8 (dim / 8 a row, the first bit the highest); bytes
+    SPARSE_FLOAT_VECTOR                list, large_list or view of struct<index, value>; map<index, value>;
+                                       struct<list of index, list of value>. index int32, uint32, int64 or uint64,
                                        value float32. Rows are sorted by index while they are written
 
-Slices and offsets are honoured, nulls are allowed where the field is nullable. A batch that is given as a dict of
-columns (numpy, CSR, Arrow, lists) goes through :func:`headrace.columns.to_batch` first.
+    any list      list, large_list, fixed_size_list, list_view, large_list_view
+    bytes         fixed_size_binary, binary, large_binary, binary_view of a vector's bytes, little endian
+
+Any of them may be dictionary or run-end encoded, sliced, and of an extension type (its storage counts). Nulls are
+allowed where the field is nullable. NaN and infinity are refused in float vectors of every width. Nothing is rounded:
+float32 does not become FLOAT16_VECTOR before it is converted.
+
+A batch may also be a dict of columns, which :func:`headrace.columns.to_batch` turns into Arrow:
+
+.. code-block:: text
+
+    numpy          of any byte order and memory layout; (n,) for scalars, (n, d) for vectors: float32, float16, int8,
+                   ml_dtypes.bfloat16; uint8 of shape (n, dim / 8) or bool of shape (n, dim) for BINARY_VECTOR
+    sparse         scipy matrices and arrays of every format; anything with indptr, indices and data
+    Arrow          arrays and chunked arrays, whatever has __arrow_c_array__ or __arrow_c_stream__
+    lists          Python values, one a row: lists, bytes, numpy vectors, {index: value}, documents
 
 >>> import numpy as np
 >>> from headrace.schema import CollectionSchema, DataType, FieldSchema
@@ -26,6 +50,20 @@ columns (numpy, CSR, Arrow, lists) goes through :func:`headrace.columns.to_batch
 >>> batch = {"id": np.array([1, 2]), "v": np.zeros((2, 2), dtype=np.float32)}
 >>> len(pack_insert(batch, schema, collection_name="docs"))
 55
+
+A packer that is made once packs Arrow batches of one schema without looking at it again:
+
+>>> import pyarrow as pa
+>>> packer = make_packer(schema, collection_name="docs")
+>>> vectors = pa.array([[0.0, 1.0]], pa.list_(pa.float32(), 2))
+>>> len(packer.pack_insert(pa.record_batch({"id": pa.array([7]), "v": vectors})))
+46
+
+A vector of bits, packed from bools:
+
+>>> bits = FieldSchema("bits", DataType.BINARY_VECTOR, dim=8)
+>>> pack_field(bits, np.array([[True, False, False, False, False, False, False, True]]))[-1:]
+b'\x81'
 """
 
 from __future__ import annotations
@@ -35,6 +73,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from headrace import _core
+from headrace.casts import find_cast, packs_as_is
 from headrace.columns import to_array, to_batch
 from headrace.errors import SchemaError, explain
 from headrace.schema import CollectionSchema, FieldSchema
@@ -58,11 +97,12 @@ def make_packer(
         schema: The collection's schema.
         collection_name: The collection.
         db_name: The database; empty for the connection's own.
-        partition_name: The partition; empty for the default one.
+        partition_name: The partition; empty for the default one, and where a partition key chooses it.
         columns: The sent fields that the batches have, where they do not have all; Milvus fills the others.
 
     Raises:
-        SchemaError: If ``columns`` names something that is not sent, or a field's type cannot be packed yet.
+        SchemaError: If ``columns`` names something that is not sent, a field's type cannot be packed yet, or a
+            partition is named although the collection has a partition key.
     """
     sent = schema.sent_fields
     if columns is not None:
@@ -72,8 +112,18 @@ def make_packer(
                 expected = "one of the fields that are sent (" + ", ".join(map(repr, sorted(names))) + ")"
                 raise SchemaError(explain("columns", expected, repr(name), "leave it out"), field=name)
         sent = tuple(field for field in sent if field.name in columns)
+    return _packer_of(sent, schema, collection_name=collection_name, db_name=db_name, partition_name=partition_name)
+
+
+def _packer_of(
+    fields: Sequence[FieldSchema], schema: CollectionSchema, *, collection_name: str, db_name: str, partition_name: str
+) -> Packer:
+    chooser = next((field.name for field in schema if field.is_partition_key), None)
+    if partition_name and chooser is not None:
+        expected = f"none, because the partition key {chooser!r} chooses it"
+        raise SchemaError(explain("partition", expected, repr(partition_name), "leave it out"), field=chooser)
     return Packer(
-        [_core_field(field) for field in sent],
+        [_core_field(field) for field in fields],
         collection_name=collection_name,
         db_name=db_name,
         partition_name=partition_name,
@@ -107,7 +157,8 @@ def pack_insert(
         SchemaError: If columns and fields do not fit each other.
     """
     columns = to_batch(batch, schema)
-    packer = _packer_for(columns, schema, collection_name, db_name, partition_name)
+    fields = _fields_of(columns.schema, schema.sent_fields)
+    packer = _packer_of(fields, schema, collection_name=collection_name, db_name=db_name, partition_name=partition_name)
     return packer.pack_insert(columns, schema_timestamp=schema_timestamp)
 
 
@@ -119,11 +170,28 @@ def pack_upsert(
     db_name: str = "",
     partition_name: str = "",
     schema_timestamp: int = 0,
+    partial_update: bool = False,
 ) -> bytes:
-    """The bytes of one ``UpsertRequest`` with every row of ``batch``; arguments and errors as :func:`pack_insert`."""
+    """The bytes of one ``UpsertRequest`` with every row of ``batch``; arguments and errors as :func:`pack_insert`.
+
+    The batch has the key, also where the server makes the keys of inserted rows (there Milvus replaces the row of that
+    key, since 2.4).
+
+    Args:
+        batch: As for :func:`pack_insert`.
+        schema: The collection's schema.
+        collection_name: The collection.
+        db_name: The database; empty for the connection's own.
+        partition_name: The partition; empty for the default one.
+        schema_timestamp: The schema's version as the server reported it (2.6); 0 leaves it out.
+        partial_update: Whether rows keep the values of the fields that the batch has no column for (Milvus 2.6.2;
+            older servers ignore it and miss the columns). The batch may then have any columns beside the key.
+    """
     columns = to_batch(batch, schema)
-    packer = _packer_for(columns, schema, collection_name, db_name, partition_name)
-    return packer.pack_upsert(columns, schema_timestamp=schema_timestamp)
+    sent = (schema.primary_key, *schema.sent_fields) if schema.auto_id else schema.sent_fields
+    fields = _fields_of(columns.schema, sent, partial=partial_update)
+    packer = _packer_of(fields, schema, collection_name=collection_name, db_name=db_name, partition_name=partition_name)
+    return packer.pack_upsert(columns, schema_timestamp=schema_timestamp, partial_update=partial_update)
 
 
 def pack_field(field: FieldSchema, column: object) -> bytes:
@@ -137,7 +205,9 @@ def pack_field(field: FieldSchema, column: object) -> bytes:
         CellError: For the first cell that Milvus would refuse.
         SchemaError: If the column does not fit the field.
     """
-    return _core.pack_field(_core_field(field), to_array(column, field))
+    array = to_array(column, field)
+    _check_fit(array.type, field)
+    return _core.pack_field(_core_field(field), array)
 
 
 def _core_field(field: FieldSchema) -> _core.Field:
@@ -154,14 +224,23 @@ def _core_field(field: FieldSchema) -> _core.Field:
     )
 
 
-def _packer_for(
-    batch: pa.RecordBatch, schema: CollectionSchema, collection_name: str, db_name: str, partition_name: str
-) -> Packer:
-    present = set(batch.schema.names)
-    columns = [field.name for field in schema.sent_fields if field.name in present or not _milvus_fills(field)]
-    return make_packer(
-        schema, collection_name=collection_name, db_name=db_name, partition_name=partition_name, columns=columns
-    )
+def _fields_of(batch: pa.Schema, sent: Sequence[FieldSchema], *, partial: bool = False) -> list[FieldSchema]:
+    """The fields that a batch of these columns is packed with: of missing ones those that the core has to refuse."""
+    types = dict(zip(batch.names, batch.types, strict=True))
+    fields = []
+    for field in sent:
+        if field.name in types:
+            _check_fit(types[field.name], field)
+            fields.append(field)
+        elif field.is_primary or not (partial or _milvus_fills(field)):
+            fields.append(field)
+    return fields
+
+
+def _check_fit(kind: pa.DataType, field: FieldSchema) -> None:
+    """Refuse a type that no cast leads to the field with the cast's words, which say more than the core's."""
+    if not packs_as_is(kind, field):
+        find_cast(kind, field)
 
 
 def _milvus_fills(field: FieldSchema) -> bool:

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError, Message
 from headrace._proto import common_pb2, milvus_pb2, schema_pb2
 from headrace.errors import MilvusException, SchemaError, TransportError, explain
 from headrace.schema import MAX_VARCHAR_BYTES, CollectionSchema, ConsistencyLevel, DataType, FieldSchema
+from headrace.texts import text_of_micros
 
 __all__ = [
     "CollectionInfo",
@@ -314,12 +315,15 @@ def _data_type(number: int) -> DataType:
 def _field_from_proto(item: schema_pb2.FieldSchema, *, auto_id: bool) -> FieldSchema:
     params = _mapping(item.type_params)
     dtype = _data_type(item.data_type)
-    default = item.default_value.WhichOneof("data")
     known = {key: int(params.pop(key)) for key in _TYPED_PARAMS if params.get(key, "").isdecimal()}
-    if not dtype.is_dense_vector:
-        # Some servers list a dim of 0 for sparse vectors; only dense ones have one.
-        known.pop("dim", None)
     element = _data_type(item.element_type) if dtype is DataType.ARRAY else None
+    # Some servers list what does not belong to the type, such as a dim of 0 for sparse vectors.
+    belongs = {
+        "dim": dtype.is_dense_vector,
+        "max_length": DataType.VARCHAR in (dtype, element),
+        "max_capacity": dtype is DataType.ARRAY,
+    }
+    known = {key: value for key, value in known.items() if belongs[key]}
     if element is DataType.VARCHAR:
         # Milvus Lite 3.2 does not give back what it was told of an array's elements.
         known.setdefault("max_length", MAX_VARCHAR_BYTES)
@@ -336,11 +340,19 @@ def _field_from_proto(item: schema_pb2.FieldSchema, *, auto_id: bool) -> FieldSc
         element_type=element,
         max_capacity=known.get("max_capacity"),
         nullable=item.nullable,
-        default_value=None if default is None else getattr(item.default_value, default),
+        default_value=_default_from_proto(item.default_value),
         is_dynamic=item.is_dynamic,
         is_function_output=item.is_function_output,
         type_params=params,
     )
+
+
+def _default_from_proto(value: schema_pb2.ValueField) -> Any:
+    slot = value.WhichOneof("data")
+    # Servers keep the instant of a time that was sent as text.
+    if slot == "timestamptz_data":
+        return text_of_micros(value.timestamptz_data)
+    return None if slot is None else getattr(value, slot)
 
 
 def collection_info(message: milvus_pb2.DescribeCollectionResponse) -> CollectionInfo:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from headrace.casts import plain
 from headrace.errors import explain
 
 __all__ = ["Reject", "RejectLimit", "RejectsFile"]
@@ -132,7 +133,10 @@ def _storable(column: pa.Array, rows: pa.Array) -> pa.Array:
     kind = column.type
     if pa.types.is_fixed_size_list(kind):
         return column.take(rows).cast(pa.list_(kind.value_type))
-    if _parquet_holds(kind):
+    if not _parquet_holds(kind):
+        # Views and the like: Arrow cannot take rows of all of them.
+        column = plain(column)
+    if _parquet_holds(column.type):
         return column.take(rows)
     values = [column[row].as_py() for row in rows.to_pylist()]
     return pa.array([json.dumps(value, default=str) for value in values], pa.string())

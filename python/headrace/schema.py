@@ -98,6 +98,9 @@ _ELEMENT_TYPES = frozenset(
     }
 )
 
+#: Types with a longest value. TEXT has none in Milvus, but servers may list one.
+_TEXTS = frozenset({DataType.STRING, DataType.VARCHAR, DataType.TEXT})
+
 
 def check_name(kind: str, name: str) -> str:
     """Return ``name``, or raise :class:`SchemaError` where Milvus would refuse it as a name for a ``kind``."""
@@ -201,8 +204,7 @@ class FieldSchema:
             raise self._error("dim between 1 and 262144", f"dim={self.dim}", "give the vector's dimension")
         if dtype is DataType.BINARY_VECTOR and self.dim is not None and self.dim % 8:
             raise self._error("a dim that is a multiple of 8 bits", f"dim={self.dim}", "pad the vectors to whole bytes")
-        if not dtype.is_dense_vector and self.dim is not None:
-            raise self._error("no dim (only dense vectors have one)", f"dim={self.dim}", "leave dim out")
+        self._check_foreign()
         holds_text = dtype is DataType.VARCHAR or (dtype is DataType.ARRAY and self.element_type is DataType.VARCHAR)
         if holds_text and (self.max_length is None or not 1 <= self.max_length <= MAX_VARCHAR_BYTES):
             raise self._error(
@@ -221,6 +223,22 @@ class FieldSchema:
                     f"max_capacity={self.max_capacity}",
                     "give the most elements a row can have",
                 )
+
+    def _check_foreign(self) -> None:
+        """Refuse parameters that the type does not have."""
+        dtype = self.dtype
+        if not dtype.is_dense_vector and self.dim is not None:
+            raise self._error("no dim (only dense vectors have one)", f"dim={self.dim}", "leave dim out")
+        if dtype is not DataType.ARRAY:
+            for name in ("element_type", "max_capacity"):
+                if (value := getattr(self, name)) is not None:
+                    raise self._error(f"no {name} (only arrays have one)", f"{name}={value!r}", f"leave {name} out")
+        has_length = dtype in _TEXTS or (dtype is DataType.ARRAY and self.element_type is DataType.VARCHAR)
+        if self.max_length is not None and not has_length:
+            expected = f"no max_length for {dtype.name} (only VARCHAR has one, alone or in an array)"
+            raise self._error(expected, f"max_length={self.max_length}", "leave max_length out")
+        if self.is_partition_key and dtype not in (DataType.INT64, DataType.VARCHAR):
+            raise self._error("a partition key of type INT64 or VARCHAR", dtype.name, "choose another field")
 
     def _error(self, expected: str, found: str, remedy: str) -> SchemaError:
         return SchemaError(f"field {self.name!r}: expected {expected}, found {found}; {remedy}", field=self.name)

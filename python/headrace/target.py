@@ -16,23 +16,48 @@ from headrace.handshake import parse_version
 from headrace.protocol import CollectionInfo
 from headrace.schema import CollectionSchema, ConsistencyLevel, DataType, FieldSchema, IndexParam
 
-__all__ = ["Target", "check_same", "finish_target", "index_params", "missing_collection", "newer_than", "open_target"]
+__all__ = [
+    "Target",
+    "check_same",
+    "finish_target",
+    "index_params",
+    "missing_collection",
+    "newer_than",
+    "not_in_lite",
+    "open_target",
+]
 
 #: A property of collections that headrace created; Milvus Lite 3.2 and Milvus 2.3.5 keep it.
 MARK = "headrace.id"
 
-#: The release line that brought a type of field (Milvus's release notes).
-_TYPE_SINCE = {
+#: The release that brought a type of field (Milvus's documentation).
+_TYPE_SINCE: dict[DataType, tuple[int, ...]] = {
     DataType.SPARSE_FLOAT_VECTOR: (2, 4),
     DataType.FLOAT16_VECTOR: (2, 4),
     DataType.BFLOAT16_VECTOR: (2, 4),
     DataType.INT8_VECTOR: (2, 6),
-    DataType.GEOMETRY: (2, 6),
-    DataType.TIMESTAMPTZ: (2, 6),
+    DataType.GEOMETRY: (2, 6, 4),
+    DataType.TIMESTAMPTZ: (2, 6, 6),
     DataType.TEXT: (3, 0),
 }
+#: Types that old servers take into a schema and cannot hold (2.3.5 does so).
+_UNCHECKED = frozenset(_TYPE_SINCE) - {DataType.SPARSE_FLOAT_VECTOR, DataType.TEXT}
 _SECOND_VECTOR_SINCE = (2, 4)
 _NULLABLE_SINCE = (2, 5)
+#: Of 3.0, and brought back to 2.6.
+_NULLABLE_VECTOR_SINCE = (2, 6, 17)
+#: Versions of Milvus Lite that are known to have neither these types nor nullable vectors (3.2.2 was tried). What older
+#: and later ones have is for them to say.
+_LITE_KNOWN = ((3, 0, 0), (3, 3, 0))
+_NOT_IN_LITE = frozenset(
+    {
+        DataType.BINARY_VECTOR,
+        DataType.FLOAT16_VECTOR,
+        DataType.BFLOAT16_VECTOR,
+        DataType.INT8_VECTOR,
+        DataType.TEXT,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -62,16 +87,16 @@ class Target:
 
 
 def index_params(schema: CollectionSchema, metric: str | None) -> list[IndexParam]:
-    """An index for every vector field: the server's own choice of type; COSINE for dense, IP for sparse vectors."""
-    params = []
-    for field in schema.vector_fields:
-        if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
-            chosen = "IP"
-        elif field.dtype is DataType.BINARY_VECTOR:
-            chosen = metric or "HAMMING"
-        else:
-            chosen = metric or "COSINE"
-        params.append(IndexParam(field.name, "AUTOINDEX", chosen))
+    """An index for every vector field: the server's own choice of type, ``metric`` where the vectors have it.
+
+    :raises ConfigError: if no vector field has the metric.
+    """
+    params = [
+        IndexParam(field.name, "AUTOINDEX", ops.metric_for(field.dtype, metric)) for field in schema.vector_fields
+    ]
+    if metric is not None and all(param.metric_type != metric.upper() for param in params):
+        known = sorted({name for field in schema.vector_fields for name in ops.METRICS[field.dtype]})
+        raise ConfigError(explain("metric", f"one of {', '.join(known)}", repr(metric), "choose one, or leave it out"))
     return params
 
 
@@ -83,14 +108,26 @@ def newer_than(version: tuple[int, int, int], schema: CollectionSchema) -> list[
     """
     found = []
     for field in schema:
+        nullable_since = _NULLABLE_VECTOR_SINCE if field.dtype.is_vector else _NULLABLE_SINCE
         if version < (since := _TYPE_SINCE.get(field.dtype, (0, 0))):
             found.append(f"{field.name!r} ({field.dtype.name}, since {_shown(since)})")
-        elif field.nullable and version < _NULLABLE_SINCE:
-            found.append(f"{field.name!r} (nullable, since {_shown(_NULLABLE_SINCE)})")
+        elif field.nullable and version < nullable_since:
+            what = "nullable vector" if field.dtype.is_vector else "nullable"
+            found.append(f"{field.name!r} ({what}, since {_shown(nullable_since)})")
     vectors = len(schema.vector_fields)
     if vectors > 1 and version < _SECOND_VECTOR_SINCE:
         found.append(f"{vectors} vector fields (more than one since {_shown(_SECOND_VECTOR_SINCE)})")
     return found
+
+
+def not_in_lite(version: tuple[int, int, int], schema: CollectionSchema) -> list[str]:
+    """What of ``schema`` a Milvus Lite of ``version`` is known not to hold, in words."""
+    first, end = _LITE_KNOWN
+    if not first <= version < end:
+        return []
+    found = [f"{field.name!r} ({field.dtype.name})" for field in schema if field.dtype in _NOT_IN_LITE]
+    nullable = [field for field in schema.vector_fields if field.nullable and field.dtype not in _NOT_IN_LITE]
+    return found + [f"{field.name!r} (nullable vector)" for field in nullable]
 
 
 def open_target(
@@ -121,6 +158,8 @@ def open_target(
     rows_before: int | None = 0
     if info is None:
         info = yield from _create(collection, options, schema)
+    elif _UNCHECKED & {field.dtype for field in schema}:
+        yield from _check_version(collection, schema)
     if options.searchable == "before" and not options.dry_run:
         yield from ops.load_collection(collection)
     if not created:
@@ -174,19 +213,19 @@ def _create(collection: str, options: LoadOptions, schema: CollectionSchema) -> 
 
 
 def _check_version(collection: str, schema: CollectionSchema) -> Operation[None]:
-    """Refuse what the server is too old for; one that does not tell its version decides for itself."""
+    """Refuse what the server is known not to have; one that does not tell its version decides for itself."""
     try:
         text = yield from ops.get_server_version()
     except (MilvusException, RpcError):
         return
     version = parse_version(text)
-    # Milvus Lite counts its own versions, and refuses what it lacks.
-    if version == (0, 0, 0) or "milvus_lite" in text:
+    if version == (0, 0, 0):
         return
-    if newer := newer_than(version, schema):
-        expected = f"fields that Milvus {_shown(version)} can hold"
-        remedy = "leave them out, fill nulls in, or load into a newer server"
-        raise SchemaError(explain(f"collection {collection!r}", expected, ", ".join(newer), remedy))
+    lite = "milvus_lite" in text
+    if lacking := not_in_lite(version, schema) if lite else newer_than(version, schema):
+        expected = f"fields that Milvus {'Lite ' if lite else ''}{_shown(version)} can hold"
+        remedy = "leave them out or convert them, fill nulls in, or load into a newer server"
+        raise SchemaError(explain(f"collection {collection!r}", expected, ", ".join(lacking), remedy))
 
 
 def _shown(version: tuple[int, ...]) -> str:

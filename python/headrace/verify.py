@@ -168,7 +168,7 @@ def verify_rows(
         info: The collection.
         batch: Conformed rows. Where a key stands twice its last row counts. Without the key column (the server made
             the keys) nothing can be looked up and nothing is found.
-        search: Whether each dense float and sparse vector must also find its own row among the first hits.
+        search: Whether each vector must also find its own row among the first hits.
         partition_name: Look in this partition only.
     """
     key = info.schema.primary_key.name
@@ -207,7 +207,8 @@ def _compare(
     rows = np.flatnonzero(there)
     if len(rows):
         stored = found.take(pa.array(positions[rows]))
-        for cell in differences(batch.filter(pa.array(there)), stored, info.schema.sent_fields):
+        zone = info.properties.get("timezone", "")
+        for cell in differences(batch.filter(pa.array(there)), stored, info.schema.sent_fields, timezone=zone):
             where = {"key": keys[int(rows[cell.row])], "field": cell.field}
             mismatches.append({**where, "expected": cell.expected, "found": cell.found})
     return there, mismatches

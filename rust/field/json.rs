@@ -10,11 +10,12 @@ use serde_json::de::StrRead;
 
 use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, Visitor};
 
-use super::text::REPEATED_DATA;
+use super::text::{put_texts, texts_len};
 use super::{Cells, DYNAMIC_FIELD_NAME, MAX_JSON_LEN, Tally};
 use crate::column::{Bytes, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault};
-use crate::wire::{Sink, nested_len, put_head};
+use crate::json::{AnyKey, KeyCheck, accepts};
+use crate::wire::Sink;
 
 /// The Arrow types that JSON comes in.
 const JSON_TYPES: &str = "utf8, large_utf8, utf8_view, binary, large_binary or binary_view";
@@ -47,27 +48,35 @@ impl<'a> Json<'a> {
     }
 }
 
+/// Keys that the dynamic field may have. One with an escape may be another key than it seems.
+struct Undeclared<'a>(&'a HashSet<String>);
+
+impl KeyCheck for Undeclared<'_> {
+    fn takes(&self, key: &[u8]) -> bool {
+        let plain = std::str::from_utf8(key).ok().filter(|key| !key.contains('\\'));
+        plain.is_some_and(|key| key != DYNAMIC_FIELD_NAME && !self.0.contains(key))
+    }
+}
+
+impl Json<'_> {
+    /// A quick yes to the document in the first `len` bytes; no may be wrong.
+    fn accepts(&self, text: &[u8], len: usize) -> bool {
+        match self.reserved {
+            None => accepts(text, len, &AnyKey),
+            Some(reserved) => text.first() == Some(&b'{') && accepts(text, len, &Undeclared(reserved)),
+        }
+    }
+}
+
 impl Cells for Json<'_> {
     fn size(&self, rows: Range<usize>) -> Result<Tally, Fault> {
-        let mut payload = 0;
-        for row in rows {
-            let len = self.bytes.len_of(row)?;
-            if len > MAX_JSON_LEN {
-                return Err(Fault::Refused);
-            }
-            payload += nested_len(len);
-        }
-        Ok(Tally::of(payload))
+        texts_len(&self.bytes, rows, MAX_JSON_LEN).map(Tally::of)
     }
 
     fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
-        for row in rows {
-            let document = self.bytes.get(row)?;
-            self.check(document).map_err(|_| Fault::Refused)?;
-            put_head(sink, REPEATED_DATA, document.len())?;
-            sink.put(document)?;
-        }
-        Ok(())
+        put_texts(&self.bytes, rows, sink, |text, len| {
+            if self.accepts(text, len) { Ok(()) } else { self.check(&text[..len]).map_err(|_| Fault::Refused) }
+        })
     }
 
     fn refusal(&self, row: usize) -> Option<CellReason> {

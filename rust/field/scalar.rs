@@ -10,11 +10,11 @@ use arrow_schema::DataType;
 
 use super::definition::ElementKind;
 use super::finite::{put_finite_f32, put_finite_f64};
-use super::text::Text;
+use super::text::{TEXT_TYPES, Text};
 use super::{Cells, Tally};
 use crate::column::{Primitive, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault};
-use crate::wire::{Sink, put_varint, varint_len};
+use crate::wire::{Sink, put_varints, varint_len};
 
 /// Values of one scalar type.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl<'a> Scalar<'a> {
             (ElementKind::Double, DataType::Float64) => {
                 Self::Double(Primitive::of(array.as_primitive::<Float64Type>()), finite)
             }
-            (ElementKind::VarChar { max_length }, _) => Self::Text(Text::bind(array, Some(max_length))?),
+            (ElementKind::VarChar { max_length }, _) => Self::Text(Text::bind(array, Some(max_length), TEXT_TYPES)?),
             _ => return Err(wrong_type(kind.arrow_types(), array)),
         })
     }
@@ -75,10 +75,10 @@ impl Cells for Scalar<'_> {
     fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         match self {
             Self::Bool(values) => put_bools(values, rows, sink),
-            Self::Int8(values) => put_varints(values.get(rows)?, sink),
-            Self::Int16(values) => put_varints(values.get(rows)?, sink),
-            Self::Int32(values) => put_varints(values.get(rows)?, sink),
-            Self::Int64(values) => put_varints(values.get(rows)?, sink),
+            Self::Int8(values) => Ok(put_varints(sink, values.get(rows)?, wire_value)?),
+            Self::Int16(values) => Ok(put_varints(sink, values.get(rows)?, wire_value)?),
+            Self::Int32(values) => Ok(put_varints(sink, values.get(rows)?, wire_value)?),
+            Self::Int64(values) => Ok(put_varints(sink, values.get(rows)?, wire_value)?),
             Self::Float(values, Finite::Required) => put_finite_f32(values.bytes(rows)?, sink),
             Self::Double(values, Finite::Required) => put_finite_f64(values.bytes(rows)?, sink),
             Self::Float(values, Finite::Any) => Ok(sink.put(values.bytes(rows)?)?),
@@ -107,10 +107,6 @@ fn wire_value(value: impl Into<i64>) -> u64 {
 
 fn varints_len<T: Copy + Into<i64>>(values: &[T]) -> usize {
     values.iter().map(|value| varint_len(wire_value(*value))).sum()
-}
-
-fn put_varints<T: Copy + Into<i64>>(values: &[T], sink: &mut Sink<'_>) -> Result<(), Fault> {
-    Ok(values.iter().try_for_each(|value| put_varint(sink, wire_value(*value)))?)
 }
 
 /// One byte, 0 or 1, for each bit.

@@ -140,6 +140,24 @@ proptest! {
     }
 
     #[test]
+    fn runs_of_integers_of_like_size_come_back(
+        runs in prop::collection::vec((0..64_u32, prop::collection::vec(any::<i64>(), 1..100)), 1..9),
+        high: bool,
+    ) {
+        // Some with the highest bit of their size set, so that all are of one length, some with any.
+        let one_size = |(shift, values): (u32, Vec<i64>)| {
+            values.into_iter().map(move |value| {
+                let value = value.cast_unsigned() | u64::from(high) << 63;
+                (value >> shift).cast_signed()
+            })
+        };
+        let column: Int64Array = runs.into_iter().flat_map(one_size).collect();
+        let message = pack(&Field::new("f", common::options(common::INT64)).unwrap(), &column).unwrap();
+        let expected: Vec<u64> = column.values().iter().map(|value| value.cast_unsigned()).collect();
+        prop_assert_eq!(varints(&message.message(3).message(3).bytes(1)), expected);
+    }
+
+    #[test]
     fn strings_come_back(values in prop::collection::vec(prop::option::of(".{0,9}"), len()), cut: (usize, usize)) {
         let whole: ArrayRef = Arc::new(StringArray::from(values));
         let column = slice_of(&whole, cut);

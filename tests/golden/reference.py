@@ -3,6 +3,9 @@
 Filled in here is what headrace sends and pymilvus 3.0 does not send for rows: ``ArrayArray.element_type`` (the server
 takes it from its schema), ``SparseFloatArray.dim`` (a hint, which pymilvus does send for columns) and the typed empty
 slot of a vector column with nothing but nulls.
+
+Rows are dicts as pymilvus's users write them: float vectors are lists, other dense vectors bytes or arrays of their
+dtype, sparse vectors dicts or scipy rows, JSON cells objects or texts.
 """
 
 from __future__ import annotations
@@ -11,8 +14,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pymilvus.client.prepare import Prepare
+from pymilvus.grpc_gen import schema_pb2
 
 from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, DataType, FieldSchema
+
+BYTE_SLOTS = {
+    DataType.FLOAT16_VECTOR: "float16_vector",
+    DataType.BFLOAT16_VECTOR: "bfloat16_vector",
+    DataType.INT8_VECTOR: "int8_vector",
+    DataType.BINARY_VECTOR: "binary_vector",
+}
 
 
 def field_info(field: FieldSchema) -> dict[str, Any]:
@@ -29,14 +40,15 @@ def field_info(field: FieldSchema) -> dict[str, Any]:
     if field.element_type is not None:
         info["element_type"] = int(field.element_type)
     if field.default_value is not None:
-        info["default_value"] = field.default_value
+        # A message, as in a description; here pymilvus asks no more than whether there is one.
+        info["default_value"] = schema_pb2.ValueField(bytes_data=repr(field.default_value).encode())
     if field.is_function_output:
         info["is_function_output"] = True
     return info
 
 
 def insert_request(schema: CollectionSchema, rows: Sequence[Mapping[str, Any]], **names: Any) -> Any:
-    """pymilvus's ``InsertRequest`` message for rows as dicts. Vectors are lists, sparse vectors dicts."""
+    """pymilvus's ``InsertRequest`` message for rows as dicts."""
     request = Prepare.row_insert_param(
         names["collection_name"],
         list(rows),
@@ -68,6 +80,8 @@ def _completed(request: Any, schema: CollectionSchema) -> Any:
             data.scalars.array_data.element_type = int(schema[data.field_name].element_type or 0)
         if data.type == DataType.FLOAT_VECTOR:
             data.vectors.float_vector.SetInParent()
+        if data.type in BYTE_SLOTS and data.vectors.WhichOneof("data") is None:
+            setattr(data.vectors, BYTE_SLOTS[data.type], b"")
         if data.type == DataType.SPARSE_FLOAT_VECTOR:
             rows = data.vectors.sparse_float_vector
             rows.SetInParent()

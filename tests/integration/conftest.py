@@ -1,29 +1,59 @@
-"""Real servers for the tests of this directory, started when the first test wants them."""
+"""Real servers for the tests of this directory, started when the first test wants them.
+
+Each fixture is an object with ``uri`` and ``running``, shared by all tests.
+"""
 
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
+from headrace import embedded
+from tests.servers.lite251 import Lite251
 from tests.servers.milvus235 import Milvus235
 
 #: Fixtures that start a server which has to be installed first: their tests are long ones, whatever they do.
-_INSTALLED = {"milvus235"}
+_INSTALLED = {"lite251", "milvus235"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Mark what needs an installed server, before pytest chooses by marker."""
     for item in items:
-        if _INSTALLED & set(getattr(item, "fixturenames", ())):
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        if _INSTALLED & {*getattr(item, "fixturenames", ()), params.get("server")}:
             item.add_marker(pytest.mark.long)
+
+
+@pytest.fixture
+def server(request):
+    """The server that ``indirect`` names."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def lite322(tmp_path_factory):
+    """The Milvus Lite 3.2 that headrace runs for a path, at its address."""
+    lease = embedded.acquire(tmp_path_factory.mktemp("lite") / "a.db")
+    try:
+        yield SimpleNamespace(uri=f"http://{lease.address}", running=True)
+    finally:
+        lease.release()
 
 
 @pytest.fixture(scope="session")
 def milvus235():
-    """A Milvus 2.3.5 server with its default settings, shared by all tests."""
+    """A Milvus 2.3.5 server with its default settings."""
     with Milvus235() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def lite251():
+    """A Milvus Lite 2.5.1."""
+    with Lite251() as server:
         yield server
 
 

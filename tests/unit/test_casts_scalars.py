@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.casts import canonical_type, find_cast
-from headrace.casts.scalars import convert_numbers
+from headrace.casts.numeric import convert_numbers
 from headrace.errors import SchemaError
 from headrace.schema import DataType, FieldSchema
 
@@ -271,9 +271,9 @@ def test_rows_with_broken_text_are_refused_alone():
 # Types that cannot be written
 
 
-@pytest.mark.parametrize("dtype", [DataType.GEOMETRY, DataType.TIMESTAMPTZ, DataType.INT8_VECTOR])
+@pytest.mark.parametrize("dtype", [DataType.TEXT, DataType.UNKNOWN])
 def test_fields_of_later_types_are_refused_by_name(dtype):
-    unknown = FieldSchema("f", dtype, dim=8 if dtype.is_dense_vector else None)
+    unknown = FieldSchema("f", dtype)
     with pytest.raises(SchemaError) as caught:
         find_cast(pa.string(), unknown)
     assert str(caught.value) == (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array as stdlib_array
 
+import ml_dtypes
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from headrace.columns import is_frame, is_row, to_array, to_batch
-from headrace.errors import SchemaError
+from headrace.errors import CellError, SchemaError
 from headrace.schema import CollectionSchema, DataType, FieldSchema
 
 VECTOR = FieldSchema("v", DataType.FLOAT_VECTOR, dim=4)
@@ -147,6 +148,59 @@ def test_masked_values_are_null():
     assert to_array(np.ma.array(MATRIX, mask=MATRIX > 22)).to_pylist()[-1] == [20, 21, 22, None]
 
 
+def test_bfloat16_is_told_by_its_name_and_never_taken_for_numbers():
+    matrix = np.array([[1, -2], [0.5, np.inf]], ml_dtypes.bfloat16)
+    column = to_array(matrix)
+    assert column.type == pa.list_(pa.binary(2), 2)
+    assert address(column.values) == matrix.ctypes.data
+    assert [b"".join(row) for row in column.to_pylist()] == [row.tobytes() for row in matrix]
+    assert to_array(matrix, VECTOR).type == pa.list_(pa.binary(2), 2)
+    assert to_array(matrix, FieldSchema("v", DataType.FLOAT_VECTOR, dim=2)).to_pylist() == [[1, -2], [0.5, np.inf]]
+    assert to_array(matrix[0]).to_pylist() == [1.0, -2.0]
+    masked = to_array(np.ma.array(matrix, mask=[[0, 1], [0, 0]]))
+    assert masked.to_pylist()[0] == [matrix[0, :1].tobytes(), None]
+
+
+def test_lists_of_bfloat16_vectors_are_a_column():
+    rows = [np.array([1, 2], ml_dtypes.bfloat16), None, np.array([3], ml_dtypes.bfloat16)]
+    column = to_array(rows)
+    assert column.type == pa.large_list(pa.binary(2))
+    found = [row and b"".join(row) for row in column.to_pylist()]
+    assert found == [None if row is None else row.tobytes() for row in rows]
+    with pytest.raises(CellError, match=r"row 1, field 'c': expected a bfloat16 vector in every row, found list"):
+        to_array([rows[0], [1.0]], name="c")
+
+
+def test_producers_without_a_numpy_form_are_refused_by_name():
+    class Tensor:
+        def __array__(self, dtype=None, copy=None):
+            raise TypeError("unsupported ScalarType BFloat16")
+
+    with pytest.raises(SchemaError, match=r"column 'c': expected a column .*, found Tensor \(unsupported ScalarType"):
+        to_array(Tensor(), name="c")
+
+
+def test_chunks_without_rows_cost_nothing():
+    column = pa.array([[1.0, 2.0]])
+    assert to_array(pa.chunked_array([column[:0], column, column[:0]])).values.buffers()[1].address == (
+        column.values.buffers()[1].address
+    )
+    assert len(to_array(pa.chunked_array([], pa.list_view(pa.int8())))) == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "field"),
+    [
+        (pa.array(["a"]).dictionary_encode(), FieldSchema("t", DataType.VARCHAR, max_length=9)),
+        (pa.array(["a"], pa.string_view()), FieldSchema("t", DataType.VARCHAR, max_length=9)),
+        (pa.array([[1, 2, 3, 4]], pa.list_view(pa.float32())), VECTOR),
+        (pa.array([1], pa.timestamp("us")), FieldSchema("t", DataType.TIMESTAMPTZ)),
+    ],
+)
+def test_layouts_that_are_packed_as_they_are_stay(column, field):
+    assert to_array(column, field) is column
+
+
 def test_text_dates_bools_and_buffers():
     assert to_array(np.array(["a", "bc"])).to_pylist() == ["a", "bc"]
     assert to_array(np.array([True, False])).type == pa.bool_()
@@ -237,7 +291,7 @@ def test_types_that_may_lose_stay_for_conform_to_judge(value, field, expected):
         ),
         (
             "text",
-            "column 'c': expected a column (numpy array, CSR matrix, Arrow array or list), found str; "
+            "column 'c': expected a column (numpy array, sparse matrix, Arrow array or list), found str; "
             "give one value for each row",
         ),
     ],
@@ -260,17 +314,19 @@ class Csr:
         (Csr([0, 9], [1], [1.0], 1), "indptr ascending from 0 to at most 1", "0 to 9"),
         (Csr([-1, 1], [1], [1.0], 1), "indptr ascending from 0 to at most 1", "-1 to 1"),
         (Csr([0, 2, 1, 2], [1, 2], [1.0, 2.0], 3), "indptr ascending from 0 to at most 2", "0 to 2"),
-        (Csr([0, 1], [1], [1.0], 2), "3 values in indptr for 2 rows", "2"),
+        (Csr([0, 1], [1], [1.0], 2), "3 values in indptr", "2"),
         (Csr([0, 1], [1, 2], [1.0], 1), "as many indices as data", "2 and 1"),
         (Csr([0, 1], [1], [1j], 1), "real numbers as data", "dtype complex128"),
-        (Csr([0.0, 1.0], [1], [1.0], 1), "integer indptr and indices", "float64 and int64"),
-        (Csr([[0, 1]], [1], [1.0], 1), "one-dimensional indptr, indices and data", "2, 1 and 1 dimensions"),
+        (Csr([0.0, 1.0], [1], [1.0], 1), "one-dimensional indptr of integers", "float64 of 1 dimensions"),
+        (Csr([0, 1], [1.0], [1.0], 1), "integer indices", "float64"),
+        (Csr([0, 1], [[1]], [1.0], 1), "one-dimensional indices and data", "2 and 1 dimensions"),
+        (Csr([[0, 1]], [1], [1.0], 1), "one-dimensional indptr of integers", "int64 of 2 dimensions"),
     ],
 )
 def test_refuses_csr_whose_parts_do_not_fit(matrix, expected, found):
     with pytest.raises(SchemaError) as caught:
         to_array(matrix, name="s")
-    assert str(caught.value) == f"column 's': expected {expected}, found {found}; build the CSR matrix again"
+    assert str(caught.value) == f"column 's': expected {expected}, found {found}; build the sparse matrix again"
 
 
 # Batches

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.compare import Difference, SparseRows, differences, json_equal, shorten
+from headrace.compare import Difference, SparseRows, differences, shorten
 from headrace.schema import DataType, FieldSchema
 
 KEY = FieldSchema("id", DataType.INT64, is_primary=True)
@@ -117,22 +117,74 @@ def test_a_document_that_comes_back_broken_differs() -> None:
     assert rows_that_differ(batch("j", ["{}"]), batch("j", ["{"]), field) == [0]
 
 
+def test_geometries_compare_by_value():
+    field = FieldSchema("g", DataType.GEOMETRY, nullable=True)
+    sent = batch("g", ["POINT(1 2)", "POINT (1 2)", None, "point (1.50 2)"])
+    stored = batch("g", ["POINT (1 2)", "POINT (1 3)", None, "POINT (1.5 2)"])
+    assert compare(sent, stored, field) == [Difference(1, "g", "'POINT (1 2)'", "'POINT (1 3)'")]
+
+
+def test_times_compare_as_instants():
+    field = FieldSchema("t", DataType.TIMESTAMPTZ, nullable=True)
+    texts = ["2025-05-01T23:59:59+08:00", "2025-05-01T15:59:59Z", None, "2025-05-01 15:59:59", "no time"]
+    stored = ["2025-05-01T15:59:59Z", "2025-05-01T15:59:58Z", None, "2025-05-01T15:59:59Z", "no time at all"]
+    assert rows_that_differ(batch("t", texts), batch("t", stored), field) == [1, 4]
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Shanghai"])
+def test_arrow_timestamps_compare_with_the_text_that_comes_back(unit: str, zone: str | None) -> None:
+    field = FieldSchema("t", DataType.TIMESTAMPTZ, nullable=True)
+    sent = batch("t", pa.array([1_746_143_999, None, -1], pa.timestamp("s")).cast(pa.timestamp(unit)))
+    if zone is not None:
+        sent = batch("t", sent.column(0).cast(pa.timestamp(unit, "UTC")).cast(pa.timestamp(unit, zone)))
+    stored = batch("t", ["2025-05-02T07:59:59+08:00", None, "1969-12-31T23:59:58Z"])
+    assert rows_that_differ(sent, stored, field) == [2]
+
+
+def test_times_without_offset_are_in_the_collections_zone():
+    field = FieldSchema("t", DataType.TIMESTAMPTZ)
+    stored = batch("t", ["2025-05-01T16:00:00Z"])
+    for sent in (batch("t", ["2025-05-02T00:00:00"]), batch("t", pa.array([1_746_144_000], pa.timestamp("s")))):
+        assert differences(sent, stored, [field], timezone="Asia/Shanghai") == []
+        assert len(differences(sent, stored, [field])) == 1
+        assert len(differences(sent, stored, [field], timezone="no such zone")) == 1
+
+
+def test_a_null_time_is_the_default_that_the_server_stored():
+    field = FieldSchema("t", DataType.TIMESTAMPTZ, default_value="2025-05-01T00:00:00Z")
+    stored = batch("t", ["2025-05-01T00:00:00Z"])
+    for kind in (pa.string(), pa.timestamp("us", "UTC"), pa.timestamp("ns")):
+        assert compare(batch("t", [None], kind), stored, field) == []
+
+
 @pytest.mark.parametrize(
-    ("left", "right", "equal"),
+    ("dtype", "kind", "one", "other", "texts"),
     [
-        (1, True, False),
-        (0, False, False),
-        (1, 1.0, True),
-        (None, False, False),
-        ([], {}, False),
-        ({"a": [1, {"b": None}]}, {"a": [1, {"b": None}]}, True),
-        ({"a": 1}, {"a": 1, "b": None}, False),
-        ("1", 1, False),
+        (
+            DataType.FLOAT16_VECTOR,
+            pa.list_(pa.float16(), 2),
+            [0.0, 1.5],
+            [-0.0, 1.5],
+            ("0.0 (0x0000)", "-0.0 (0x8000)"),
+        ),
+        (DataType.BFLOAT16_VECTOR, pa.binary(4), b"\x80?\0\0", b"\x81?\0\0", ("1.0 (0x3f80)", "1.0078125 (0x3f81)")),
+        (DataType.INT8_VECTOR, pa.list_(pa.int8(), 2), [-128, 0], [127, 0], ("-128", "127")),
     ],
 )
-def test_json_values_are_equal_by_type_and_value(left: object, right: object, equal: bool) -> None:
-    assert json_equal(left, right) is equal
-    assert json_equal(right, left) is equal
+def test_vectors_of_every_type_compare_bit_for_bit(
+    dtype: DataType, kind: pa.DataType, one: object, other: object, texts: tuple[str, str]
+) -> None:
+    field = FieldSchema("v", dtype, dim=2, nullable=True)
+    sent = batch("v", pa.array([other, one, None, one], kind).slice(1))
+    stored = batch("v", [one, None, other], kind)
+    assert compare(sent, stored, field) == [Difference(2, "v", *(f"element 0 of 2 is {text}" for text in texts))]
+
+
+def test_binary_vectors_compare_by_the_byte():
+    field = FieldSchema("v", DataType.BINARY_VECTOR, dim=16)
+    sent, stored = batch("v", [b"ab", b"cd"], pa.binary(2)), batch("v", [b"ab", b"c\x65"], pa.binary(2))
+    assert compare(sent, stored, field) == [Difference(1, "v", "element 1 of 2 is 100", "element 1 of 2 is 101")]
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.int64()), pa.large_list(pa.int64())])
@@ -172,6 +224,12 @@ def test_sparse_layouts_compare_with_the_stored_one(kind: pa.DataType) -> None:
         Difference(1, "s", "entry 0 of 0 is nothing", "entry 0 of 1 is 2: 1.0 (0x3f800000)"),
         Difference(2, "s", "entry 0 of 1 is 3: 1.0 (0x3f800000)", "entry 0 of 1 is 4: 1.0 (0x3f800000)"),
     ]
+
+
+def test_explicit_zeros_of_sparse_rows_make_no_difference() -> None:
+    sent = batch("s", sparse([{1: 0.0, 2: 0.5, 9: 0.0}, {4: 0.0}, {5: 1.0}, {6: 0.0, 7: 1.0}], PAIRS))
+    stored = batch("s", sparse([{2: 0.5}, {}, {5: 1.0}, {6: 1.0, 7: 1.0}], PAIRS))
+    assert rows_that_differ(sent, stored, SPARSE) == [3]
 
 
 @pytest.mark.parametrize("kind", [PAIRS, LISTS, MAP], ids=["pairs", "lists", "map"])

@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from headrace import _core
 from headrace._proto import milvus_pb2, schema_pb2
-from headrace.schema import DataType
+from headrace.packing import make_packer, pack_field
+from headrace.schema import CollectionSchema, DataType, FieldSchema
+from tests.golden.cases import FIELDS, REQUESTS
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -25,6 +28,13 @@ SCALARS = {
     DataType.DOUBLE: pa.float64(),
     DataType.VARCHAR: pa.string(),
     DataType.JSON: pa.string(),
+    DataType.GEOMETRY: pa.string(),
+    DataType.TIMESTAMPTZ: pa.string(),
+}
+ELEMENTS = {
+    DataType.FLOAT_VECTOR: pa.float32(),
+    DataType.FLOAT16_VECTOR: pa.float16(),
+    DataType.INT8_VECTOR: pa.int8(),
 }
 
 
@@ -37,17 +47,29 @@ def arrow_type(field: dict[str, Any]) -> pa.DataType:
     dtype = DataType(field["data_type"])
     if dtype is DataType.ARRAY:
         return pa.list_(SCALARS[DataType(field["element_type"])])
-    if dtype is DataType.FLOAT_VECTOR:
-        return pa.list_(pa.float32(), field["dim"])
+    if dtype in ELEMENTS:
+        return pa.list_(ELEMENTS[dtype], field["dim"])
+    if dtype is DataType.BFLOAT16_VECTOR:
+        return pa.binary(2 * field["dim"])
+    if dtype is DataType.BINARY_VECTOR:
+        return pa.binary(field["dim"] // 8)
     if dtype is DataType.SPARSE_FLOAT_VECTOR:
         return pa.map_(pa.uint32(), pa.float32())
     return SCALARS[dtype]
 
 
+def cell(dtype: int, value: list[Any] | None) -> Any:
+    if value is None:
+        return None
+    if dtype == DataType.SPARSE_FLOAT_VECTOR:
+        return [tuple(pair) for pair in value]
+    if dtype == DataType.BFLOAT16_VECTOR:
+        return np.array(value, "<f4").view("<u2")[1::2].tobytes()
+    return bytes(value) if dtype == DataType.BINARY_VECTOR else value
+
+
 def column(field: dict[str, Any], values: list[Any]) -> pa.Array:
-    if field["data_type"] == DataType.SPARSE_FLOAT_VECTOR:
-        values = [[tuple(pair) for pair in row] for row in values]
-    return pa.array(values, arrow_type(field))
+    return pa.array([cell(field["data_type"], value) for value in values], arrow_type(field))
 
 
 @pytest.mark.parametrize("file", read("field"))
@@ -77,11 +99,34 @@ def test_the_golden_bytes_are_a_field_data_of_this_name_and_type(file):
 def test_packs_the_golden_bytes_of_a_request(file):
     options = dict(file["request"])
     extra = {key: options.pop(key) for key in ("schema_timestamp", "partial_update") if key in options}
-    packer = _core.Packer([_core.Field(**field) for field in file["fields"]], **options)
     columns = {field["name"]: column(field, file["columns"][field["name"]]) for field in file["fields"]}
+    by_fields = _core.Packer([_core.Field(**field) for field in file["fields"]], **options)
+    by_schema = make_packer(schema_of(file), **options, columns=list(columns))
     is_insert = file["provenance"]["message"].endswith("InsertRequest")
-    pack = packer.pack_insert if is_insert else packer.pack_upsert
-    packed = pack(pa.record_batch(columns), **extra)
-    assert packed.hex() == file["hex"]
+    for packer in (by_fields, by_schema):
+        pack = packer.pack_insert if is_insert else packer.pack_upsert
+        packed = pack(pa.record_batch(columns), **extra)
+        assert packed.hex() == file["hex"]
     message = (milvus_pb2.InsertRequest if is_insert else milvus_pb2.UpsertRequest).FromString(packed)
     assert message.num_rows == 2
+
+
+def schema_of(file: dict[str, Any]) -> CollectionSchema:
+    facts = dict(file["schema"])
+    return CollectionSchema([FieldSchema(**field) for field in facts.pop("fields")], **facts)
+
+
+@pytest.mark.parametrize("file", read("field"))
+def test_a_field_of_a_schema_packs_its_golden_bytes(file, request):
+    name = request.node.callspec.id.removeprefix("field_")
+    assert pack_field(FIELDS[name][0], column(file["field"], file["values"])).hex() == file["hex"]
+
+
+def test_the_files_are_those_that_the_generator_writes():
+    cases = {f"field_{name}" for name in FIELDS} | {f"request_{name}" for name in REQUESTS}
+    assert {path.stem for path in GOLDEN.glob("*.json")} == cases
+
+
+def test_every_type_that_a_client_may_send_has_golden_bytes():
+    unsent = {DataType.NONE, DataType.STRING, DataType.TEXT, DataType.UNKNOWN}
+    assert {field.dtype for field, _ in FIELDS.values()} == set(DataType) - unsent

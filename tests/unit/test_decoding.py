@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace._proto import milvus_pb2, schema_pb2
+from headrace.casts import canonical_type
 from headrace.decoding import data_type_of, decode_fields, decode_ids, decode_request
 from headrace.errors import TransportError
+from headrace.ndarrays import vector_bytes
 from headrace.rows import rows_of
 from headrace.schema import CollectionSchema, DataType, FieldSchema
 from tests.fake.encoding import encode_batch, encode_column, encode_insert
@@ -52,7 +54,7 @@ def field_data(text):
             pa.list_(pa.int64()),
             [[1, 2], []],
         ),
-        ("0864 120162 2208 0810 1a04 01020304", DataType.BINARY_VECTOR, pa.list_(pa.uint8(), 2), [[1, 2], [3, 4]]),
+        ("0864 120162 2208 0810 1a04 01020304", DataType.BINARY_VECTOR, pa.binary(2), [b"\x01\x02", b"\x03\x04"]),
     ],
 )
 def test_golden_bytes_become_their_values(text, dtype, arrow, values):
@@ -112,19 +114,67 @@ def test_float_vectors_are_bit_identical_and_their_buffer_is_aligned():
     ("dtype", "arrow", "dim"),
     [
         (DataType.FLOAT16_VECTOR, pa.list_(pa.float16(), 4), 4),
-        (DataType.BFLOAT16_VECTOR, pa.list_(pa.uint8(), 8), 4),
-        (DataType.BINARY_VECTOR, pa.list_(pa.uint8(), 2), 16),
+        (DataType.BFLOAT16_VECTOR, pa.binary(8), 4),
+        (DataType.BINARY_VECTOR, pa.binary(2), 16),
         (DataType.INT8_VECTOR, pa.list_(pa.int8(), 4), 4),
     ],
 )
 def test_other_vectors_keep_their_bytes(dtype, arrow, dim):
-    width = arrow.list_size
-    flat = np.arange(3 * width)
-    flat = flat.astype({pa.float16(): np.float16, pa.int8(): np.int8}.get(arrow.value_type, np.uint8))
-    column = pa.FixedSizeListArray.from_arrays(pa.array(flat, arrow.value_type), width)
+    width = {4: 8, 16: 2}[dim] if pa.types.is_fixed_size_binary(arrow) else 4 * arrow.value_type.bit_width // 8
+    content = np.random.default_rng(1).bytes(3 * width)
+    if pa.types.is_fixed_size_binary(arrow):
+        column = pa.array([content[row * width : (row + 1) * width] for row in range(3)], arrow)
+    else:
+        items = pa.Array.from_buffers(arrow.value_type, 3 * arrow.list_size, [None, pa.py_buffer(content)])
+        column = pa.FixedSizeListArray.from_arrays(items, arrow.list_size)
     found = decode_fields([encode_column("v", dtype, column, dim=dim)], 3).column(0)
     assert found.type.equals(arrow)
-    assert found.flatten().to_numpy(zero_copy_only=False).tolist() == flat.tolist()
+    assert vector_bytes(found).tobytes() == content
+
+
+@pytest.mark.parametrize("dtype", [DataType.FLOAT16_VECTOR, DataType.BFLOAT16_VECTOR, DataType.INT8_VECTOR])
+def test_nullable_vectors_are_compact_in_every_type(dtype):
+    field = FieldSchema("v", dtype, dim=2, nullable=True)
+    kind = canonical_type(field)
+    column = pa.array([None, b"abcd", None] if pa.types.is_fixed_size_binary(kind) else [None, [1, 2], None], kind)
+    found = decode_fields([encode_column("v", dtype, column, dim=2, padded=True)], 3).column(0)
+    assert found.equals(column)
+    nothing = pa.nulls(2, kind)
+    assert decode_fields([encode_column("v", dtype, nothing, dim=2)], 2).column(0).equals(nothing)
+
+
+def test_geometries_and_times_are_text():
+    wkt = encode_column("g", DataType.GEOMETRY, pa.array(["POINT (1 2)", None]), padded=True)
+    times = encode_column("t", DataType.TIMESTAMPTZ, pa.array(["2025-05-01T23:59:59Z", None]), padded=True)
+    batch = decode_fields([wkt, times], 2)
+    assert batch.to_pydict() == {"g": ["POINT (1 2)", None], "t": ["2025-05-01T23:59:59Z", None]}
+    assert [data_type_of(field) for field in batch.schema] == [DataType.GEOMETRY, DataType.TIMESTAMPTZ]
+
+
+def test_instants_become_the_text_that_servers_send():
+    message = schema_pb2.FieldData(field_name="t", type=DataType.TIMESTAMPTZ)
+    message.scalars.timestamptz_data.data.extend([0, -1, 1_746_143_999_500_000])
+    assert decode_fields([message], 3).column(0).to_pylist() == [
+        "1970-01-01T00:00:00Z",
+        "1969-12-31T23:59:59.999999Z",
+        "2025-05-01T23:59:59.500000Z",
+    ]
+    message.scalars.timestamptz_data.data[0] = 2**62
+    with pytest.raises(TransportError, match="a time outside the years 1 to 9999"):
+        decode_fields([message], 3)
+
+
+def test_rows_of_vectors_are_what_a_search_takes():
+    columns = [
+        encode_column("h", DataType.FLOAT16_VECTOR, pa.array([[1.5, -2.0], None], pa.list_(pa.float16(), 2)), dim=2),
+        encode_column("b", DataType.BFLOAT16_VECTOR, pa.array([b"abcd", None], pa.binary(4)), dim=2),
+        encode_column("x", DataType.BINARY_VECTOR, pa.array([b"\x81", None], pa.binary(1)), dim=8),
+        encode_column("i", DataType.INT8_VECTOR, pa.array([[-128, 127], None], pa.list_(pa.int8(), 2)), dim=2),
+    ]
+    first, second = rows_of(decode_fields(columns, 2))
+    assert (first["h"], first["b"], first["x"]) == (np.array([1.5, -2], "<f2").tobytes(), b"abcd", b"\x81")
+    assert (first["i"].dtype, first["i"].tolist()) == (np.int8, [-128, 127])
+    assert second == {"h": None, "b": None, "x": None, "i": None}
 
 
 def _broken(change):

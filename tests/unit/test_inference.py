@@ -59,7 +59,8 @@ def rows(**columns) -> pa.RecordBatch:
         (pa.dictionary(pa.int8(), pa.int16()), FieldSchema("c", DataType.INT16)),
         (pa.list_(F32, 8), FieldSchema("c", DataType.FLOAT_VECTOR, dim=8)),
         (pa.list_(pa.float64(), 8), FieldSchema("c", DataType.FLOAT_VECTOR, dim=8)),
-        (pa.list_(pa.float16(), 8), FieldSchema("c", DataType.FLOAT_VECTOR, dim=8)),
+        (pa.list_(pa.float16(), 8), FieldSchema("c", DataType.FLOAT16_VECTOR, dim=8)),
+        (pa.list_(pa.binary(2), 8), FieldSchema("c", DataType.BFLOAT16_VECTOR, dim=8)),
         (pa.fixed_shape_tensor(F32, [8]), FieldSchema("c", DataType.FLOAT_VECTOR, dim=8)),
         (pa.struct([("indices", pa.list_(pa.int32())), ("values", pa.list_(F32))]), FieldSchema("c", DataType(104))),
         (pa.list_(pa.struct([("index", pa.uint32()), ("value", F32)])), FieldSchema("c", DataType(104))),
@@ -97,7 +98,11 @@ def test_each_type_has_a_field(kind, expected):
         (pa.date32(), "cast it to int64 or to a string in the source, or drop it"),
         (pa.decimal128(10, 2), "cast it to double or to a string in the source, or drop it"),
         (pa.null(), "drop the column: it has no values in the first rows"),
-        (pa.list_(pa.int8(), 8), "cast it in the source, drop it, or create the collection first"),
+        (
+            pa.list_(pa.int8(), 8),
+            "name it with --vector if it holds int8 vectors, cast it in the source, or create the collection first",
+        ),
+        (pa.list_(pa.uint8(), 8), "cast it in the source, drop it, or create the collection first"),
         (pa.list_(pa.uint64()), "cast it in the source, drop it, or create the collection first"),
         (pa.struct([("t", pa.timestamp("us"))]), "cast it in the source, drop it, or create the collection first"),
     ],
@@ -198,7 +203,16 @@ def test_lists_of_one_length_are_the_vector(kind):
     values = (pa.LargeListArray if large else pa.ListArray).from_arrays(offsets, child)
     assert values.null_count == 1
     schema = infer(sample=rows(id=[1, 2, 3], v=values))
-    assert schema["v"] == FieldSchema("v", DataType.FLOAT_VECTOR, dim=3)
+    expected = DataType.FLOAT16_VECTOR if kind.value_type == pa.float16() else DataType.FLOAT_VECTOR
+    assert schema["v"] == FieldSchema("v", expected, dim=3)
+
+
+def test_int8_lists_are_vectors_only_where_they_are_named():
+    assert infer(KEY, ("v", pa.list_(pa.int8(), 8)), vector=("v",))["v"] == FieldSchema(
+        "v", DataType.INT8_VECTOR, dim=8
+    )
+    message = problem(KEY, ("v", pa.list_(pa.uint8(), 8)), vector=("v",))
+    assert "column 'v': expected a column that can be a vector" in message
 
 
 def test_lists_of_different_lengths_are_arrays():

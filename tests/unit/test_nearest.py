@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from headrace._proto import common_pb2, milvus_pb2, schema_pb2
+from headrace.ndarrays import vector_bytes
 from headrace.nearest import HITS, verify_nearest
 from headrace.protocol import CollectionInfo
 from headrace.schema import CollectionSchema, DataType, FieldSchema
@@ -113,6 +114,34 @@ def test_sparse_vectors_are_searched_by_their_own_index():
     assert answers.run(verify_nearest(INFO, pa.RecordBatch.from_arrays(columns, names=["id", "s"]))) == []
     # The empty row has no direction to search in.
     assert answers.searches[0].nq == 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind", "rows", "metric"),
+    [
+        (DataType.FLOAT16_VECTOR, pa.list_(pa.float16(), 8), [[3.0] * 8, [0.0] * 8], "COSINE"),
+        (DataType.BFLOAT16_VECTOR, pa.binary(16), [b"\x40\x40" * 8, bytes(16)], "IP"),
+        (DataType.INT8_VECTOR, pa.list_(pa.int8(), 8), [[-3] * 8, [0] * 8], "L2"),
+        (DataType.BINARY_VECTOR, pa.binary(1), [b"\x81", b"\x00"], "HAMMING"),
+        (DataType.BINARY_VECTOR, pa.binary(1), [b"\x81", b"\x00"], "JACCARD"),
+    ],
+)
+def test_vectors_of_every_type_are_searched_as_they_are_stored(dtype, kind, rows, metric):
+    schema = CollectionSchema([SCHEMA.primary_key, FieldSchema("v", dtype, dim=8, nullable=True)])
+    batch = pa.RecordBatch.from_arrays([pa.array([1, 2, 3]), pa.array([*rows, None], kind)], names=["id", "v"])
+    answers = Answers([[(1, 1.0)]], v=metric)
+    assert answers.run(verify_nearest(CollectionInfo("c", schema), batch)) == []
+    placeholder = common_pb2.PlaceholderGroup.FromString(answers.searches[0].placeholder_group).placeholders[0]
+    assert (placeholder.type, list(placeholder.values)) == (dtype, [vector_bytes(batch.column(1))[0].tobytes()])
+
+
+def test_a_binary_vector_is_lost_where_others_are_nearer_than_nothing():
+    schema = CollectionSchema([SCHEMA.primary_key, FieldSchema("v", DataType.BINARY_VECTOR, dim=8)])
+    batch = pa.RecordBatch.from_arrays([pa.array([1]), pa.array([b"a"], pa.binary(1))], names=["id", "v"])
+    info = CollectionInfo("c", schema)
+    assert Answers([others(0.0)], v="HAMMING").run(verify_nearest(info, batch)) == []
+    assert len(Answers([others(1.0)], v="HAMMING").run(verify_nearest(info, batch))) == 1
+    assert Answers(v="COSINE").run(verify_nearest(info, batch)) == []
 
 
 def test_vectors_of_zeros_and_fields_without_a_known_metric_are_not_searched():

@@ -172,6 +172,26 @@ def test_autoindex_falls_back_where_the_engine_refuses_it(run, fake, param, engi
     assert fake.collections["docs"].indexes == {param.field_name: (param.field_name, params)}
 
 
+@pytest.mark.parametrize(
+    ("dtype", "engine", "built"),
+    [
+        (DataType.BINARY_VECTOR, "BIN_IVF_FLAT", {"params": '{"nlist": 1024}', "metric_type": "HAMMING"}),
+        (DataType.BINARY_VECTOR, "BIN_FLAT", {"params": "{}", "metric_type": "HAMMING"}),
+        (DataType.FLOAT16_VECTOR, "HNSW", {"params": '{"M": 18, "efConstruction": 240}', "metric_type": "COSINE"}),
+        (DataType.BFLOAT16_VECTOR, "FLAT", {"params": "{}", "metric_type": "COSINE"}),
+        (DataType.INT8_VECTOR, "HNSW", {"params": '{"M": 18, "efConstruction": 240}', "metric_type": "COSINE"}),
+        (DataType.GEOMETRY, "RTREE", {"params": "{}"}),
+        (DataType.TIMESTAMPTZ, "STL_SORT", {"params": "{}"}),
+    ],
+)
+def test_autoindex_of_every_type_falls_back_on_what_engines_have(run, fake, dtype, engine, built):
+    field = FieldSchema("f", dtype, dim=8 if dtype.is_vector else None)
+    run(ops.create_collection("docs", SCHEMA.with_fields([*SCHEMA.fields, field])))
+    fake.always("CreateIndex", only(engine))
+    run(ops.create_index("docs", IndexParam("f")))
+    assert fake.collections["docs"].indexes == {"f": ("f", {"index_type": engine, **built})}
+
+
 def test_fallback_stops_at_a_refusal_that_is_not_about_the_type(run, fake):
     run(ops.create_collection("docs", SCHEMA))
     fake.script("CreateIndex", refuse(1100, "no AUTOINDEX"), refuse(8, "rate limit exceeded"))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from headrace import operations as ops
 from headrace._proto import common_pb2, milvus_pb2, schema_pb2
-from headrace.errors import ConfigError
-from headrace.schema import ConsistencyLevel, DataType
+from headrace.errors import ConfigError, InputError
+from headrace.protocol import schema_to_proto
+from headrace.schema import CollectionSchema, ConsistencyLevel, DataType, FieldSchema
 
 
 def answer_of(operation, answer):
@@ -113,3 +115,55 @@ def test_rankers_refuse_what_the_server_would(make, text):
     with pytest.raises(ConfigError) as raised:
         make()
     assert str(raised.value) == text
+
+
+HALF = FieldSchema("half", DataType.FLOAT16_VECTOR, dim=2)
+BITS = FieldSchema("bits", DataType.BINARY_VECTOR, dim=8)
+
+
+def described(*fields):
+    schema = CollectionSchema([FieldSchema("id", DataType.INT64, is_primary=True), *fields])
+    return milvus_pb2.DescribeCollectionResponse(schema=schema_to_proto(schema, "docs"), collection_name="docs")
+
+
+def placeholder_of(request):
+    group = common_pb2.PlaceholderGroup.FromString(request.placeholder_group)
+    return group.placeholders[0].type, list(group.placeholders[0].values)
+
+
+def test_the_collection_is_asked_what_bytes_and_small_numbers_are():
+    vector = np.array([1, -2], np.float16)
+    for data, anns_field, fields in (
+        (vector, "", [HALF]),
+        ([vector.tobytes()], "half", [BITS, HALF]),
+    ):
+        operation = ops.search("docs", data, anns_field=anns_field)
+        assert next(operation).method == "DescribeCollection"
+        step = operation.send(described(*fields))
+        assert placeholder_of(step.request) == (102, [vector.tobytes()])
+
+
+def test_a_type_that_the_caller_knows_is_not_asked_for():
+    step = next(ops.search("docs", [b"abcd"], vector_type=DataType.BFLOAT16_VECTOR))
+    assert placeholder_of(step.request) == (103, [b"abcd"])
+
+
+def test_bytes_are_bits_where_the_field_is_not_known():
+    operation = ops.search("docs", [b"a"])
+    next(operation)
+    assert placeholder_of(operation.send(described(HALF, BITS)).request) == (100, [b"a"])
+
+
+def test_vectors_of_another_type_are_refused_before_the_search():
+    operation = ops.search("docs", np.zeros(2, np.int8), anns_field="half")
+    next(operation)
+    with pytest.raises(InputError, match="data: expected vectors for FLOAT16_VECTOR, found INT8_VECTOR"):
+        operation.send(described(HALF))
+
+
+def test_the_parts_of_a_hybrid_search_have_their_fields_types():
+    parts = [ops.AnnSearchRequest([b"a"], "bits"), ops.AnnSearchRequest([[1.0, 2.0]], "dense")]
+    operation = ops.hybrid_search("docs", parts, ops.RRFRanker())
+    assert next(operation).method == "DescribeCollection"
+    step = operation.send(described(BITS, FieldSchema("dense", DataType.FLOAT_VECTOR, dim=2)))
+    assert [placeholder_of(part)[0] for part in step.request.requests] == [100, 101]

@@ -103,6 +103,63 @@ def test_a_packer_takes_the_columns_it_was_made_for():
     assert list(packed) == ["id", "dense"]
 
 
+def test_a_partial_update_has_the_key_and_any_other_columns():
+    packed = pack_upsert({"tokens": TOKENS, "id": [1, 2]}, SCHEMA, collection_name="c", partial_update=True)
+    assert fields(packed).keys() == {"id", "tokens"}
+    assert milvus_pb2.UpsertRequest.FromString(packed).partial_update
+    with pytest.raises(SchemaError, match="field 'id': expected a column of this name, found none"):
+        pack_upsert({"tokens": TOKENS}, SCHEMA, collection_name="c", partial_update=True)
+    with pytest.raises(SchemaError, match="field 'tokens': expected a column of this name, found none"):
+        pack_upsert({"id": [1, 2], "dense": DENSE}, SCHEMA, collection_name="c")
+
+
+def test_an_upsert_names_its_rows_also_where_the_server_makes_keys():
+    schema = CollectionSchema([
+        FieldSchema("id", DataType.INT64, is_primary=True, auto_id=True),
+        FieldSchema("x", DataType.DOUBLE),
+    ])  # fmt: skip
+    packed = pack_upsert({"id": np.array([1, 2], np.int32), "x": [1.0, 2.0]}, schema, collection_name="c")
+    assert fields(packed).keys() == {"id", "x"}
+    with pytest.raises(SchemaError, match="field 'id': expected a column of this name, found none"):
+        pack_upsert({"x": [1.0, 2.0]}, schema, collection_name="c")
+
+
+def test_a_partition_is_named_or_chosen_by_a_key():
+    schema = CollectionSchema([*SCHEMA.fields, FieldSchema("tenant", DataType.INT64, is_partition_key=True)])
+    columns = {**COLUMNS, "tenant": [1, 2]}
+    assert fields(pack_insert(columns, schema, collection_name="c")).keys() == {"id", "dense", "tokens", "tenant"}
+    for pack in (pack_insert, pack_upsert):
+        with pytest.raises(SchemaError) as caught:
+            pack(columns, schema, collection_name="c", partition_name="p")
+        assert str(caught.value) == (
+            "partition: expected none, because the partition key 'tenant' chooses it, found 'p'; leave it out"
+        )
+    with pytest.raises(SchemaError, match="because the partition key 'tenant' chooses it"):
+        make_packer(schema, collection_name="c", partition_name="p")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "slot", "content"),
+    [
+        (DataType.FLOAT16_VECTOR, np.array([[1, 2]], np.float16), "float16_vector", b"\x00\x3c\x00\x40"),
+        (DataType.INT8_VECTOR, np.array([[1, -2]], np.int8), "int8_vector", b"\x01\xfe"),
+    ],
+)
+def test_nullable_vectors_are_compact_beside_their_mask(dtype, values, slot, content):
+    field = FieldSchema("v", dtype, dim=2, nullable=True)
+    packed = schema_pb2.FieldData.FromString(pack_field(field, [None, values[0], None]))
+    assert (list(packed.valid_data), packed.vectors.dim) == ([False, True, False], 2)
+    assert getattr(packed.vectors, slot) == content
+    nothing = schema_pb2.FieldData.FromString(pack_field(field, pa.nulls(2)))
+    assert (list(nothing.valid_data), nothing.vectors.WhichOneof("data")) == ([False, False], slot)
+
+
+def test_nullable_sparse_vectors_are_compact_beside_their_mask():
+    field = FieldSchema("s", DataType.SPARSE_FLOAT_VECTOR, nullable=True)
+    packed = schema_pb2.FieldData.FromString(pack_field(field, [None, {1: 0.5}]))
+    assert (list(packed.valid_data), len(packed.vectors.sparse_float_vector.contents)) == ([False, True], 1)
+
+
 def test_a_packer_for_a_column_that_is_not_sent_is_refused():
     with pytest.raises(SchemaError) as caught:
         make_packer(SCHEMA, collection_name="c", columns=["id", "computed"])

@@ -26,6 +26,12 @@ EVERY_FIELD = CollectionSchema(
         FieldSchema("list", DataType.ARRAY, element_type=DataType.VARCHAR, max_capacity=7, max_length=5),
         FieldSchema("dense", DataType.FLOAT_VECTOR, dim=384),
         FieldSchema("sparse", DataType.SPARSE_FLOAT_VECTOR, is_function_output=True),
+        FieldSchema("half", DataType.FLOAT16_VECTOR, dim=4, nullable=True),
+        FieldSchema("brain", DataType.BFLOAT16_VECTOR, dim=4),
+        FieldSchema("int8", DataType.INT8_VECTOR, dim=4),
+        FieldSchema("bits", DataType.BINARY_VECTOR, dim=16),
+        FieldSchema("place", DataType.GEOMETRY, nullable=True),
+        FieldSchema("at", DataType.TIMESTAMPTZ, default_value="2025-05-01T00:00:00Z"),
     ],
     "what it is for",
     enable_dynamic_field=True,
@@ -115,6 +121,20 @@ def test_json_default_travels_as_its_document():
     schema = CollectionSchema([FieldSchema("id", DataType.INT64, is_primary=True), field])
     message = protocol.schema_to_proto(schema, "c")
     assert json.loads(message.fields[1].default_value.bytes_data) == {"a": 1}
+
+
+def test_the_instant_that_a_server_keeps_as_a_default_is_text_again():
+    message = protocol.schema_to_proto(EVERY_FIELD, "docs")
+    message.fields[-1].default_value.timestamptz_data = 1_746_057_600_000_000
+    assert protocol.schema_from_proto(message) == EVERY_FIELD
+
+
+def test_parameters_that_do_not_belong_to_the_type_are_dropped():
+    message = protocol.schema_to_proto(EVERY_FIELD, "docs")
+    for field in message.fields:
+        for key in {"dim", "max_length", "max_capacity"} - {pair.key for pair in field.type_params}:
+            field.type_params.add(key=key, value="8")
+    assert protocol.schema_from_proto(message) == EVERY_FIELD
 
 
 def test_description_becomes_collection_info():

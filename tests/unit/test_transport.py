@@ -105,6 +105,14 @@ def test_server_without_connect_is_asked_for_its_version(open_transport, fake):
     assert transport.server_version == (2, 6, 2)
 
 
+def test_server_that_tells_no_version_is_taken_for_one_of_unknown_version(open_transport):
+    with FakeMilvus(version="") as fake:
+        fake.always("GetVersion", abort(grpc.StatusCode.UNIMPLEMENTED))
+        transport = open_transport(fake.uri)
+        transport.connect()
+        assert (transport.server_version, transport.server_kind, transport.server_text) == ((0, 0, 0), "milvus", "")
+
+
 def test_wrong_address_ends_within_the_timeout_and_is_named(open_transport, dead_uri):
     with pytest.raises(ConnectError) as raised:
         open_transport(dead_uri, timeout=0.3).connect()

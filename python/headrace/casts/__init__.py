@@ -1,35 +1,39 @@
 """Safe casts from an Arrow column to the canonical layout of one Milvus field, refusals row by row.
 
 A cast never changes a value silently: what does not fit is a :class:`Refusal` of that row, what loses precision
-(float64 to FLOAT) says so in its note. The canonical layouts: BOOL bool; INT8/16/32/64 integers of that width; FLOAT
-float32; DOUBLE float64; VARCHAR utf8 or large_utf8; JSON utf8, large_utf8, binary or large_binary; ARRAY a list of
-those; FLOAT_VECTOR ``fixed_size_list<float32>[dim]``; SPARSE_FLOAT_VECTOR as in :mod:`headrace.casts.sparse`.
+(float64 to FLOAT) says so in its note. The canonical layouts:
 
-Wrapped columns (dictionary, run-end, extension types such as ``arrow.fixed_shape_tensor``) are unwrapped first.
+.. code-block:: text
+
+    BOOL, INT8 .. INT64, FLOAT, DOUBLE   bool, int8 .. int64, float32, float64
+    VARCHAR, GEOMETRY                    utf8 or large_utf8
+    TIMESTAMPTZ                          utf8, large_utf8 or timestamp
+    JSON                                 utf8, large_utf8, binary or large_binary
+    ARRAY                                a list of those
+    FLOAT_VECTOR                         fixed_size_list<float32>[dim]
+    FLOAT16_VECTOR                       fixed_size_list<float16>[dim]
+    INT8_VECTOR                          fixed_size_list<int8>[dim]
+    BFLOAT16_VECTOR                      fixed_size_binary[2 * dim]
+    BINARY_VECTOR                        fixed_size_binary[dim / 8]
+    SPARSE_FLOAT_VECTOR                  as in headrace.casts.sparse
+
+Wrapped columns (dictionary, run-end, views, extension types such as ``arrow.fixed_shape_tensor``) become plain first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from headrace.casts.lists import array_cast, dense_cast, is_list
-from headrace.casts.scalars import Cast, Refusal, canonical_type, misfit, scalar_cast, type_text
+from headrace.casts.base import Cast, Refusal, canonical_type, misfit, type_text
+from headrace.casts.dense import dense_cast
+from headrace.casts.layouts import is_list, packs_as_is
+from headrace.casts.lists import array_cast
+from headrace.casts.plain import plain, plain_type
+from headrace.casts.scalars import scalar_cast
 from headrace.casts.sparse import sparse_cast
 from headrace.schema import DataType, FieldSchema
 
-__all__ = ["Cast", "Refusal", "canonical_type", "find_cast", "type_text", "unwrapped"]
-
-
-def unwrapped(kind: pa.DataType) -> pa.DataType:
-    """The type of the values inside dictionary, run-end and extension types."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return unwrapped(kind.storage_type)
-    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
-        return unwrapped(kind.value_type)
-    return kind
+__all__ = ["Cast", "Refusal", "canonical_type", "find_cast", "packs_as_is", "plain", "plain_type", "type_text"]
 
 
 def find_cast(source: pa.DataType, field: FieldSchema) -> Cast:
@@ -38,32 +42,30 @@ def find_cast(source: pa.DataType, field: FieldSchema) -> Cast:
     Raises:
         SchemaError: If there is none, or this version cannot write the field.
     """
-    if isinstance(source, pa.BaseExtensionType):
-        return _after(lambda array: array.storage, find_cast(source.storage_type, field))
-    if pa.types.is_dictionary(source):
-        return _after(lambda array: array.dictionary_decode(), find_cast(source.value_type, field))
-    if pa.types.is_run_end_encoded(source):
-        return _after(pc.run_end_decode, find_cast(source.value_type, field))
+    kind = plain_type(source)
+    if kind == source:
+        return _plain_cast(source, field)
+    inner = _plain_cast(kind, field)
+    run = inner.run
+
+    def unwrapped(array: pa.Array) -> tuple[pa.Array, list[Refusal]]:
+        values = plain(array)
+        return (values, []) if run is None else run(values)
+
+    return Cast(unwrapped, inner.note, inner.lossless)
+
+
+def _plain_cast(source: pa.DataType, field: FieldSchema) -> Cast:
     target = canonical_type(field)
     if pa.types.is_null(source):
         return Cast(lambda array: (pa.nulls(len(array), target), []))
     if field.dtype is DataType.ARRAY:
         return _array(source, field)
-    if field.dtype is DataType.FLOAT_VECTOR:
+    if field.dtype.is_dense_vector:
         return dense_cast(source, field)
     if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
         return sparse_cast(source, field)
     return scalar_cast(source, field)
-
-
-def _after(unwrap: Callable[[pa.Array], pa.Array], inner: Cast) -> Cast:
-    run = inner.run
-
-    def unwrapped_run(array: pa.Array) -> tuple[pa.Array, list[Refusal]]:
-        values = unwrap(array)
-        return (values, []) if run is None else run(values)
-
-    return Cast(unwrapped_run, inner.note, inner.lossless)
 
 
 def _array(source: pa.DataType, field: FieldSchema) -> Cast:

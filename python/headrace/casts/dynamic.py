@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from headrace.casts.base import Refusal
 from headrace.casts.jsontext import dumps, to_json_values
-from headrace.casts.scalars import Refusal, json_text
+from headrace.casts.scalars import json_text
 from headrace.schema import DYNAMIC_FIELD_NAME
 
 __all__ = ["dynamic_column"]

@@ -11,6 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from headrace.casts.layouts import is_list, is_text
+from headrace.casts.plain import is_list_view
+
 __all__ = ["dumps", "has_json_form", "to_json_values"]
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -31,14 +34,14 @@ def has_json_form(kind: pa.DataType) -> bool:
 
     Binary values, times and decimals have several, so none is chosen silently.
     """
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return has_json_form(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):
         return has_json_form(kind.storage_type)
     if pa.types.is_map(kind):
         key = kind.key_type
-        return (_is_text(key) or pa.types.is_integer(key)) and has_json_form(kind.item_type)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return (is_text(key) or pa.types.is_integer(key)) and has_json_form(kind.item_type)
+    if is_list(kind) or is_list_view(kind):
         return has_json_form(kind.value_type)
     if pa.types.is_struct(kind):
         return all(has_json_form(kind.field(i).type) for i in range(kind.num_fields))
@@ -47,16 +50,8 @@ def has_json_form(kind: pa.DataType) -> bool:
         or pa.types.is_boolean(kind)
         or pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
-        or _is_text(kind)
+        or is_text(kind)
     )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_view(kind))
-
-
-def _is_view(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string_view(kind))
 
 
 def to_json_values(array: pa.Array) -> list[Any]:
@@ -83,7 +78,7 @@ def _decoded(scalar: pa.Scalar, shape: Callable[[Any], Any] | None) -> Any:
 
 def _shaper(kind: pa.DataType) -> Callable[[Any], Any] | None:
     """What still has to happen to ``to_pylist``'s values; None where they are JSON already."""
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return _shaper(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):
         return _shaper(kind.storage_type)
@@ -93,7 +88,7 @@ def _shaper(kind: pa.DataType) -> Callable[[Any], Any] | None:
     if pa.types.is_map(kind):
         item = _shaper(kind.item_type) or _same
         return _or_none(lambda pairs: {str(key): item(value) for key, value in pairs})
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if is_list(kind) or is_list_view(kind):
         inner = _shaper(kind.value_type)
         return None if inner is None else _or_none(lambda values: [inner(value) for value in values])
     if pa.types.is_struct(kind):

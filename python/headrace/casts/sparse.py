@@ -15,17 +15,11 @@ from typing import Literal
 
 import pyarrow as pa
 
-from headrace.casts.lists import bad_numbers, is_list, open_list, rebuild_list
-from headrace.casts.scalars import (
-    Cast,
-    Refusal,
-    always_fits,
-    convert_numbers,
-    is_number,
-    misfit,
-    null_mask,
-    number_note,
-)
+from headrace.casts.base import Cast, Refusal, misfit, null_mask
+from headrace.casts.layouts import is_list
+from headrace.casts.lists import bad_numbers, open_list, rebuild_list
+from headrace.casts.numeric import always_fits, convert_numbers, is_number, number_note
+from headrace.casts.plain import is_list_view, plain, plain_type
 from headrace.schema import FieldSchema
 
 __all__ = ["SparseLayout", "sparse_cast", "sparse_layout"]
@@ -60,8 +54,9 @@ def sparse_layout(kind: pa.DataType) -> SparseLayout | None:
         return _paired("pairs", children, [child.type for child in children])
     if pa.types.is_struct(kind) and kind.num_fields == 2:
         children = [kind.field(i) for i in range(2)]
-        if all(is_list(child.type) for child in children):
-            return _paired("halves", children, [child.type.value_type for child in children])
+        kinds = [plain_type(child.type) for child in children]
+        if all(map(is_list, kinds)):
+            return _paired("halves", children, [kind.value_type for kind in kinds])
     return None
 
 
@@ -92,7 +87,7 @@ def sparse_cast(source: pa.DataType, field: FieldSchema) -> Cast:
             "choose another column or convert it",
         )
     lists = [source.field(i).type for i in range(2)] if layout.kind == "halves" else [source]
-    if layout.canonical and not any(pa.types.is_fixed_size_list(kind) for kind in lists):
+    if layout.canonical and not any(pa.types.is_fixed_size_list(kind) or is_list_view(kind) for kind in lists):
         return Cast()
     notes = [number_note(layout.value, pa.float32())]
     if layout.swapped:
@@ -109,17 +104,19 @@ def _pairs(array: pa.Array, layout: SparseLayout, field: FieldSchema) -> tuple[p
     values, bad = convert_numbers(value, pa.float32())
     mask = child.is_null() if child.null_count else None
     pairs = pa.StructArray.from_arrays([_index(index), values], names=["index", "value"], mask=mask)
-    refused = [] if bad is None else bad_numbers(field, bad, value, offsets, null_mask(array))
+    refused = [] if bad is None else bad_numbers(field, bad, value, offsets, null_mask(array), target=pa.float32())
     return rebuild_list(array, offsets, pairs), refused
 
 
 def _halves(array: pa.Array, layout: SparseLayout, field: FieldSchema) -> tuple[pa.Array, list[Refusal]]:
-    halves = [array.field(i) for i in range(2)]
+    halves = [plain(array.field(i)) for i in range(2)]
     indices, values = reversed(halves) if layout.swapped else halves
     index_offsets, index = open_list(indices)
     value_offsets, value = open_list(values)
     converted, bad = convert_numbers(value, pa.float32())
-    refused = [] if bad is None else bad_numbers(field, bad, value, value_offsets, null_mask(array))
+    refused = (
+        [] if bad is None else bad_numbers(field, bad, value, value_offsets, null_mask(array), target=pa.float32())
+    )
     rebuilt = [rebuild_list(indices, index_offsets, _index(index)), rebuild_list(values, value_offsets, converted)]
     mask = array.is_null() if array.null_count else None
     return pa.StructArray.from_arrays(rebuilt, names=["indices", "values"], mask=mask), refused

@@ -22,7 +22,7 @@ from headrace.operations.collections import (
     load_collection,
 )
 from headrace.operations.data import count, delete, get_by_keys, keys_filter, query
-from headrace.operations.indexes import IndexInfo, create_index, describe_index
+from headrace.operations.indexes import METRICS, IndexInfo, create_index, describe_index, metric_for
 from headrace.operations.patience import patiently
 from headrace.operations.search import (
     AnnSearchRequest,
@@ -36,6 +36,7 @@ from headrace.operations.server import Health, check_health, get_server_version
 
 __all__ = [
     "DEFAULT_TIMEOUT",
+    "METRICS",
     "AnnSearchRequest",
     "Health",
     "Hit",
@@ -66,6 +67,7 @@ __all__ = [
     "keys_filter",
     "list_collections",
     "load_collection",
+    "metric_for",
     "patiently",
     "query",
     "search",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrace._proto import common_pb2, milvus_pb2
@@ -15,7 +15,31 @@ from headrace.operations.collections import describe_collection
 from headrace.protocol import key_values, status_error
 from headrace.schema import DataType, IndexParam
 
-__all__ = ["IndexInfo", "create_index", "describe_index"]
+__all__ = ["METRICS", "IndexInfo", "create_index", "describe_index", "metric_for"]
+
+_DENSE = ("COSINE", "L2", "IP")
+#: Metrics of an index on a type of vector, the one that is chosen where nobody does first.
+METRICS: Mapping[DataType, tuple[str, ...]] = {
+    DataType.FLOAT_VECTOR: _DENSE,
+    DataType.FLOAT16_VECTOR: _DENSE,
+    DataType.BFLOAT16_VECTOR: _DENSE,
+    DataType.INT8_VECTOR: _DENSE,
+    # The last is of 2.6, those before it of 2.3.
+    DataType.BINARY_VECTOR: ("HAMMING", "JACCARD", "TANIMOTO", "SUBSTRUCTURE", "SUPERSTRUCTURE", "MHJACCARD"),
+    DataType.SPARSE_FLOAT_VECTOR: ("IP",),
+}
+_GRAPH = ("HNSW", {"M": 18, "efConstruction": 240})
+#: What to ask for, in turn, where AUTOINDEX is refused for a vector field; build parameters as AUTOINDEX has them.
+_VECTOR_INDEXES: Mapping[DataType, tuple[tuple[str, Mapping[str, Any]], ...]] = {
+    DataType.FLOAT16_VECTOR: (_GRAPH, ("FLAT", {})),
+    DataType.BFLOAT16_VECTOR: (_GRAPH, ("FLAT", {})),
+    DataType.INT8_VECTOR: (_GRAPH,),
+    DataType.BINARY_VECTOR: (("BIN_IVF_FLAT", {"nlist": 1024}), ("BIN_FLAT", {})),
+    DataType.SPARSE_FLOAT_VECTOR: (("SPARSE_INVERTED_INDEX", {}),),
+}
+#: The same for scalar fields of some types, and for those of all others.
+_SCALAR_INDEXES = {DataType.VARCHAR: ("INVERTED", "Trie"), DataType.GEOMETRY: ("RTREE",)}
+_OTHER_INDEXES = ("INVERTED", "STL_SORT")
 
 #: Codes by which engines refuse an index type: unexpected, illegal argument (5, and Milvus Lite's 6), not
 #: supported, invalid and missing parameter, any Go error.
@@ -57,8 +81,9 @@ def create_index(name: str, param: IndexParam, *, timeout: float | None = DEFAUL
     """Define the index of one field.
 
     AUTOINDEX means "you choose": where an engine refuses it for the field's type, headrace chooses what engines have
-    for it: SPARSE_INVERTED_INDEX for sparse vectors and INVERTED for scalars (Milvus Lite 3.2), else Trie for
-    VARCHAR and STL_SORT for other scalars (Milvus 2.3).
+    for it: SPARSE_INVERTED_INDEX for sparse vectors and INVERTED for scalars (Milvus Lite 3.2), Trie for VARCHAR and
+    STL_SORT for other scalars (Milvus 2.3), RTREE for geometries, BIN_IVF_FLAT or BIN_FLAT for binary vectors, HNSW or
+    FLAT for vectors of 16 and 8 bits.
 
     :raises MilvusException: if the server refuses, also what headrace chose.
     """
@@ -99,12 +124,17 @@ def _instead(name: str, param: IndexParam) -> Operation[list[IndexParam]]:
     if info is None or param.field_name not in info.schema:
         return []
     dtype = info.schema[param.field_name].dtype
-    if dtype is DataType.SPARSE_FLOAT_VECTOR:
-        return [param.with_type("SPARSE_INVERTED_INDEX", param.metric_type or "IP")]
     if dtype.is_vector:
-        return []
-    older = "Trie" if dtype is DataType.VARCHAR else "STL_SORT"
-    return [param.with_type("INVERTED", ""), param.with_type(older, "")]
+        metric = param.metric_type or metric_for(dtype)
+        choices = _VECTOR_INDEXES.get(dtype, ())
+        return [replace(param, index_type=kind, metric_type=metric, params=params) for kind, params in choices]
+    return [param.with_type(kind, "") for kind in _SCALAR_INDEXES.get(dtype, _OTHER_INDEXES)]
+
+
+def metric_for(dtype: DataType, wanted: str | None = None) -> str:
+    """The metric of an index on vectors of this type: the wanted one where they have it, else their own."""
+    metrics = METRICS[dtype]
+    return wanted.upper() if wanted is not None and wanted.upper() in metrics else metrics[0]
 
 
 def describe_index(

@@ -11,10 +11,11 @@ from headrace.calls import Operation
 from headrace.decoding import decode_fields, decode_ids
 from headrace.errors import ConfigError, explain
 from headrace.operations.base import DEFAULT_TIMEOUT, ask, consistency_fields
+from headrace.operations.collections import describe_collection
 from headrace.protocol import key_values
 from headrace.rows import rows_of
-from headrace.schema import ConsistencyLevel
-from headrace.vectors import encode_query_vectors
+from headrace.schema import ConsistencyLevel, DataType
+from headrace.vectors import depends_on_field, encode_query_vectors
 
 __all__ = ["AnnSearchRequest", "Hit", "RRFRanker", "WeightedRanker", "hybrid_search", "search"]
 
@@ -84,9 +85,12 @@ def search(
     partition_names: Sequence[str] = (),
     offset: int = 0,
     consistency_level: ConsistencyLevel | None = None,
+    vector_type: DataType | None = None,
     timeout: float | None = DEFAULT_TIMEOUT,
 ) -> Operation[list[list[Hit]]]:
     """The nearest rows of each query vector, nearest first.
+
+    For bytes and numpy arrays of float16, bfloat16, int8, uint8 or bool the collection is asked for its field's type.
 
     Args:
         name: The collection, which must be loaded.
@@ -99,12 +103,16 @@ def search(
         partition_names: Partitions to search; empty for all.
         offset: Hits to skip.
         consistency_level: None for the collection's own.
+        vector_type: The field's type, where the caller knows it and the collection need not be asked.
         timeout: Seconds for the call.
 
-    :raises InputError: if the query vectors cannot be used.
+    :raises InputError: if the query vectors cannot be used, or are not of the field's type.
     """
+    if vector_type is None and depends_on_field(data):
+        vector_type = (yield from _vector_types(name, timeout)).get(anns_field)
+    vectors = encode_query_vectors(data, vector_type)
     request = _request(
-        name, data, anns_field, limit=limit, params=search_params or {}, expression=filter, offset=offset
+        name, vectors, anns_field, limit=limit, params=search_params or {}, expression=filter, offset=offset
     )
     request.partition_names.extend(partition_names)
     request.output_fields.extend(output_fields)
@@ -130,8 +138,18 @@ def hybrid_search(
     :raises InputError: if query vectors cannot be used.
     :raises RpcError: with the status UNIMPLEMENTED on older servers.
     """
+    types: dict[str, DataType] = {}
+    if any(depends_on_field(part.data) for part in reqs):
+        types = yield from _vector_types(name, timeout)
     parts = [
-        _request(name, part.data, part.anns_field, limit=part.limit, params=part.param, expression=part.expr or "")
+        _request(
+            name,
+            encode_query_vectors(part.data, types.get(part.anns_field) if depends_on_field(part.data) else None),
+            part.anns_field,
+            limit=part.limit,
+            params=part.param,
+            expression=part.expr or "",
+        )
         for part in reqs
     ]
     ranking = ranker.rank_params() | {"limit": limit, "round_decimal": -1, "offset": 0}
@@ -147,12 +165,27 @@ def hybrid_search(
     return _hits(answer.results)
 
 
+def _vector_types(name: str, timeout: float | None) -> Operation[dict[str, DataType]]:
+    """The types of the vector fields; under the empty name that of the only one."""
+    info = yield from describe_collection(name, timeout=timeout)
+    fields = () if info is None else info.schema.vector_fields
+    types = {field.name: field.dtype for field in fields}
+    return types | ({"": fields[0].dtype} if len(fields) == 1 else {})
+
+
 def _request(
-    name: str, data: Any, anns_field: str, *, limit: int, params: Mapping[str, Any], expression: str, offset: int = 0
+    name: str,
+    vectors: tuple[DataType, list[bytes]],
+    anns_field: str,
+    *,
+    limit: int,
+    params: Mapping[str, Any],
+    expression: str,
+    offset: int = 0,
 ) -> milvus_pb2.SearchRequest:
     if limit < 1:
         raise ConfigError(explain("limit", "a number of at least 1", repr(limit), "give a positive number"))
-    dtype, values = encode_query_vectors(data)
+    dtype, values = vectors
     placeholder = common_pb2.PlaceholderValue(tag="$0", type=int(dtype), values=values)
     sent: dict[str, Any] = {
         "topk": limit,

@@ -10,10 +10,10 @@ pub mod proto;
 
 use std::sync::Arc;
 
-use arrow_array::types::Float32Type;
+use arrow_array::types::{ArrowPrimitiveType, Float16Type, Float32Type};
 use arrow_array::{
-    ArrayRef, BooleanArray, FixedSizeListArray, Float32Array, Float64Array, Int8Array, Int16Array, Int32Array,
-    Int64Array, ListArray, PrimitiveArray, StringArray, StructArray, UInt32Array,
+    ArrayRef, BooleanArray, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array, Float64Array,
+    Int8Array, Int16Array, Int32Array, Int64Array, ListArray, PrimitiveArray, StringArray, StructArray, UInt32Array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field as ArrowField, Fields};
@@ -61,6 +61,9 @@ pub const DATA_TYPES: [i32; 18] = [
     INT8_VECTOR,
 ];
 
+/// Arrow's half-float number.
+pub type Half = <Float16Type as ArrowPrimitiveType>::Native;
+
 /// A field with the parameters its type needs, generous ones.
 pub fn field(data_type: i32) -> Field {
     Field::new("f", options(data_type)).unwrap()
@@ -100,11 +103,10 @@ pub fn column_of(facts: &Value, values: &[Value]) -> ArrayRef {
     let number = |key: &str| i32::try_from(facts[key].as_i64().unwrap_or(0)).unwrap();
     match number("data_type") {
         ARRAY => lists(number("element_type"), values),
-        FLOAT_VECTOR => {
-            let flat: Vec<f32> = values.iter().flat_map(floats).collect();
-            vectors(number("dim"), flat)
-        }
-        SPARSE_FLOAT_VECTOR => sparse(&values.iter().map(pairs).collect::<Vec<_>>()),
+        data_type @ (FLOAT_VECTOR | FLOAT16_VECTOR | INT8_VECTOR) => dense(data_type, number("dim"), values),
+        BFLOAT16_VECTOR => fixed_bytes(2 * number("dim"), values, |v| bfloat16(v).to_vec()),
+        BINARY_VECTOR => fixed_bytes(number("dim") / 8, values, |v| vec![u8::try_from(v.as_u64().unwrap()).unwrap()]),
+        SPARSE_FLOAT_VECTOR => sparse_rows(values),
         data_type => scalars(data_type, values),
     }
 }
@@ -134,6 +136,45 @@ fn lists(element_type: i32, values: &[Value]) -> ArrayRef {
     Arc::new(ListArray::new(item, offsets, child, Some(nulls)))
 }
 
+/// Which rows are not null.
+fn validity(values: &[Value]) -> NullBuffer {
+    values.iter().map(|row| !row.is_null()).collect()
+}
+
+/// A `fixed_size_list` column of the vectors' own element type, zeros under nulls.
+fn dense(data_type: i32, dim: i32, values: &[Value]) -> ArrayRef {
+    let zeros = vec![Value::from(0); usize::try_from(dim).unwrap()];
+    let flat = || values.iter().flat_map(|row| row.as_array().unwrap_or(&zeros)).map(|v| v.as_f64().unwrap());
+    let child: ArrayRef = match data_type {
+        FLOAT_VECTOR => Arc::new(flat().map(narrow).collect::<Float32Array>()),
+        FLOAT16_VECTOR => Arc::new(Float16Array::from_iter_values(flat().map(Half::from_f64))),
+        #[allow(clippy::cast_possible_truncation, reason = "golden values are those of the type")]
+        _ => Arc::new(flat().map(|v| v as i8).collect::<Int8Array>()),
+    };
+    let item = Arc::new(ArrowField::new("item", child.data_type().clone(), true));
+    Arc::new(FixedSizeListArray::new(item, dim, child, Some(validity(values))))
+}
+
+/// A `fixed_size_binary` column of `width` bytes a row, each element's bytes after the other.
+fn fixed_bytes(width: i32, values: &[Value], bytes: impl Fn(&Value) -> Vec<u8>) -> ArrayRef {
+    let row = |row: &Value| row.as_array().map(|row| row.iter().flat_map(&bytes).collect::<Vec<u8>>());
+    let rows = values.iter().map(row).collect::<Vec<_>>();
+    Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(rows.into_iter(), width).unwrap())
+}
+
+/// The upper half of a float32.
+fn bfloat16(value: &Value) -> [u8; 2] {
+    let [_, _, low, high] = narrow(value.as_f64().unwrap()).to_le_bytes();
+    [low, high]
+}
+
+fn sparse_rows(values: &[Value]) -> ArrayRef {
+    let rows: Vec<_> = values.iter().map(|row| if row.is_null() { Vec::new() } else { pairs(row) }).collect();
+    let column = sparse(&rows);
+    let (item, offsets, entries, _) = column.as_any().downcast_ref::<ListArray>().unwrap().clone().into_parts();
+    Arc::new(ListArray::new(item, offsets, entries, Some(validity(values))))
+}
+
 /// A `fixed_size_list<float32>` column over `flat`.
 pub fn vectors(dim: i32, flat: Vec<f32>) -> ArrayRef {
     let item = Arc::new(ArrowField::new("item", DataType::Float32, true));
@@ -156,10 +197,6 @@ pub fn sparse_of(indices: ArrayRef, values: ArrayRef, lengths: impl IntoIterator
     let entries = StructArray::new(fields.clone(), vec![indices, values], None);
     let item = Arc::new(ArrowField::new("item", DataType::Struct(fields), true));
     Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), Arc::new(entries), None))
-}
-
-fn floats(row: &Value) -> Vec<f32> {
-    row.as_array().unwrap().iter().map(|v| narrow(v.as_f64().unwrap())).collect()
 }
 
 fn pairs(row: &Value) -> Vec<(u32, f32)> {

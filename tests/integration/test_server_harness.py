@@ -1,4 +1,4 @@
-"""The harness that runs Milvus 2.3.5: what it starts it also ends."""
+"""The harnesses that run real servers: what they start they also end."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import milvus235
-from tests.servers.milvus235 import Milvus235, ServerFailedError
+from tests.servers import lite251, milvus235
+from tests.servers.lite251 import Lite251
+from tests.servers.milvus235 import Milvus235
+from tests.servers.process import ServerFailedError
 
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = """
 import sys
-from tests.servers.milvus235 import Milvus235
-with Milvus235() as server:
+from tests.servers.{module} import {name}
+with {name}() as server:
     print(server.pid, server.directory, flush=True)
     sys.stdin.read()
 """
 
 
-def test_a_server_and_its_data_go_when_its_tests_are_killed():
-    command = [sys.executable, "-W", "ignore", "-c", HOLD]
+@pytest.mark.parametrize(("module", "name"), [("milvus235", "Milvus235"), ("lite251", "Lite251")])
+def test_a_server_and_its_data_go_when_its_tests_are_killed(module, name):
+    command = [sys.executable, "-W", "ignore", "-c", HOLD.format(module=module, name=name)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         pid, directory = holder.stdout.readline().split()
         server = os.pidfd_open(int(pid))
@@ -54,22 +57,30 @@ def child_named(name, parent):
     raise AssertionError(f"no {name} below {parent}")
 
 
-@pytest.mark.parametrize("port", ["proxy_port", "etcd_port"])
-def test_a_port_that_somebody_else_took_costs_one_more_attempt(monkeypatch, port):
-    free_ports = milvus235.free_ports
+@pytest.mark.parametrize(
+    ("module", "server", "index"),
+    [
+        (milvus235, Milvus235, milvus235.PORTS.index("proxy_port")),
+        (milvus235, Milvus235, milvus235.PORTS.index("etcd_port")),
+        (lite251, Lite251, 0),
+    ],
+    ids=["2.3.5-proxy", "2.3.5-etcd", "lite-2.5.1"],
+)
+def test_a_port_that_somebody_else_took_costs_one_more_attempt(monkeypatch, module, server, index):
+    free_ports = module.free_ports
     attempts = []
     with socket.create_server(("", free_ports(1)[0])) as taken:
 
         def not_quite_free(count):
             ports = free_ports(count)
             if not attempts:
-                ports[milvus235.PORTS.index(port)] = taken.getsockname()[1]
+                ports[index] = taken.getsockname()[1]
             attempts.append(ports)
             return ports
 
-        monkeypatch.setattr(milvus235, "free_ports", not_quite_free)
-        with Milvus235() as server:
-            assert server.running
+        monkeypatch.setattr(module, "free_ports", not_quite_free)
+        with server() as started:
+            assert started.running
     assert len(attempts) == 2
 
 

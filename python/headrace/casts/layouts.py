@@ -1,0 +1,103 @@
+"""Which Arrow columns the core packs as they are: the table of :mod:`headrace.packing`, as a question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from headrace.casts.base import canonical_type
+from headrace.casts.plain import is_bool8, is_list_view
+from headrace.schema import DataType, FieldSchema
+
+__all__ = ["is_bytes", "is_list", "is_text", "packs_as_is"]
+
+_INDICES = frozenset({pa.int32(), pa.uint32(), pa.int64(), pa.uint64()})
+#: Dense vectors whose rows may also be the bytes that are sent, and how many a vector of a dim has.
+_ROW_BYTES: dict[DataType, Callable[[int], int]] = {
+    DataType.FLOAT16_VECTOR: lambda dim: 2 * dim,
+    DataType.BFLOAT16_VECTOR: lambda dim: 2 * dim,
+    DataType.INT8_VECTOR: lambda dim: dim,
+    DataType.BINARY_VECTOR: lambda dim: dim // 8,
+}
+#: What the items of a list may be, and how many of them a vector of a dim has.
+_ITEMS: dict[DataType, tuple[frozenset[pa.DataType], Callable[[int], int]]] = {
+    DataType.FLOAT_VECTOR: (frozenset({pa.float32()}), lambda dim: dim),
+    DataType.FLOAT16_VECTOR: (frozenset({pa.float16()}), lambda dim: dim),
+    DataType.BFLOAT16_VECTOR: (frozenset({pa.uint16(), pa.binary(2)}), lambda dim: dim),
+    DataType.INT8_VECTOR: (frozenset({pa.int8()}), lambda dim: dim),
+    DataType.BINARY_VECTOR: (frozenset({pa.uint8()}), lambda dim: dim // 8),
+}
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether the type is a list with offsets or of fixed size (maps and list views are not)."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether the values are UTF-8 text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether the values are bytes, each of its own length."""
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
+
+
+def packs_as_is(kind: pa.DataType, field: FieldSchema) -> bool:
+    """Whether the core packs a column of this type for ``field``, refusing cells rather than the column."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return not is_bool8(kind) and packs_as_is(kind.storage_type, field)
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return packs_as_is(kind.value_type, field)
+    dtype = field.dtype
+    if dtype in (DataType.VARCHAR, DataType.GEOMETRY):
+        return is_text(kind)
+    if dtype is DataType.TIMESTAMPTZ:
+        return is_text(kind) or bool(pa.types.is_timestamp(kind))
+    if dtype is DataType.JSON:
+        return is_text(kind) or is_bytes(kind)
+    if dtype is DataType.ARRAY:
+        element = FieldSchema(field.name, field.element_type or DataType.NONE, max_length=field.max_length)
+        return _is_any_list(kind) and packs_as_is(kind.value_type, element)
+    if dtype is DataType.SPARSE_FLOAT_VECTOR:
+        return _is_sparse(kind)
+    if dtype in _ITEMS:
+        return _is_dense(kind, dtype, field.dim or 0)
+    return bool(kind == canonical_type(field))
+
+
+def _is_any_list(kind: pa.DataType) -> bool:
+    return is_list(kind) or is_list_view(kind)
+
+
+def _is_dense(kind: pa.DataType, dtype: DataType, dim: int) -> bool:
+    if dtype in _ROW_BYTES:
+        if is_bytes(kind):
+            return True
+        if pa.types.is_fixed_size_binary(kind):
+            return bool(kind.byte_width == _ROW_BYTES[dtype](dim))
+    items, count = _ITEMS[dtype]
+    if not _is_any_list(kind) or kind.value_type not in items:
+        return False
+    return not pa.types.is_fixed_size_list(kind) or bool(kind.list_size == count(dim))
+
+
+def _is_sparse(kind: pa.DataType) -> bool:
+    if pa.types.is_map(kind):
+        return kind.key_type in _INDICES and bool(kind.item_type == pa.float32())
+    if pa.types.is_struct(kind) and kind.num_fields == 2:
+        halves = [kind.field(i).type for i in range(2)]
+        return all(map(_is_lists_of_rows, halves)) and _is_pair([half.value_type for half in halves])
+    if _is_lists_of_rows(kind) and pa.types.is_struct(kind.value_type) and kind.value_type.num_fields == 2:
+        return _is_pair([kind.value_type.field(i).type for i in range(2)])
+    return False
+
+
+def _is_lists_of_rows(kind: pa.DataType) -> bool:
+    return _is_any_list(kind) and not pa.types.is_fixed_size_list(kind)
+
+
+def _is_pair(kinds: list[pa.DataType]) -> bool:
+    return kinds[0] in _INDICES and bool(kinds[1] == pa.float32())

@@ -1,0 +1,112 @@
+"""numpy arrays as Arrow columns: on the same memory where Arrow lays values out alike, else with one copy.
+
+bfloat16 is ml_dtypes' (JAX, TensorFlow): known by the name of its dtype, so that ml_dtypes need not be installed. In
+Arrow its values are ``fixed_size_binary[2]``, which nothing else is taken for.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.errors import SchemaError, explain
+
+__all__ = ["bfloat16_values", "from_numpy", "is_bfloat16", "native", "numpy_dtype", "vector_bytes", "widened"]
+
+#: numpy kinds that Arrow can hold: bool, integers, floats, text, bytes, objects, dates, durations, numpy 2 strings.
+_KINDS = frozenset("biufSUOMmT")
+#: numpy's names where Arrow's differ.
+_FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
+
+
+def numpy_dtype(kind: pa.DataType) -> np.dtype:
+    """The dtype of an Arrow type of integers or floats."""
+    # Not to_pandas_dtype(): in pyarrow 16 that imports pandas.
+    return np.dtype(_FLOATS.get(str(kind), str(kind)))
+
+
+def native(value: np.ndarray) -> np.ndarray:
+    """The array in C order, aligned and in this machine's byte order; itself where it already is."""
+    dtype = value.dtype if value.dtype.isnative else value.dtype.newbyteorder("=")
+    return np.require(value, dtype=dtype, requirements=["C", "A"])
+
+
+def is_bfloat16(dtype: np.dtype) -> bool:
+    """Whether it is ml_dtypes' bfloat16."""
+    return dtype.kind == "V" and dtype.name == "bfloat16"
+
+
+def bfloat16_values(value: np.ndarray) -> pa.Array:
+    """The elements of a bfloat16 array in C order, as ``fixed_size_binary[2]``; masked ones are null."""
+    order = "=" if value.dtype.isnative else ">" if sys.byteorder == "little" else "<"
+    flat = native(np.ascontiguousarray(np.asarray(value)).view(f"{order}u2")).reshape(-1)
+    valid = None if not np.ma.is_masked(value) else pa.array(~np.ma.getmaskarray(value).reshape(-1)).buffers()[1]
+    return pa.Array.from_buffers(pa.binary(2), len(flat), [valid, pa.py_buffer(flat)])
+
+
+def from_numpy(value: np.ndarray, name: str) -> pa.Array:
+    """A column of shape (n,), or of shape (n, d) as ``fixed_size_list[d]``; masked values are null.
+
+    bfloat16 of shape (n,) becomes float32, which holds its values.
+
+    Raises:
+        SchemaError: If Arrow has no such values, or the array has another number of dimensions.
+    """
+    small = is_bfloat16(value.dtype)
+    if not small and (value.dtype.kind not in _KINDS or (value.dtype.kind == "f" and value.dtype.itemsize > 8)):
+        remedy = "convert it with .astype() to a type that a field can have"
+        raise _error(name, "an array of numbers, bools or text", f"dtype {value.dtype}", remedy)
+    if value.ndim not in (1, 2) or (value.ndim == 2 and value.shape[1] == 0):
+        remedy = "give shape (n,) for scalars or (n, d) for vectors"
+        raise _error(name, "an array of one or two dimensions", f"shape {value.shape}", remedy)
+    if small and value.ndim == 1:
+        value = value.astype(np.float32)
+    values = bfloat16_values(value) if small and value.ndim == 2 else _flat(value, name)
+    if value.ndim == 1:
+        return values
+    kind = pa.list_(values.type, value.shape[1])
+    return pa.Array.from_buffers(kind, value.shape[0], [None], 0, 0, [values])
+
+
+def vector_bytes(column: pa.Array) -> np.ndarray:
+    """The memory of dense vectors, ``fixed_size_list`` of numbers or ``fixed_size_binary``, without a copy.
+
+    Returns:
+        uint8 of shape (rows, bytes of a vector), read only; anything at all where a row is null.
+    """
+    kind, values, first = column.type, column, column.offset
+    if pa.types.is_fixed_size_binary(kind):
+        width = item = kind.byte_width
+    else:
+        item = kind.value_type.bit_width // 8
+        width = kind.list_size * item
+        values = column.values
+        first = column.offset * kind.list_size + values.offset
+    data = values.buffers()[1]
+    if data is None or not len(column):
+        return np.zeros((len(column), width), np.uint8)
+    return np.frombuffer(data, np.uint8, count=len(column) * width, offset=first * item).reshape(len(column), width)
+
+
+def widened(patterns: np.ndarray) -> np.ndarray:
+    """bfloat16, given as uint16, as float32 of the same values: it is the upper half of one."""
+    wide: np.ndarray = (patterns.astype(np.uint32) << 16).view(np.float32)
+    return wide
+
+
+def _flat(value: np.ndarray, name: str) -> pa.Array:
+    flat = native(np.asarray(value)).reshape(-1)
+    if flat.dtype.kind == "T":
+        flat = flat.astype(object)
+    mask = np.ma.getmaskarray(value).reshape(-1) if np.ma.is_masked(value) else None
+    try:
+        return pa.array(flat, mask=mask)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        expected, remedy = "an array of numbers, bools or text", "convert it with .astype() to one type"
+        raise _error(name, expected, f"dtype {value.dtype} ({error})", remedy) from error
+
+
+def _error(name: str, expected: str, found: str, remedy: str) -> SchemaError:
+    return SchemaError(explain(f"column {name!r}", expected, found, remedy), field=name)

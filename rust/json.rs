@@ -1,0 +1,389 @@
+//! A quick yes for JSON documents (RFC 8259). Nothing in here knows Milvus.
+//!
+//! [`accepts`] says yes only to what `serde_json` accepts, and to nearly all of that. Whoever hears no asks `serde_json`,
+//! which also knows why. Strings and digits are looked at in words of eight bytes; nothing is unescaped or converted.
+
+/// What `accepts` does with the keys of the outermost object, as they are written between the quotes.
+pub(crate) trait KeyCheck {
+    /// Whether there is nothing wrong with `key`.
+    fn takes(&self, key: &[u8]) -> bool;
+}
+
+/// Takes every key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AnyKey;
+
+impl KeyCheck for AnyKey {
+    #[inline]
+    fn takes(&self, _: &[u8]) -> bool {
+        true
+    }
+}
+
+/// Whether the first `len` bytes of `text` are one JSON document whose outermost keys are taken. What follows them is read
+/// as a part of words, but says nothing. That strings are UTF-8 is not looked at.
+///
+/// No is said also to documents of more than 63 levels.
+#[inline]
+pub(crate) fn accepts(text: &[u8], len: usize, keys: &impl KeyCheck) -> bool {
+    text.get(..len).and_then(|document| Scanner { document, text }.document(keys)) == Some(len)
+}
+
+const WORD: usize = size_of::<u64>();
+const ONES: u64 = u64::from_le_bytes([1; WORD]);
+const HIGHS: u64 = ONES << 7;
+
+/// The lowest bit of `levels`: the innermost level is an object's.
+const OBJECT: u64 = 1;
+
+/// Functions get the position at which something starts and give that after it; None where it is not there. A string may
+/// go on after the document, and then nothing else is found.
+#[derive(Clone, Copy)]
+struct Scanner<'a> {
+    document: &'a [u8],
+    /// Starts where the document does.
+    text: &'a [u8],
+}
+
+impl Scanner<'_> {
+    #[inline]
+    fn document(self, keys: &impl KeyCheck) -> Option<usize> {
+        let (mut at, mut byte) = self.token(0);
+        // One bit for each level, over them one for the outside.
+        let mut levels = 1_u64;
+        'value: loop {
+            if byte == b'"' {
+                at = self.string(at)?;
+            } else if byte.wrapping_sub(b'0') < 10 || byte == b'-' {
+                at = self.number(at, byte)?;
+            } else if byte == b'{' || byte == b'[' {
+                if levels >> 63 != 0 {
+                    return None;
+                }
+                let opening = byte;
+                (at, byte) = self.token(at + 1);
+                // Both closing brackets come two after the opening ones.
+                if byte != opening + 2 {
+                    levels = levels << 1 | u64::from(opening == b'{');
+                    if opening == b'{' {
+                        (at, byte) = self.key(at, byte, levels, keys)?;
+                    }
+                    continue 'value;
+                }
+                at += 1;
+            } else {
+                at = self.literal(at)?;
+            }
+            if levels == 1 {
+                return Some(self.token(at).0);
+            }
+            loop {
+                (at, byte) = self.token(at);
+                if byte == b',' {
+                    (at, byte) = self.token(at + 1);
+                    if levels & OBJECT != 0 {
+                        (at, byte) = self.key(at, byte, levels, keys)?;
+                    }
+                    continue 'value;
+                }
+                if byte != if levels & OBJECT != 0 { b'}' } else { b']' } {
+                    return None;
+                }
+                at += 1;
+                levels >>= 1;
+                if levels == 1 {
+                    return Some(self.token(at).0);
+                }
+            }
+        }
+    }
+
+    /// A key and its colon; then where the value starts and its first byte, as `token`.
+    #[inline]
+    fn key(self, at: usize, byte: u8, levels: u64, keys: &impl KeyCheck) -> Option<(usize, u8)> {
+        const OUTERMOST_OBJECT: u64 = 0b11;
+        if byte != b'"' {
+            return None;
+        }
+        let end = self.string(at)?;
+        if levels == OUTERMOST_OBJECT && !keys.takes(self.document.get(at + 1..end - 1).unwrap_or_default()) {
+            return None;
+        }
+        let (at, byte) = self.token(end);
+        (byte == b':').then(|| self.token(at + 1))
+    }
+
+    #[inline]
+    fn string(self, at: usize) -> Option<usize> {
+        let mut at = at + 1;
+        loop {
+            let word = self.word(at)?;
+            // A byte that is less than what is taken away borrows into its highest bit, or into a later byte's, which
+            // does not count: the first that is found is right.
+            let quote = word ^ (ONES * u64::from(b'"'));
+            let backslash = word ^ (ONES * u64::from(b'\\'));
+            let found = (quote.wrapping_sub(ONES) | backslash.wrapping_sub(ONES) | word.wrapping_sub(ONES * 0x20))
+                & !word
+                & HIGHS;
+            if found == 0 {
+                at += WORD;
+                continue;
+            }
+            let first = found.trailing_zeros() as usize;
+            at += first / 8;
+            if self.text.get(at) == Some(&b'"') {
+                return Some(at + 1);
+            }
+            // Or a control character, which is no escape.
+            at = self.escape(at)?;
+        }
+    }
+
+    #[inline(never)]
+    fn escape(self, at: usize) -> Option<usize> {
+        match self.document.get(at..)? {
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => Some(at + 2),
+            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].into_iter().all(u8::is_ascii_hexdigit) => Some(at + 6),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn number(self, mut at: usize, mut byte: u8) -> Option<usize> {
+        if byte == b'-' {
+            at += 1;
+            byte = self.byte(at);
+        }
+        at = if byte == b'0' { at + 1 } else { self.digits(at)? };
+        byte = self.byte(at);
+        if byte == b'.' {
+            at = self.digits(at + 1)?;
+            byte = self.byte(at);
+        }
+        if byte | 0x20 == b'e' {
+            let sign = matches!(self.byte(at + 1), b'+' | b'-');
+            at = self.digits(at + 1 + usize::from(sign))?;
+        }
+        Some(at)
+    }
+
+    /// One digit or more.
+    #[inline]
+    fn digits(self, start: usize) -> Option<usize> {
+        let mut at = start;
+        loop {
+            // Digits become 0 to 9; 0x76 more carry what is larger into the highest bit.
+            let digits = self.word(at)? ^ (ONES * u64::from(b'0'));
+            let found = (digits.wrapping_add(ONES * 0x76) | digits) & HIGHS;
+            if found == 0 {
+                at += WORD;
+                continue;
+            }
+            at += found.trailing_zeros() as usize / 8;
+            // Those after the document are another's.
+            at = at.min(self.document.len());
+            return (at > start).then_some(at);
+        }
+    }
+
+    #[inline(never)]
+    fn literal(self, at: usize) -> Option<usize> {
+        let rest = self.document.get(at..)?;
+        let word = [&b"true"[..], b"false", b"null"].into_iter().find(|word| rest.starts_with(word))?;
+        Some(at + word.len())
+    }
+
+    /// The byte there, 0 where the document has ended.
+    #[inline]
+    fn byte(self, at: usize) -> u8 {
+        if at < self.document.len() { self.document[at] } else { 0 }
+    }
+
+    /// Where the next byte stands that is no space, and that byte: 0 where there is none.
+    #[inline]
+    fn token(self, mut at: usize) -> (usize, u8) {
+        let mut byte = self.byte(at);
+        while byte <= b' ' {
+            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                return (at, 0);
+            }
+            at += 1;
+            byte = self.byte(at);
+        }
+        (at, byte)
+    }
+
+    /// The next bytes of the text, with zeroes after its end, which no string and no number has.
+    #[inline]
+    fn word(self, at: usize) -> Option<u64> {
+        match self.text.get(at..).and_then(|rest| rest.first_chunk()) {
+            Some(w) => Some(u64::from_le_bytes(*w)),
+            None => self.last_word(at),
+        }
+    }
+    #[cold]
+    #[inline(never)]
+    fn last_word(self, at: usize) -> Option<u64> {
+        let rest = self.text.get(at..)?;
+        let mut block = [0; WORD];
+        block.get_mut(..rest.len())?.copy_from_slice(rest);
+        (!rest.is_empty()).then_some(u64::from_le_bytes(block))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use serde::de::IgnoredAny;
+
+    use super::*;
+
+    fn quick(document: &str, after: &str) -> bool {
+        accepts(format!("{document}{after}").as_bytes(), document.len(), &AnyKey)
+    }
+
+    fn parses(document: &str) -> bool {
+        serde_json::from_str::<IgnoredAny>(document).is_ok()
+    }
+
+    /// Both say the same, whatever stands after the document.
+    fn agrees(document: &str) {
+        for after in ["", "\"", "0\":1}", "]]]]]]]]]]]]]]]]]]]]"] {
+            assert_eq!(quick(document, after), parses(document), "{document:?} before {after:?}");
+        }
+    }
+
+    #[test]
+    fn agrees_on_every_short_text() {
+        let alphabet = ['{', '}', '[', ']', ',', ':', '"', '\\', '0', '1', '-', '.', 'e', ' ', 'n', '\u{1f}'];
+        let mut texts = vec![String::new()];
+        for _ in 0..4 {
+            texts = texts.iter().flat_map(|text| alphabet.iter().map(move |last| format!("{text}{last}"))).collect();
+            for text in &texts {
+                agrees(text);
+            }
+        }
+    }
+
+    #[test]
+    fn agrees_on_what_is_easily_got_wrong() {
+        let texts = [
+            "",
+            " ",
+            "01",
+            "-",
+            "-0",
+            "-01",
+            "1.",
+            ".1",
+            "1e",
+            "1e+",
+            "1E-2",
+            "1.5e3",
+            "+1",
+            "0x1",
+            "NaN",
+            "Infinity",
+            "tru",
+            "truex",
+            "true false",
+            "nulL",
+            "[1 2]",
+            "[,]",
+            "[1,]",
+            "{,}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{1:2}",
+            "[1}",
+            "{\"a\":1]",
+            "[\"a\":1]",
+            "{\"a\",1}",
+            "\"\\u12g4\"",
+            "\"\\ud800\"",
+            "\"\\x\"",
+            "\"\\\"",
+            "\"\t\"",
+            "\"\\/\"",
+            "\"\u{7f}\"",
+            "[\u{a0}1]",
+            "[\u{b}1]",
+            "\u{feff}1",
+            "\"é\\n日本\"",
+            "123456789012345678901234567890",
+            "1e999",
+            "[-]",
+            "[\"\"]",
+            "[[[]]]",
+            "[{}]",
+        ];
+        for text in texts {
+            agrees(text);
+        }
+    }
+
+    #[test]
+    fn leaves_deep_documents_to_the_parser() {
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(quick(&nested(63), ""));
+        assert!(!quick(&nested(65), "") && parses(&nested(65)));
+    }
+
+    #[test]
+    fn shows_the_outermost_keys_and_no_others() {
+        struct Shown(std::cell::RefCell<Vec<String>>);
+        impl KeyCheck for Shown {
+            fn takes(&self, key: &[u8]) -> bool {
+                self.0.borrow_mut().push(String::from_utf8_lossy(key).into_owned());
+                true
+            }
+        }
+        let shown = Shown(std::cell::RefCell::default());
+        let text = br#"{"a": {"b": 1}, "": [{"c": 2}], "d\n": "e"}"#;
+        assert!(accepts(text, text.len(), &shown));
+        assert_eq!(shown.0.into_inner(), ["a", "", "d\\n"]);
+    }
+
+    /// A document as it may be written, with spaces.
+    fn document() -> impl Strategy<Value = String> {
+        let space = || select(vec!["", "", " ", "\n\t\r "]);
+        let escapes = r#""([^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4}){0,24}""#;
+        let number = r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?";
+        let leaf = prop_oneof![escapes, number, select(vec!["true", "false", "null"]).prop_map(str::to_owned)];
+        leaf.prop_recursive(6, 40, 6, move |inner| {
+            let value = (space(), inner, space()).prop_map(|(before, value, after)| format!("{before}{value}{after}"));
+            let member = (space(), escapes, space(), value.clone());
+            let member = member.prop_map(|(before, key, after, value)| format!("{before}{key}{after}:{value}"));
+            prop_oneof![
+                prop::collection::vec(value, 0..6).prop_map(|values| format!("[{}]", values.join(","))),
+                prop::collection::vec(member, 0..6).prop_map(|members| format!("{{{}}}", members.join(","))),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn accepts_every_document(document in document()) {
+            prop_assert!(parses(&document));
+            agrees(&document);
+        }
+
+        #[test]
+        fn agrees_on_documents_with_a_flaw(
+            document in document(),
+            at: prop::sample::Index,
+            removed in 0..3_usize,
+            put in select(vec!["", "\"", "\\", "{", "}", "[", "]", ",", ":", "0", "-", ".", "e", " ", "\u{1}", "é", "true"]),
+        ) {
+            let mut characters: Vec<char> = document.chars().collect();
+            let at = at.index(characters.len() + 1);
+            let end = characters.len().min(at + removed);
+            characters.splice(at..end, put.chars());
+            agrees(&characters.into_iter().collect::<String>());
+        }
+    }
+}
