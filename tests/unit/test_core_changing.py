@@ -83,7 +83,7 @@ def disturb(arrays: list[np.ndarray], disturbed: threading.Event, done: threadin
     state = np.random.default_rng(0)
     parts = [(array.view(np.uint8), array.copy().view(np.uint8)) for array in arrays]
     while not done.is_set():
-        part, honest = parts[state.integers(len(parts))]
+        part, _ = parts[state.integers(len(parts))]
         at, changes = state.integers(0, len(part), 3), state.integers(0, 256, 3)
         for whole, mended in parts:
             whole[:] = mended
