@@ -2,6 +2,10 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod arbitrary;
+pub mod foreign;
+pub mod layouts;
+pub mod promises;
 pub mod proto;
 
 use std::sync::Arc;
@@ -35,6 +39,28 @@ pub const FLOAT16_VECTOR: i32 = 102;
 pub const BFLOAT16_VECTOR: i32 = 103;
 pub const SPARSE_FLOAT_VECTOR: i32 = 104;
 pub const INT8_VECTOR: i32 = 105;
+
+/// Every type that a field can have.
+pub const DATA_TYPES: [i32; 18] = [
+    BOOL,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    FLOAT,
+    DOUBLE,
+    VARCHAR,
+    ARRAY,
+    JSON,
+    GEOMETRY,
+    TIMESTAMPTZ,
+    BINARY_VECTOR,
+    FLOAT_VECTOR,
+    FLOAT16_VECTOR,
+    BFLOAT16_VECTOR,
+    SPARSE_FLOAT_VECTOR,
+    INT8_VECTOR,
+];
 
 /// Arrow's half-float number.
 pub type Half = <Float16Type as ArrowPrimitiveType>::Native;
