@@ -52,6 +52,9 @@ fn type_name(data_type: &DataType) -> String {
         }
         DataType::Timestamp(unit, None) => format!("timestamp[{}]", unit_name(*unit)),
         DataType::Timestamp(unit, Some(zone)) => format!("timestamp[{}, {zone}]", unit_name(*unit)),
+        DataType::Time32(unit) => format!("time32[{}]", unit_name(*unit)),
+        DataType::Time64(unit) => format!("time64[{}]", unit_name(*unit)),
+        DataType::Duration(unit) => format!("duration[{}]", unit_name(*unit)),
         DataType::FixedSizeBinary(width) => format!("fixed_size_binary[{width}]"),
         DataType::Float16 => "float16".to_owned(),
         DataType::Float32 => "float32".to_owned(),

@@ -91,10 +91,12 @@ pub enum CellReason {
     },
     /// A vector of another length than the field's.
     WrongLength {
-        /// Elements (of a list) or bytes (of a binary value) found.
+        /// Elements or bytes found.
         found: usize,
         /// As many as the field's dim asks for.
         expected: usize,
+        /// What is counted: elements of a list, bytes of a binary value.
+        unit: &'static str,
     },
     /// A timestamp that has no exact text: nanoseconds that are no whole microseconds, or a year outside 1 to 9999.
     NotATimestamp {
@@ -141,10 +143,12 @@ pub enum ColumnReason {
     },
     /// A vector column of another width than the field's dim.
     WrongDim {
-        /// The field's dim.
-        dim: usize,
+        /// Elements or bytes that the field's dim asks for.
+        expected: usize,
         /// The column's width.
         found: usize,
+        /// What is counted: elements of a list, bytes of a binary value.
+        unit: &'static str,
     },
     /// The batch has no column for the field.
     Missing,
@@ -232,7 +236,7 @@ impl CellReason {
             Self::NotObject { .. } => "a JSON object".into(),
             Self::ReservedKey { .. } => "keys other than '$meta' and the declared fields".into(),
             Self::TooManyElements { limit, .. } => format!("at most {limit} elements"),
-            Self::WrongLength { expected, .. } => format!("a vector of {expected} elements or bytes"),
+            Self::WrongLength { expected, unit, .. } => format!("a vector of {expected} {unit}"),
             Self::NotATimestamp { .. } => "whole microseconds between the years 1 and 9999".into(),
             Self::UnequalLengths { .. } => "as many indices as values".into(),
             Self::IndexTwice { .. } => "each index once".into(),
@@ -255,7 +259,7 @@ impl CellReason {
             Self::NotObject { found } => (*found).into(),
             Self::ReservedKey { key } => format!("the key '{key}'"),
             Self::TooManyElements { found, .. } => format!("{found} elements"),
-            Self::WrongLength { found, .. } => found.to_string(),
+            Self::WrongLength { found, unit, .. } => format!("{found} {unit}"),
             Self::NotATimestamp { value, unit } => format!("{value} {unit} since 1970"),
             Self::UnequalLengths { indices, values } => format!("{indices} indices and {values} values"),
             Self::IndexTwice { index } => format!("index {index} twice"),
@@ -296,7 +300,7 @@ impl ColumnReason {
             Self::WrongType { expected, .. } | Self::Corrupt { expected, .. } | Self::Definition { expected, .. } => {
                 expected.clone()
             }
-            Self::WrongDim { dim, .. } => format!("vectors of {dim} elements (the field's dim)"),
+            Self::WrongDim { expected, unit, .. } => format!("vectors of {expected} {unit}, as the field's dim says"),
             Self::Missing => "a column of this name".into(),
             Self::Unknown { fields } => format!("only the fields {fields}"),
             Self::Twice => "each name once".into(),
@@ -313,7 +317,7 @@ impl ColumnReason {
             Self::WrongType { found, .. } | Self::Corrupt { found, .. } | Self::Definition { found, .. } => {
                 found.clone()
             }
-            Self::WrongDim { found, .. } => format!("vectors of {found} elements"),
+            Self::WrongDim { found, unit, .. } => format!("vectors of {found} {unit}"),
             Self::Missing | Self::NoRows => "none".into(),
             Self::Unknown { .. } => "another column".into(),
             Self::Twice => "two".into(),

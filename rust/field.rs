@@ -34,7 +34,7 @@ use arrow_buffer::NullBuffer;
 
 pub use definition::{Field, FieldOptions};
 
-use crate::column::{Encoded, nulls_of};
+use crate::column::{Encoded, nulls_of, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault, PackError};
 use crate::wire::{Frame, MAX_MESSAGE_LEN, Sink};
 use array::Lists;
@@ -44,8 +44,8 @@ use encoded::Lookup;
 use json::Json;
 use scalar::{Finite, Scalar, put_bools};
 use sparse::SparseVectors;
-use text::Text;
-use timestamptz::Timestamps;
+use text::{TEXT_TYPES, Text};
+use timestamptz::{TIMESTAMPTZ_TYPES, Timestamps};
 
 /// The JSON field that holds undeclared columns.
 pub const DYNAMIC_FIELD_NAME: &str = "$meta";
@@ -197,10 +197,10 @@ impl<'a> Values<'a> {
                 Kind::Scalar(kind) => Self::Scalar(Scalar::bind(kind, array, Finite::Required)?),
                 Kind::Json => Self::Json(Json::bind(array, declared)?),
                 Kind::Array { element, max_capacity } => Self::Array(Lists::bind(array, element, max_capacity)?),
-                Kind::Geometry => Self::Text(Text::bind(array, None)?),
+                Kind::Geometry => Self::Text(Text::bind(array, None, TEXT_TYPES)?),
                 Kind::Timestamptz => match Timestamps::of(array) {
                     Some(timestamps) => Self::Timestamp(timestamps),
-                    None => Self::Text(Text::bind(array, None)?),
+                    None => Self::Text(Text::bind(array, None, TIMESTAMPTZ_TYPES)?),
                 },
                 Kind::DenseVector { element, dim } => Self::Dense(DenseVectors::bind(array, element, dim)?),
                 Kind::SparseVector => {
@@ -223,7 +223,10 @@ impl<'a> Values<'a> {
             return bind(array);
         };
         let encoded = encoded?;
-        let (values, value_nulls) = Self::decoded(encoded.values, bind)?;
+        let (values, value_nulls) = Self::decoded(encoded.values, bind).map_err(|reason| match reason {
+            ColumnReason::WrongType { expected, .. } => wrong_type(&expected, array),
+            other => other,
+        })?;
         let nulls = encoded.logical_nulls(value_nulls.as_ref());
         Ok((Self::Encoded(Box::new(Lookup::new(encoded.keys, values))), nulls))
     }

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.casts import canonical_type, find_cast, packs_as_is
+from headrace.casts.joining import joined
 from headrace.cells import cells_to_array, json_cells, sparse_cells
 from headrace.errors import SchemaError, explain
 from headrace.matrices import BrokenMatrixError, is_sparse_matrix, matrix_column
@@ -133,7 +134,11 @@ def _one_piece(value: pa.Array | pa.ChunkedArray, name: str) -> pa.Array:
 def _combined(value: pa.ChunkedArray, name: str) -> pa.Array | pa.ChunkedArray:
     try:
         return value.combine_chunks()
-    except pa.ArrowNotImplementedError as error:
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        pass
+    try:
+        return joined(value.chunks)
+    except pa.ArrowException as error:
         expected, found = "pieces that Arrow can join", f"{value.num_chunks} pieces of {value.type} ({error})"
         raise SchemaError(explain(f"column {name!r}", expected, found, "give it in batches"), field=name) from error
 
@@ -212,7 +217,7 @@ def _from_frame(data: Any) -> pa.RecordBatch:
         return pa.record_batch(data)
     table = data if isinstance(data, pa.Table) else pa.table(data)
     columns = [_one_piece(column, name) for name, column in zip(table.column_names, table.columns, strict=True)]
-    return pa.RecordBatch.from_arrays(columns, schema=table.schema)
+    return pa.RecordBatch.from_arrays(columns, names=table.column_names)
 
 
 def row_columns(rows: Sequence[Any]) -> dict[str, list[Any]]:

@@ -164,7 +164,10 @@ fn check_views<O: ArrowNativeType>(starts: &[O], sizes: &[O], child_len: usize) 
         None => Ok(()),
         Some(row) => Err(ColumnReason::Corrupt {
             expected: format!("list views between 0 and {child_len}"),
-            found: format!("offset {:?} and size {:?} in row {row}", starts.get(row), sizes.get(row)),
+            found: match (starts.get(row), sizes.get(row)) {
+                (Some(start), Some(size)) => format!("offset {start:?} and size {size:?} in row {row}"),
+                _ => format!("{} offsets and {} sizes", starts.len(), sizes.len()),
+            },
         }),
     }
 }

@@ -21,6 +21,9 @@ use crate::column::{Bytes, Offsets, first_null, list_of, nulls_of, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault};
 use crate::wire::{Frame, Sink, varint_field};
 
+const ELEMENTS: &str = "elements";
+const BYTES: &str = "bytes";
+
 /// Rows of `width` elements (of lists) or bytes (of binary values) each.
 #[derive(Debug)]
 pub(crate) struct DenseVectors<'a> {
@@ -45,7 +48,7 @@ impl<'a> DenseVectors<'a> {
             let (elements, element) = kind.elements(child).ok_or_else(unfit)?;
             let width = row_bytes / element;
             if let DataType::FixedSizeList(_, found) = array.data_type() {
-                check_width(width, *found)?;
+                check_width(width, *found, ELEMENTS)?;
             }
             let rows = Rows::Lists { offsets, elements, element, nulls: nulls_of(child) };
             return Ok(Self { kind, rows, width });
@@ -54,7 +57,7 @@ impl<'a> DenseVectors<'a> {
             return Err(unfit());
         }
         let bytes = if let DataType::FixedSizeBinary(found) = array.data_type() {
-            check_width(row_bytes, *found)?;
+            check_width(row_bytes, *found, BYTES)?;
             let data = array.as_fixed_size_binary().value_data();
             Bytes::Whole { offsets: Offsets::fixed(row_bytes, array.len(), data.len())?, data }
         } else {
@@ -136,7 +139,7 @@ impl Cells for DenseVectors<'_> {
     fn refusal(&self, row: usize) -> Option<CellReason> {
         let found = self.len_of(row).ok()?;
         if found != self.width {
-            return Some(CellReason::WrongLength { found, expected: self.width });
+            return Some(CellReason::WrongLength { found, expected: self.width, unit: self.rows.unit() });
         }
         if let Some(element) = self.null_in(row) {
             return Some(CellReason::NullElement { element });
@@ -151,9 +154,19 @@ impl Cells for DenseVectors<'_> {
     }
 }
 
-fn check_width(width: usize, found: i32) -> Result<(), ColumnReason> {
+impl Rows<'_> {
+    /// What the width counts.
+    fn unit(&self) -> &'static str {
+        match self {
+            Self::Lists { .. } => ELEMENTS,
+            Self::Bytes(_) => BYTES,
+        }
+    }
+}
+
+fn check_width(expected: usize, found: i32, unit: &'static str) -> Result<(), ColumnReason> {
     let found = usize::try_from(found).unwrap_or(0);
-    if width == found { Ok(()) } else { Err(ColumnReason::WrongDim { dim: width, found }) }
+    if expected == found { Ok(()) } else { Err(ColumnReason::WrongDim { expected, found, unit }) }
 }
 
 impl VectorKind {

@@ -10,7 +10,7 @@ use arrow_schema::DataType;
 
 use super::definition::ElementKind;
 use super::finite::{put_finite_f32, put_finite_f64};
-use super::text::Text;
+use super::text::{TEXT_TYPES, Text};
 use super::{Cells, Tally};
 use crate::column::{Primitive, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault};
@@ -51,7 +51,7 @@ impl<'a> Scalar<'a> {
             (ElementKind::Double, DataType::Float64) => {
                 Self::Double(Primitive::of(array.as_primitive::<Float64Type>()), finite)
             }
-            (ElementKind::VarChar { max_length }, _) => Self::Text(Text::bind(array, Some(max_length))?),
+            (ElementKind::VarChar { max_length }, _) => Self::Text(Text::bind(array, Some(max_length), TEXT_TYPES)?),
             _ => return Err(wrong_type(kind.arrow_types(), array)),
         })
     }

@@ -28,8 +28,8 @@ pub(crate) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    pub(crate) fn bind(array: &'a dyn Array, max_length: Option<usize>) -> Result<Self, ColumnReason> {
-        let bytes = Bytes::of_text(array).ok_or_else(|| wrong_type(TEXT_TYPES, array))??;
+    pub(crate) fn bind(array: &'a dyn Array, max_length: Option<usize>, types: &str) -> Result<Self, ColumnReason> {
+        let bytes = Bytes::of_text(array).ok_or_else(|| wrong_type(types, array))??;
         Ok(Self { bytes, max_length })
     }
 }

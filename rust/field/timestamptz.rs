@@ -20,6 +20,9 @@ use crate::column::Primitive;
 use crate::error::{CellReason, Fault};
 use crate::wire::{Sink, nested_len, put_head};
 
+/// The Arrow types that instants come in.
+pub(super) const TIMESTAMPTZ_TYPES: &str = "utf8, large_utf8, utf8_view or timestamp";
+
 const MICROS_A_SECOND: i64 = 1_000_000;
 const SECONDS_A_DAY: i64 = 86_400;
 /// 0001-01-01T00:00:00 and 10000-01-01T00:00:00, in seconds since 1970.

@@ -8,10 +8,10 @@ use arrow_array::builder::{Float32Builder, Int32Builder, MapBuilder};
 use arrow_array::{
     Array, ArrayRef, BinaryArray, FixedSizeListArray, Float32Array, Float64Array, Int32Array, Int64Array,
     LargeBinaryArray, LargeListArray, LargeStringArray, ListArray, NullArray, RecordBatch, StringArray, StructArray,
-    UInt64Array,
+    UInt64Array, new_null_array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
-use arrow_schema::{DataType, Field as ArrowField};
+use arrow_schema::{DataType, Field as ArrowField, TimeUnit};
 use common::proto::Message;
 use headrace_core::{Field, FieldOptions, Names, PackError, Packer, Request, bind_field};
 
@@ -195,4 +195,122 @@ fn every_other_type_is_refused_with_its_name() {
         let error = pack(data_type, column.as_ref()).unwrap_err().to_string();
         assert_eq!(error, format!("field 'f': {text}; cast the column"));
     }
+}
+
+#[test]
+fn every_type_names_the_columns_that_it_takes() {
+    let list = "any kind of list of int64";
+    let float16 = "fixed_size_list<float16>[2], another kind of list of float16, fixed_size_binary[4] or binary";
+    let bfloat16 = "fixed_size_list<uint16 or fixed_size_binary[2]>[2], another kind of list of uint16 or \
+                    fixed_size_binary[2], fixed_size_binary[4] or binary";
+    let int8 = "fixed_size_list<int8>[2], another kind of list of int8, fixed_size_binary[2] or binary";
+    let binary = "fixed_size_list<uint8>[2], another kind of list of uint8, fixed_size_binary[2] or binary";
+    let sparse = "any kind of list of struct<index, value>, a map<index, value> or a struct<list of index, list of \
+                  value> (index int32, uint32, int64 or uint64; value float32)";
+    let cases = [
+        (common::BOOL, "bool"),
+        (common::INT8, "int8"),
+        (common::INT16, "int16"),
+        (common::INT32, "int32"),
+        (common::INT64, "int64"),
+        (common::FLOAT, "float32"),
+        (common::DOUBLE, "float64"),
+        (common::VARCHAR, "utf8, large_utf8 or utf8_view"),
+        (common::GEOMETRY, "utf8, large_utf8 or utf8_view"),
+        (common::TIMESTAMPTZ, "utf8, large_utf8, utf8_view or timestamp"),
+        (common::JSON, "utf8, large_utf8, utf8_view, binary, large_binary or binary_view"),
+        (common::ARRAY, list),
+        (common::FLOAT_VECTOR, "fixed_size_list<float32>[2] or another kind of list of float32"),
+        (common::FLOAT16_VECTOR, float16),
+        (common::BFLOAT16_VECTOR, bfloat16),
+        (common::INT8_VECTOR, int8),
+        (common::BINARY_VECTOR, binary),
+        (common::SPARSE_FLOAT_VECTOR, sparse),
+    ];
+    let decimal = new_null_array(&DataType::Decimal128(5, 2), 1);
+    for (data_type, expected) in cases {
+        let error = pack(data_type, decimal.as_ref()).unwrap_err().to_string();
+        assert_eq!(error, format!("field 'f': expected {expected}, found decimal128(5, 2); cast the column"));
+    }
+}
+
+#[test]
+fn a_refused_column_is_named_as_its_type_is_written() {
+    let small = || item(DataType::Float64);
+    let pairs = DataType::Struct(vec![ArrowField::new("i", DataType::Int8, true)].into());
+    let entries = [("keys", DataType::Int8), ("values", DataType::Utf8)];
+    let entries = entries.map(|(name, kind)| ArrowField::new(name, kind, name == "values"));
+    let entries = ArrowField::new("entries", DataType::Struct(entries.to_vec().into()), false);
+    let ends = Arc::new(ArrowField::new("run_ends", DataType::Int32, false));
+    let cases = [
+        (DataType::Null, "null"),
+        (DataType::Float16, "float16"),
+        (DataType::UInt64, "uint64"),
+        (DataType::Utf8, "utf8"),
+        (DataType::LargeUtf8, "large_utf8"),
+        (DataType::Utf8View, "utf8_view"),
+        (DataType::Binary, "binary"),
+        (DataType::LargeBinary, "large_binary"),
+        (DataType::BinaryView, "binary_view"),
+        (DataType::FixedSizeBinary(3), "fixed_size_binary[3]"),
+        (DataType::Timestamp(TimeUnit::Nanosecond, None), "timestamp[ns]"),
+        (DataType::Timestamp(TimeUnit::Second, Some("UTC".into())), "timestamp[s, UTC]"),
+        (DataType::Time64(TimeUnit::Microsecond), "time64[us]"),
+        (DataType::Time32(TimeUnit::Second), "time32[s]"),
+        (DataType::Duration(TimeUnit::Millisecond), "duration[ms]"),
+        (DataType::Date32, "date32"),
+        (DataType::List(small()), "list<float64>"),
+        (DataType::LargeList(small()), "large_list<float64>"),
+        (DataType::ListView(small()), "list_view<float64>"),
+        (DataType::LargeListView(small()), "large_list_view<float64>"),
+        (DataType::FixedSizeList(small(), 7), "fixed_size_list<float64>[7]"),
+        (DataType::List(item(pairs.clone())), "list<struct<i: int8>>"),
+        (pairs, "struct<i: int8>"),
+        (DataType::Map(Arc::new(entries), false), "map<int8, utf8>"),
+        (DataType::Dictionary(Box::new(DataType::UInt8), Box::new(DataType::Utf8)), "dictionary<uint8, utf8>"),
+        (DataType::RunEndEncoded(ends, item(DataType::Float64)), "run_end_encoded<int32, float64>"),
+    ];
+    for (kind, name) in cases {
+        let error = pack(common::INT64, new_null_array(&kind, 1).as_ref()).unwrap_err().to_string();
+        assert_eq!(error, format!("field 'f': expected int64, found {name}; cast the column"));
+    }
+}
+
+#[test]
+fn vectors_of_another_width_are_refused_in_the_units_of_their_column() {
+    let list = |kind| DataType::FixedSizeList(item(kind), 3);
+    let cases = [
+        (common::FLOAT_VECTOR, list(DataType::Float32), "2 elements", "3 elements"),
+        (common::FLOAT16_VECTOR, list(DataType::Float16), "2 elements", "3 elements"),
+        (common::FLOAT16_VECTOR, DataType::FixedSizeBinary(6), "4 bytes", "6 bytes"),
+        (common::BFLOAT16_VECTOR, list(DataType::UInt16), "2 elements", "3 elements"),
+        (common::BFLOAT16_VECTOR, list(DataType::FixedSizeBinary(2)), "2 elements", "3 elements"),
+        (common::BFLOAT16_VECTOR, DataType::FixedSizeBinary(6), "4 bytes", "6 bytes"),
+        (common::INT8_VECTOR, list(DataType::Int8), "2 elements", "3 elements"),
+        (common::INT8_VECTOR, DataType::FixedSizeBinary(1), "2 bytes", "1 bytes"),
+        (common::BINARY_VECTOR, list(DataType::UInt8), "2 elements", "3 elements"),
+        (common::BINARY_VECTOR, DataType::FixedSizeBinary(16), "2 bytes", "16 bytes"),
+    ];
+    for (data_type, kind, expected, found) in cases {
+        let error = pack(data_type, new_null_array(&kind, 1).as_ref()).unwrap_err().to_string();
+        let expected = format!("expected vectors of {expected}, as the field's dim says, found vectors of {found}");
+        assert_eq!(error, format!("field 'f': {expected}; use vectors of the field's dim or another field"));
+    }
+}
+
+#[test]
+fn arrays_of_no_elements_keep_their_slot_in_every_list() {
+    let expected = pack(common::ARRAY, new_null_lists(DataType::List).as_ref()).unwrap();
+    let lists: [fn(Arc<ArrowField>) -> DataType; 4] =
+        [DataType::LargeList, DataType::ListView, DataType::LargeListView, |item| DataType::FixedSizeList(item, 0)];
+    for list in lists {
+        assert_eq!(pack(common::ARRAY, new_null_lists(list).as_ref()).unwrap(), expected);
+    }
+}
+
+/// Two empty lists of no element.
+fn new_null_lists(list: impl Fn(Arc<ArrowField>) -> DataType) -> ArrayRef {
+    let nulls = new_null_array(&list(item(DataType::Int64)), 2);
+    // Under a null is an empty list.
+    arrow_array::make_array(nulls.to_data().into_builder().nulls(None).build().unwrap())
 }

@@ -19,7 +19,18 @@ MODULES = sorted(
     for module in pkgutil.walk_packages(headrace.__path__, "headrace.")
     if module.name not in _NOT_IMPORTED and "._proto" not in module.name
 )
-SLOW_OR_OPTIONAL = {"airflow", "duckdb", "milvus_lite", "pandas", "polars", "pymilvus", "ray", "rich", "scipy"}
+SLOW_OR_OPTIONAL = {
+    "airflow",
+    "duckdb",
+    "milvus_lite",
+    "ml_dtypes",
+    "pandas",
+    "polars",
+    "pymilvus",
+    "ray",
+    "rich",
+    "scipy",
+}
 
 
 def test_the_public_names_are_these():

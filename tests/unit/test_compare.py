@@ -226,6 +226,12 @@ def test_sparse_layouts_compare_with_the_stored_one(kind: pa.DataType) -> None:
     ]
 
 
+def test_explicit_zeros_of_sparse_rows_make_no_difference() -> None:
+    sent = batch("s", sparse([{1: 0.0, 2: 0.5, 9: 0.0}, {4: 0.0}, {5: 1.0}, {6: 0.0, 7: 1.0}], PAIRS))
+    stored = batch("s", sparse([{2: 0.5}, {}, {5: 1.0}, {6: 1.0, 7: 1.0}], PAIRS))
+    assert rows_that_differ(sent, stored, SPARSE) == [3]
+
+
 @pytest.mark.parametrize("kind", [PAIRS, LISTS, MAP], ids=["pairs", "lists", "map"])
 def test_sparse_rows_of_null_cells_are_empty(kind: pa.DataType) -> None:
     column = pa.concat_arrays([sparse([{1: 0.5}], kind), pa.nulls(1, kind), sparse([{2: 1.5}], kind)])

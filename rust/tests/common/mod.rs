@@ -111,8 +111,8 @@ fn lists(element_type: i32, values: &[Value]) -> ArrayRef {
 }
 
 /// Which rows are not null.
-fn validity(values: &[Value]) -> Option<NullBuffer> {
-    Some(values.iter().map(|row| !row.is_null()).collect())
+fn validity(values: &[Value]) -> NullBuffer {
+    values.iter().map(|row| !row.is_null()).collect()
 }
 
 /// A `fixed_size_list` column of the vectors' own element type, zeros under nulls.
@@ -126,7 +126,7 @@ fn dense(data_type: i32, dim: i32, values: &[Value]) -> ArrayRef {
         _ => Arc::new(flat().map(|v| v as i8).collect::<Int8Array>()),
     };
     let item = Arc::new(ArrowField::new("item", child.data_type().clone(), true));
-    Arc::new(FixedSizeListArray::new(item, dim, child, validity(values)))
+    Arc::new(FixedSizeListArray::new(item, dim, child, Some(validity(values))))
 }
 
 /// A `fixed_size_binary` column of `width` bytes a row, each element's bytes after the other.
@@ -146,7 +146,7 @@ fn sparse_rows(values: &[Value]) -> ArrayRef {
     let rows: Vec<_> = values.iter().map(|row| if row.is_null() { Vec::new() } else { pairs(row) }).collect();
     let column = sparse(&rows);
     let (item, offsets, entries, _) = column.as_any().downcast_ref::<ListArray>().unwrap().clone().into_parts();
-    Arc::new(ListArray::new(item, offsets, entries, validity(values)))
+    Arc::new(ListArray::new(item, offsets, entries, Some(validity(values))))
 }
 
 /// A `fixed_size_list<float32>` column over `flat`.
