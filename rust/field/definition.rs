@@ -232,12 +232,14 @@ impl ElementKind {
         }
     }
 
+    /// Whether the values are together one field of their `BoolArray`, `LongArray` ..., not one each.
+    pub(super) const fn is_packed(self) -> bool {
+        !matches!(self, Self::VarChar { .. })
+    }
+
     /// What a `BoolArray`, `LongArray` ... puts around the bytes of its values.
     pub(super) fn frame(self, payload: usize) -> Frame {
-        match self {
-            Self::VarChar { .. } => Frame::new(payload),
-            _ => Frame::packed(tag::PACKED_DATA, payload),
-        }
+        if self.is_packed() { Frame::packed(tag::PACKED_DATA, payload) } else { Frame::new(payload) }
     }
 
     /// The Arrow types that such values come in.
