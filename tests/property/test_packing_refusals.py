@@ -60,6 +60,7 @@ GOOD: dict[DataType, tuple[Any, tuple[tuple[str, Any], ...]]] = {
     DataType.VARCHAR: ("a", TEXT),
     DataType.JSON: ("{}", ()),
     DataType.GEOMETRY: ("POINT (1 2)", ()),
+    DataType.TEXT: ("a", ()),
     DataType.ARRAY: (["a", "b"], LIST),
     DataType.FLOAT_VECTOR: ([1.0, 2.0], DIM2),
     DataType.FLOAT16_VECTOR: (struct.pack("<2e", 1, 2), DIM2),

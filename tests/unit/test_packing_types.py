@@ -32,6 +32,7 @@ SPARSE = FieldSchema("f", DataType.SPARSE_FLOAT_VECTOR)
 GEOMETRY = FieldSchema("f", DataType.GEOMETRY)
 TIMESTAMPTZ = FieldSchema("f", DataType.TIMESTAMPTZ)
 VARCHAR = FieldSchema("f", DataType.VARCHAR, max_length=40)
+TEXT = FieldSchema("f", DataType.TEXT)
 JSON = FieldSchema("f", DataType.JSON)
 BOOL = FieldSchema("f", DataType.BOOL)
 INT64 = FieldSchema("f", DataType.INT64)
@@ -165,6 +166,7 @@ COLUMNS = [
     (BINARY, pa.array(rows_of_bytes(PACKED), pa.binary(DIM // 8))),
     (BINARY, pa.FixedSizeListArray.from_arrays(pa.array(PACKED.ravel()), DIM // 8)),
     (VARCHAR, TEXTS),
+    (TEXT, TEXTS),
     (GEOMETRY, TEXTS),
     (TIMESTAMPTZ, TEXTS),
     (JSON, pa.array(['{"a":1}', "[1, 2]"])),

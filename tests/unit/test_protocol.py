@@ -31,6 +31,7 @@ EVERY_FIELD = CollectionSchema(
         FieldSchema("int8", DataType.INT8_VECTOR, dim=4),
         FieldSchema("bits", DataType.BINARY_VECTOR, dim=16),
         FieldSchema("place", DataType.GEOMETRY, nullable=True),
+        FieldSchema("essay", DataType.TEXT, default_value="é"),
         FieldSchema("at", DataType.TIMESTAMPTZ, default_value="2025-05-01T00:00:00Z"),
     ],
     "what it is for",
