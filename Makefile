@@ -4,12 +4,23 @@
 PYTHON ?= python3
 CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
+FUZZ_SECONDS ?= 60
 
 BIN := .venv/bin
 CORE := python/headrace/_core.abi3.so
 CARGO_DENY := .cache/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
-BENCHES := packing blocking memory journal
+CARGO_FUZZ := .cache/tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
+# Sanitizers are options of a nightly compiler, and a stable one takes them with RUSTC_BOOTSTRAP. With a target that is
+# named, build scripts and proc macros are built without. Memory that is never freed is none of our findings.
+SANITIZED := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0
+RUST_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+BENCHES := packing blocking memory ordering journal
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
+
+# The profile trades the tools' speed, which nobody notices, for compile time (2 minutes on two cores instead of 5).
+INSTALL_TOOL := CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	$(CARGO) install --locked --quiet
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_CONSTRAINT := $(CURDIR)/requirements/constraints.txt
@@ -49,9 +60,24 @@ test: build
 	$(BIN)/python -m pytest -m "not long"
 
 # Exit status 5 is pytest's "no test has the mark".
-.PHONY: test-long  ## the tests marked `long`: chaos at length, real servers, Airflow, Ray
-test-long: build
+.PHONY: test-long  ## the tests marked `long`: chaos at length, real servers, Airflow, Ray; before them asan and fuzz
+test-long: build asan fuzz
 	$(BIN)/python -m pytest -m long --timeout 1200 || [ $$? -eq 5 ]
+
+.PHONY: asan  ## the tests of the Rust core, with every read and write checked by AddressSanitizer
+asan:
+	$(SANITIZED) RUSTFLAGS=-Zsanitizer=address PROPTEST_CASES=64 \
+	$(CARGO) test --locked --quiet --lib --tests --target $(RUST_HOST) --target-dir .cache/asan
+
+# Begins with the inputs of fuzz/corpus and keeps what it finds in .cache/fuzz.
+.PHONY: fuzz  ## pack arbitrary Arrow arrays for FUZZ_SECONDS, with AddressSanitizer
+fuzz: $(CARGO_FUZZ)
+	mkdir -p .cache/fuzz/corpus
+	$(SANITIZED) $(CARGO_FUZZ) run pack --fuzz-dir fuzz --target-dir .cache/fuzz/target .cache/fuzz/corpus fuzz/corpus -- \
+	  -max_total_time=$(FUZZ_SECONDS) -timeout=30 -max_len=1024 -len_control=0 -print_final_stats=1 -verbosity=0
+
+$(CARGO_FUZZ):
+	$(INSTALL_TOOL) cargo-fuzz --version $(CARGO_FUZZ_VERSION) --root .cache/tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)
 
 .PHONY: check  ## every check that is not a test: style, types, layers, licences, generated code
 check: check-python check-rust check-protos
@@ -68,16 +94,15 @@ check-python: build
 .PHONY: check-rust  ## rustfmt, clippy with and without the binding, rustdoc, cargo-deny
 check-rust: .venv/.setup $(CARGO_DENY)
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked --quiet --all-targets -- --deny warnings
 	$(CARGO) clippy --locked --quiet --all-targets --features python -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings --allow rustdoc::private_intra_doc_links" $(CARGO) doc --locked --quiet --no-deps --features python --document-private-items
 	$(CARGO_DENY) --locked --all-features check bans licenses sources
 
 # Advisories are not checked: they are fetched from a host that is not reachable everywhere.
-# The profile trades the tool's speed, which nobody notices, for compile time (2 minutes on two cores instead of 5).
 $(CARGO_DENY):
-	CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-	$(CARGO) install cargo-deny --locked --quiet --version $(CARGO_DENY_VERSION) --no-default-features --root .cache/tools/cargo-deny-$(CARGO_DENY_VERSION)
+	$(INSTALL_TOOL) cargo-deny --version $(CARGO_DENY_VERSION) --no-default-features --root .cache/tools/cargo-deny-$(CARGO_DENY_VERSION)
 
 .PHONY: check-protos  ## the generated protobuf modules are those of protos/
 check-protos:
@@ -90,6 +115,7 @@ format: .venv/.setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(CARGO) fmt
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 .PHONY: bench  ## packing against memcpy and pymilvus, blocking callers, memory: the figures of docs/performance.md
 bench: build
@@ -116,5 +142,5 @@ lock:
 
 .PHONY: clean  ## remove everything that make made
 clean:
-	rm -rf .venv .cache target dist demo.db demo.db-state $(CORE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .cache target fuzz/artifacts dist demo.db demo.db-state $(CORE) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find python tests scripts benches examples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -66,6 +66,7 @@ mod number {
     pub(super) const ARRAY: i32 = 22;
     pub(super) const JSON: i32 = 23;
     pub(super) const GEOMETRY: i32 = 24;
+    pub(super) const TEXT: i32 = 25;
     pub(super) const TIMESTAMPTZ: i32 = 26;
     pub(super) const BINARY_VECTOR: i32 = 100;
     pub(super) const FLOAT_VECTOR: i32 = 101;
@@ -197,7 +198,7 @@ impl<'a> Values<'a> {
                 Kind::Scalar(kind) => Self::Scalar(Scalar::bind(kind, array, Finite::Required)?),
                 Kind::Json => Self::Json(Json::bind(array, declared)?),
                 Kind::Array { element, max_capacity } => Self::Array(Lists::bind(array, element, max_capacity)?),
-                Kind::Geometry => Self::Text(Text::bind(array, None, TEXT_TYPES)?),
+                Kind::Geometry | Kind::Text => Self::Text(Text::bind(array, None, TEXT_TYPES)?),
                 Kind::Timestamptz => match Timestamps::of(array) {
                     Some(timestamps) => Self::Timestamp(timestamps),
                     None => Self::Text(Text::bind(array, None, TIMESTAMPTZ_TYPES)?),
@@ -288,7 +289,7 @@ impl<'a> Column<'a> {
                 .wrap(tag::ARRAY_DATA)
                 .wrap(tag::SCALARS),
             Kind::Geometry => Frame::new(payload).wrap(tag::GEOMETRY_WKT_DATA).wrap(tag::SCALARS),
-            Kind::Timestamptz => Frame::new(payload).wrap(tag::STRING_DATA).wrap(tag::SCALARS),
+            Kind::Text | Kind::Timestamptz => Frame::new(payload).wrap(tag::STRING_DATA).wrap(tag::SCALARS),
             Kind::DenseVector { element, dim } => element.frame(*dim, payload).wrap(tag::VECTORS),
             Kind::SparseVector => sparse_frame(tally).wrap(tag::SPARSE_FLOAT_VECTOR).wrap(tag::VECTORS),
         };

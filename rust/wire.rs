@@ -3,6 +3,7 @@
 //! Encoding: <https://protobuf.dev/programming-guides/encoding/>.
 
 use std::mem::MaybeUninit;
+use std::ops::BitOr;
 
 /// The largest message that protobuf runtimes take, in bytes (2 GiB - 1).
 pub const MAX_MESSAGE_LEN: usize = 0x7fff_ffff;
@@ -256,7 +257,55 @@ const EIGHT: usize = 8;
 /// Varints whose lengths are looked at together.
 const TOGETHER: usize = 64;
 
-/// Append what `encode` makes of each of `values` as varints.
+/// An integer as protobuf writes it: its two's complement, sign-extended to 64 bits, so that a negative one takes ten bytes.
+pub trait Varint: Copy + BitOr<Output = Self> + Default {
+    /// The 64 bits.
+    fn to_wire(self) -> u64;
+}
+
+macro_rules! varint {
+    ($($type:ty),*) => {$(
+        impl Varint for $type {
+            #[inline]
+            fn to_wire(self) -> u64 {
+                i64::from(self).cast_unsigned()
+            }
+        }
+    )*};
+}
+
+varint!(i8, i16, i32, i64);
+
+/// The bits that any of `values` has, and the length of their varints where all are of one length.
+#[inline]
+fn any_and_len<T: Varint, const N: usize>(values: &[T; N]) -> (u64, Option<usize>) {
+    // In the numbers' own type, of which more fit into a vector register.
+    let any = values.iter().fold(T::default(), |any, value| any | *value).to_wire();
+    let len = varint_len(any);
+    let first_bit = 7 * (len - 1);
+    let alike = len == 1 || values.iter().fold(true, |alike, value| alike & (value.to_wire() >> first_bit != 0));
+    (any, alike.then_some(len))
+}
+
+/// Bytes of all `values` as varints.
+#[must_use]
+pub fn varints_len<T: Varint>(values: &[T]) -> usize {
+    fn of_blocks<T: Varint, const N: usize>(blocks: &[[T; N]]) -> usize {
+        let of_block = |block: &[T; N]| match any_and_len(block) {
+            (_, Some(len)) => N * len,
+            _ => one_by_one(block),
+        };
+        blocks.iter().map(of_block).sum()
+    }
+    fn one_by_one<T: Varint>(values: &[T]) -> usize {
+        values.iter().map(|value| varint_len(value.to_wire())).sum()
+    }
+    let (blocks, rest) = values.as_chunks::<TOGETHER>();
+    let (eights, rest) = rest.as_chunks::<EIGHT>();
+    of_blocks(blocks) + of_blocks(eights) + one_by_one(rest)
+}
+
+/// Append `values` as varints.
 ///
 /// Columns of keys mostly have numbers of one length for long, or, where the numbers are random, of all lengths but the
 /// longest. Each of these cases is told from the others once for many values; their bits are spread in vector registers.
@@ -264,33 +313,28 @@ const TOGETHER: usize = 64;
 /// # Errors
 ///
 /// [`SizeMismatch`] where they do not fit.
-#[inline]
-pub fn put_varints<T: Copy>(
-    sink: &mut Sink<'_>,
-    values: &[T],
-    encode: impl Fn(T) -> u64 + Copy,
-) -> Result<(), SizeMismatch> {
+pub fn put_varints<T: Varint>(sink: &mut Sink<'_>, values: &[T]) -> Result<(), SizeMismatch> {
     let (blocks, rest) = values.as_chunks::<TOGETHER>();
-    for block in blocks {
-        let any = block.iter().fold(0, |any, value| any | encode(*value));
-        let least = block.iter().fold(u64::MAX, |least, value| least.min(encode(*value)));
-        let len = varint_len(any);
-        if len == 1 {
-            sink.put(&block.map(|value| encode(value).to_le_bytes()[0]))?;
-            continue;
-        }
-        for eight in block.as_chunks::<EIGHT>().0 {
-            let values = eight.map(encode);
-            if any >> 56 != 0 {
-                put_eight_long(sink, values)?;
-            } else if len == varint_len(least) {
-                put_eight_alike(sink, values, len)?;
-            } else {
-                put_eight(sink, values)?;
-            }
-        }
+    let (eights, rest) = rest.as_chunks::<EIGHT>();
+    blocks.iter().try_for_each(|block| put_block(sink, block))?;
+    eights.iter().try_for_each(|eight| put_block(sink, eight))?;
+    rest.iter().try_for_each(|value| put_varint(sink, value.to_wire()))
+}
+
+#[inline]
+fn put_block<T: Varint, const N: usize>(sink: &mut Sink<'_>, block: &[T; N]) -> Result<(), SizeMismatch> {
+    let (any, len) = any_and_len(block);
+    if len == Some(1) {
+        return sink.put(&block.map(|value| value.to_wire().to_le_bytes()[0]));
     }
-    rest.iter().try_for_each(|value| put_varint(sink, encode(*value)))
+    block.as_chunks::<EIGHT>().0.iter().try_for_each(|eight| {
+        let values = eight.map(T::to_wire);
+        match len {
+            _ if any >> 56 != 0 => put_eight_long(sink, values),
+            Some(len) => put_eight_alike(sink, values, len),
+            None => put_eight(sink, values),
+        }
+    })
 }
 
 /// Varints of `len` bytes each, at most eight.

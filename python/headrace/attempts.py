@@ -98,6 +98,7 @@ class WriteTarget:
         name: Its name, as requests carry it.
         key: The key column's name where rows carry one, so that a repeat can be an upsert; None where the server
             makes the keys.
+        key_column: The source's name of that column, under which refused rows are kept; empty where it is the same.
         upsert: Whether every row is upserted.
         lite: Whether the server is Milvus Lite, which numbers its refusals differently.
         partition: The partition's name; empty for the default one.
@@ -107,6 +108,7 @@ class WriteTarget:
 
     name: str
     key: str | None
+    key_column: str = ""
     upsert: bool = False
     lite: bool = False
     partition: str = ""

@@ -240,7 +240,8 @@ class LoadOptions:
         max_mb_per_second: Most megabytes (10^6 bytes) sent per second; None for no cap.
         nice: Stay well below what the server can take, for a cluster that serves people meanwhile.
         channels: gRPC channels, each with a connection of its own.
-        rpc_timeout: Seconds a write may take before its outcome counts as unknown.
+        rpc_timeout: Seconds after which the outcome of a write counts as unknown, at least; more where the server is
+            slow.
         give_up_after: Seconds without any progress after which the load ends with rows unsent.
         changed: What to do with a file that changed after an earlier run had begun and not finished it: ``"refuse"``
             the load, ``"reload"`` all of it, or ``"skip"`` it.

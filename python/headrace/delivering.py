@@ -7,11 +7,14 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 
+import pyarrow as pa
+
 from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt
 from headrace.dividing import divided, reject_all, repacked, rows_of
 from headrace.errors import HeadraceError, JournalError, MilvusException, SchemaError, TransportError
 from headrace.freshness import LiveSchema
 from headrace.ledger import Ledger
+from headrace.rejects import Reject
 from headrace.report import Verdict
 from headrace.retry import AnswerClass, Deadline
 from headrace.settling import LateWrites
@@ -204,8 +207,8 @@ class Delivery:
     async def _too_large(self, request: Request, answer: Answer) -> Outcome:
         if request.rows == 1:
             return await self._refused(request, answer)
-        # Without a number in the answer all that is known is that this was too much.
-        known = answer.largest if answer.largest is not None else len(request.payload) - 1
+        # Without a number in the answer half of it is tried, and half of that.
+        known = answer.largest if answer.largest is not None else len(request.payload) // 2
         self._largest = known if self._largest is None else min(known, self._largest)
         self._limit(self._largest)
         self._ledger.measurements.retries[answer.kind.value] += 1
@@ -223,7 +226,7 @@ class Delivery:
             found=answer.reason,
             remedy="mend the row and load it again",
         )
-        await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+        await self._keep(batch, rejects)
         if self._target.key is not None:
             self._ledger.refused_keys.add(batch.column(self._target.key)[0].as_py())
         return Verdict.REJECTED
@@ -313,9 +316,16 @@ class Delivery:
             remedy="look into the server's log, then load this file again, or use --bisect-poison",
             verdict="unknown",
         )
-        await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+        await self._keep(batch, rejects)
         self._ledger.note(_POISON, request.rows)
         return Verdict.UNKNOWN
+
+    async def _keep(self, batch: pa.RecordBatch, rejects: list[Reject]) -> None:
+        """Write rows to the rejects file, in which the key has the name that the source gave it."""
+        if self._target.key_column:
+            names = [self._target.key_column if name == self._target.key else name for name in batch.schema.names]
+            batch = batch.rename_columns(names)
+        await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
 
     async def _apart(self, request: Request) -> list[Request]:
         """Halves, each of which is sent alone and once."""

@@ -21,8 +21,8 @@ _Words = npt.NDArray[np.uint64]
 
 #: Sizes of the chained filters as powers of two of 8-byte words: 0.5, 2, 8 and 32 MiB.
 _SIZES = (16, 18, 20, 22)
-#: Keys per word until the next filter is begun: 12.8 bits a key, 1 to 2 % of false "perhaps".
-_KEYS_PER_WORD = 5
+#: Keys per word until the next filter is begun: few, because a false "perhaps" costs a copy of its neighbours.
+_KEYS_PER_WORD = 0.5
 #: Words of a text that are hashed from its beginning, and from its end where it is longer.
 _TEXT_WORDS = 8
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -110,7 +110,7 @@ class KeyFilter:
         if self._room < len(probe) and len(self._filters) < len(_SIZES):
             size = 1 << _SIZES[len(self._filters)]
             self._filters.append(np.zeros(size, np.uint64))
-            self._room = size * _KEYS_PER_WORD
+            self._room = int(size * _KEYS_PER_WORD)
         self._room -= len(probe)
         words = self._filters[-1]
         np.bitwise_or.at(words, probe.places(words), probe.bits)
@@ -134,6 +134,6 @@ def _mixed(codes: Codes) -> _Words:
 
 def _bits(hashed: _Words) -> _Words:
     bits = np.zeros(len(hashed), np.uint64)
-    for shift in (0, 6, 12, 18):
+    for shift in (0, 6, 12, 18, 24, 30):
         bits |= np.uint64(1) << ((hashed >> np.uint64(shift)) & np.uint64(63))
     return bits

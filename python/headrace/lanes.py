@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace._core import Packer
-from headrace.batching import Aim, Batcher, Piece, take_spans
+from headrace.batching import Aim, Batcher, Piece, take_rows, take_spans
 from headrace.keyfilter import Codes, key_codes
 from headrace.ledger import Ledger
 from headrace.ordering import Claim, KeyOrder, last_of_each_key, sorted_codes
@@ -138,5 +138,5 @@ class Lanes:
 
     def _rows(self, piece: Piece, mask: npt.NDArray[np.bool_]) -> Piece:
         rows = np.flatnonzero(mask).astype(np.int64, copy=False)
-        batch = piece.batch.take(pa.array(rows))
+        batch = take_rows(piece.batch, rows)
         return Piece(batch, take_spans(piece.spans, rows), self._packer.encoded_len(batch), piece.aim)

@@ -9,7 +9,7 @@ What a column may look like (rows of a batch, one column for each sent field):
 
     BOOL, INT8, INT16, INT32, INT64    bool, int8, int16, int32, int64
     FLOAT, DOUBLE                      float32, float64; NaN and infinity are refused
-    VARCHAR, GEOMETRY (WKT)            utf8, large_utf8, utf8_view
+    VARCHAR, TEXT, GEOMETRY (WKT)      utf8, large_utf8, utf8_view
     TIMESTAMPTZ                        utf8, large_utf8, utf8_view in ISO 8601, sent as it is; timestamp[s, ms, us, ns]
                                        in whole microseconds, written in UTC where it has a zone, else without an
                                        offset (Milvus takes it in the collection's time zone)

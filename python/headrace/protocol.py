@@ -51,6 +51,7 @@ _DEFAULT_SLOTS = {
     DataType.FLOAT: "float_data",
     DataType.DOUBLE: "double_data",
     DataType.VARCHAR: "string_data",
+    DataType.TEXT: "string_data",
     DataType.TIMESTAMPTZ: "string_data",
     DataType.JSON: "bytes_data",
 }

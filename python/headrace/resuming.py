@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -109,8 +109,9 @@ class Resumption:
         :raises SourceError: if a file changed since its load began.
         :raises JournalError: if the journal cannot be used, or rows are missing that it knows.
         """
+        self._numbered = options.key == ROW
         place = _place(target, endpoint, options)
-        plans = _plan_digests(plan, self._files.values(), numbered=options.key == ROW)
+        plans = _plan_digests(plan, self._files.values(), self._identities, numbered=self._numbered)
         with self._store.transaction(durable=True):
             record = self._store.begin_target(place, target.rows_before)
         known = {} if options.again else {it.identity.path: it for it in self._store.files(record.id)}
@@ -127,7 +128,6 @@ class Resumption:
                     self._records[label] = self._store.begin_file(record.id, identity, plans[label], file.rows)
             run_number = self._store.begin_run(record.id)
         self._target = record
-        self._numbered = options.key == ROW
         # A clock that was set back must not make anybody wait for long.
         landing = BEAT + options.rpc_timeout
         left = min(landing, self._store.last_alive + landing - time.time())
@@ -170,6 +170,9 @@ class Resumption:
             return True
         if record.finished or not (record.settled or record.open) or changed == "reload":
             return True
+        if changed == "skip" and self._numbered:
+            expected, found = "files that all have their place in the numbers", f"{difference}, and --changed skip"
+            raise SourceError(explain(label, expected, found, "use --changed reload"), source=label)
         if changed == "skip":
             self.notes.append(f"{label} was left out: {difference} since an earlier run began to load it")
             return False
@@ -324,10 +327,12 @@ def _place(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
     )
 
 
-def _plan_digests(plan: ConformPlan, files: Iterable[SourceFile], *, numbered: bool) -> dict[str, str]:
+def _plan_digests(
+    plan: ConformPlan, files: Iterable[SourceFile], identities: Mapping[str, FileIdentity], *, numbered: bool
+) -> dict[str, str]:
     """Of each file what tells one way from its columns to fields from another; types belong to the collection.
 
-    Where rows are ``numbered`` over all files, what stands before a file is part of its way: one file more there, and
+    Where rows are ``numbered`` over all files, what stands before a file is part of its way: one row more there, and
     its rows have other keys.
     """
     way = hashlib.sha256(json.dumps(sorted((it.source, it.field, it.source_type) for it in plan.mapping)).encode())
@@ -335,5 +340,6 @@ def _plan_digests(plan: ConformPlan, files: Iterable[SourceFile], *, numbered: b
     for file in files:
         digests[file.label] = way.hexdigest()
         if numbered:
-            way.update(json.dumps([file.label, file.rows] if file.rows is None else file.rows).encode())
+            before = identities[file.label].to_dict() if file.rows is None else file.rows
+            way.update(json.dumps(before).encode())
     return digests

@@ -98,8 +98,8 @@ _ELEMENT_TYPES = frozenset(
     }
 )
 
-#: Types with a longest value. TEXT has none in Milvus, but servers may list one.
-_TEXTS = frozenset({DataType.STRING, DataType.VARCHAR, DataType.TEXT})
+#: Types with a longest value.
+_TEXTS = frozenset({DataType.STRING, DataType.VARCHAR})
 
 
 def check_name(kind: str, name: str) -> str:

@@ -41,7 +41,7 @@ _TYPE_SINCE: dict[DataType, tuple[int, ...]] = {
     DataType.TEXT: (3, 0),
 }
 #: Types that old servers take into a schema and cannot hold (2.3.5 does so).
-_UNCHECKED = frozenset(_TYPE_SINCE) - {DataType.SPARSE_FLOAT_VECTOR, DataType.TEXT}
+_UNCHECKED = frozenset(_TYPE_SINCE) - {DataType.SPARSE_FLOAT_VECTOR}
 _SECOND_VECTOR_SINCE = (2, 4)
 _NULLABLE_SINCE = (2, 5)
 #: Of 3.0, and brought back to 2.6.

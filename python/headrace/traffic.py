@@ -140,6 +140,7 @@ class Traffic:
                 self._solitary = True
             finally:
                 self._wanting_solitude -= 1
+                self.changed()
         else:
             await self._admit(size, lambda: not self._solitary and not self._wanting_solitude)
         self._calls += 1

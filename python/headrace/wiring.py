@@ -122,15 +122,7 @@ def make_parts(
     )
     sender = Sender(
         connection.transport,
-        WriteTarget(
-            name=collection,
-            key=key,
-            upsert=upsert,
-            lite=lite,
-            partition=options.partition_name,
-            at_most_once=options.at_most_once,
-            bisect_poison=options.bisect_poison,
-        ),
+        _facts(collection, options, target, plan, lite=lite),
         schema,
         ledger,
         order=order,
@@ -141,3 +133,17 @@ def make_parts(
         limit=feeder.limit,
     )
     return Parts(plan, schema, sender, feeder)
+
+
+def _facts(collection: str, options: LoadOptions, target: Target, plan: ConformPlan, *, lite: bool) -> WriteTarget:
+    key = target.info.schema.primary_key.name if target.keyed else None
+    return WriteTarget(
+        name=collection,
+        key=key,
+        key_column=next((line.source for line in plan.mapping if line.field == key), ""),
+        upsert=target.mode == "upsert",
+        lite=lite,
+        partition=options.partition_name,
+        at_most_once=options.at_most_once,
+        bisect_poison=options.bisect_poison,
+    )

@@ -7,10 +7,10 @@ use arrow_buffer::NullBuffer;
 
 use super::definition::ElementKind;
 use super::scalar::Finite;
-use super::{Cells, Tally, Values};
+use super::{Cells, Tally, Values, tag};
 use crate::column::{Offsets, first_null, list_of, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault};
-use crate::wire::{Frame, Sink};
+use crate::wire::{Sink, nested_len, put_head};
 
 /// Tag of `data` in `ArrayArray`: field 1, length-delimited, one `ScalarField` for each row.
 const ROW: u8 = 0x0a;
@@ -51,9 +51,12 @@ impl<'a> Lists<'a> {
         Ok(range)
     }
 
-    fn frame(&self, elements: Range<usize>) -> Result<Frame, Fault> {
+    /// The lengths of one row's `ScalarField`, of its slot's content, and of the elements' bytes.
+    #[inline]
+    fn lens(&self, elements: Range<usize>) -> Result<(usize, usize, usize), Fault> {
         let payload = self.elements.size(elements)?.payload;
-        Ok(self.element.frame(payload).wrap(self.element.slot()).wrap(ROW))
+        let content = if self.element.is_packed() && payload > 0 { nested_len(payload) } else { payload };
+        Ok((nested_len(content), content, payload))
     }
 }
 
@@ -61,7 +64,8 @@ impl Cells for Lists<'_> {
     fn size(&self, rows: Range<usize>) -> Result<Tally, Fault> {
         let mut payload = 0;
         for row in rows {
-            payload += self.frame(self.row(row)?)?.len();
+            let (field, ..) = self.lens(self.row(row)?)?;
+            payload += nested_len(field);
         }
         Ok(Tally::of(payload))
     }
@@ -69,7 +73,12 @@ impl Cells for Lists<'_> {
     fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         for row in rows {
             let elements = self.row(row)?;
-            sink.put(self.frame(elements.clone())?.before())?;
+            let (field, content, payload) = self.lens(elements.clone())?;
+            put_head(sink, ROW, field)?;
+            put_head(sink, self.element.slot(), content)?;
+            if content > payload {
+                put_head(sink, tag::PACKED_DATA, payload)?;
+            }
             self.elements.write(elements, sink)?;
         }
         Ok(())

@@ -49,6 +49,7 @@ pub(super) enum Kind {
     Json,
     Array { element: ElementKind, max_capacity: usize },
     Geometry,
+    Text,
     Timestamptz,
     DenseVector { element: VectorKind, dim: usize },
     SparseVector,
@@ -125,6 +126,7 @@ fn define(name: &str, options: &FieldOptions) -> Checked<Kind> {
             max_capacity: between("max_capacity", options.max_capacity, MAX_CAPACITY)?,
         },
         number::GEOMETRY => Kind::Geometry,
+        number::TEXT => Kind::Text,
         number::TIMESTAMPTZ => Kind::Timestamptz,
         number::FLOAT_VECTOR => dense_vector(VectorKind::Float32, options)?,
         number::FLOAT16_VECTOR => dense_vector(VectorKind::Float16, options)?,
@@ -172,9 +174,9 @@ fn element(data_type: i32, options: &FieldOptions, parameter: &str) -> Checked<E
         number::VARCHAR => ElementKind::VarChar { max_length: between("max_length", options.max_length, MAX_LENGTH)? },
         _ => {
             let scalars = "1 (BOOL), 2 (INT8), 3 (INT16), 4 (INT32), 5 (INT64), 10 (FLOAT), 11 (DOUBLE), 21 (VARCHAR)";
-            let more = ", 22 (ARRAY), 23 (JSON), 24 (GEOMETRY), 26 (TIMESTAMPTZ), 100 (BINARY_VECTOR), \
-                        101 (FLOAT_VECTOR), 102 (FLOAT16_VECTOR), 103 (BFLOAT16_VECTOR), 104 (SPARSE_FLOAT_VECTOR), \
-                        105 (INT8_VECTOR)";
+            let more = ", 22 (ARRAY), 23 (JSON), 24 (GEOMETRY), 25 (TEXT), 26 (TIMESTAMPTZ), \
+                        100 (BINARY_VECTOR), 101 (FLOAT_VECTOR), 102 (FLOAT16_VECTOR), 103 (BFLOAT16_VECTOR), \
+                        104 (SPARSE_FLOAT_VECTOR), 105 (INT8_VECTOR)";
             let more = if parameter == "data_type" { more } else { "" };
             let expected = format!("{parameter} among {scalars}{more}");
             return refuse(expected, data_type.to_string(), "choose one of them");
@@ -230,12 +232,14 @@ impl ElementKind {
         }
     }
 
+    /// Whether the values are together one field of their `BoolArray`, `LongArray` ..., not one each.
+    pub(super) const fn is_packed(self) -> bool {
+        !matches!(self, Self::VarChar { .. })
+    }
+
     /// What a `BoolArray`, `LongArray` ... puts around the bytes of its values.
     pub(super) fn frame(self, payload: usize) -> Frame {
-        match self {
-            Self::VarChar { .. } => Frame::new(payload),
-            _ => Frame::packed(tag::PACKED_DATA, payload),
-        }
+        if self.is_packed() { Frame::packed(tag::PACKED_DATA, payload) } else { Frame::new(payload) }
     }
 
     /// The Arrow types that such values come in.

@@ -95,7 +95,9 @@ impl<'a> DenseVectors<'a> {
             Rows::Bytes(views) => return rows.into_iter().try_for_each(|row| act(views.get(row)?)),
         };
         offsets.for_each_span(rows, |span| {
-            act(data.get(span.start * element..span.end * element).ok_or(Fault::Changed)?)
+            // Offsets that were changed since they were checked can be any number.
+            let bytes = span.start.checked_mul(element).zip(span.end.checked_mul(element));
+            act(bytes.and_then(|(start, end)| data.get(start..end)).ok_or(Fault::Changed)?)
         })
     }
 

@@ -14,7 +14,7 @@ use super::text::{TEXT_TYPES, Text};
 use super::{Cells, Tally};
 use crate::column::{Primitive, wrong_type};
 use crate::error::{CellReason, ColumnReason, Fault};
-use crate::wire::{Sink, put_varints, varint_len};
+use crate::wire::{Sink, put_varints, varints_len};
 
 /// Values of one scalar type.
 #[derive(Debug)]
@@ -75,10 +75,10 @@ impl Cells for Scalar<'_> {
     fn write(&self, rows: Range<usize>, sink: &mut Sink<'_>) -> Result<(), Fault> {
         match self {
             Self::Bool(values) => put_bools(values, rows, sink),
-            Self::Int8(values) => Ok(put_varints(sink, values.get(rows)?, wire_value)?),
-            Self::Int16(values) => Ok(put_varints(sink, values.get(rows)?, wire_value)?),
-            Self::Int32(values) => Ok(put_varints(sink, values.get(rows)?, wire_value)?),
-            Self::Int64(values) => Ok(put_varints(sink, values.get(rows)?, wire_value)?),
+            Self::Int8(values) => Ok(put_varints(sink, values.get(rows)?)?),
+            Self::Int16(values) => Ok(put_varints(sink, values.get(rows)?)?),
+            Self::Int32(values) => Ok(put_varints(sink, values.get(rows)?)?),
+            Self::Int64(values) => Ok(put_varints(sink, values.get(rows)?)?),
             Self::Float(values, Finite::Required) => put_finite_f32(values.bytes(rows)?, sink),
             Self::Double(values, Finite::Required) => put_finite_f64(values.bytes(rows)?, sink),
             Self::Float(values, Finite::Any) => Ok(sink.put(values.bytes(rows)?)?),
@@ -96,17 +96,6 @@ impl Cells for Scalar<'_> {
         };
         (!value.is_finite()).then_some(CellReason::NotFinite { value, element: None })
     }
-}
-
-/// A signed integer as protobuf sees it: sign-extended to 64 bits, so that a negative one takes ten bytes.
-#[allow(clippy::cast_sign_loss, reason = "the two's complement is what the wire carries")]
-#[inline]
-fn wire_value(value: impl Into<i64>) -> u64 {
-    value.into() as u64
-}
-
-fn varints_len<T: Copy + Into<i64>>(values: &[T]) -> usize {
-    values.iter().map(|value| varint_len(wire_value(*value))).sum()
 }
 
 /// One byte, 0 or 1, for each bit.

@@ -1,4 +1,4 @@
-//! VARCHAR, GEOMETRY and TIMESTAMPTZ as text: one length-delimited UTF-8 string for each row.
+//! VARCHAR, TEXT, GEOMETRY and TIMESTAMPTZ as text: one length-delimited UTF-8 string for each row.
 
 use std::ops::Range;
 
@@ -83,7 +83,7 @@ pub(super) fn put_texts(
     let Some((offsets, _)) = bytes.whole() else {
         return rows.into_iter().try_for_each(|row| {
             let value = bytes.get(row)?;
-            std::str::from_utf8(value).map_err(|_| Fault::Refused)?;
+            simdutf8::basic::from_utf8(value).map_err(|_| Fault::Refused)?;
             check(value, value.len())?;
             put_value(value, sink)
         });
@@ -92,7 +92,7 @@ pub(super) fn put_texts(
     while start < rows.end {
         let end = rows.end.min(start + GROUP);
         let (first, group) = bytes.contiguous(start..end)?.ok_or(Fault::Changed)?;
-        let group = std::str::from_utf8(group).map_err(|_| Fault::Refused)?;
+        let group = simdutf8::basic::from_utf8(group).map_err(|_| Fault::Refused)?;
         for row in start..end {
             let Range { start, end } = offsets.range(row)?;
             let text =

@@ -142,7 +142,7 @@ fn nulls_under_a_null_row_do_not_matter() {
 
 #[test]
 fn a_column_of_no_rows_keeps_its_slot() {
-    for data_type in [common::BOOL, common::INT64, common::FLOAT, common::VARCHAR, common::JSON] {
+    for data_type in [common::BOOL, common::INT64, common::FLOAT, common::VARCHAR, common::TEXT, common::JSON] {
         let message = Message::parse(&pack(data_type, common::scalars(data_type, &[]).as_ref()).unwrap());
         assert_eq!(message.message(3).numbers().len(), 1, "{data_type}");
     }

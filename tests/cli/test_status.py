@@ -47,6 +47,14 @@ def killed_load(headrace, fake, source):
     process.kill()
     headrace.wait(process)
     let_go(fake)
+    # An hour ago, so that nothing of it can be on its way any more.
+    age(journal.parent, 3600)
+
+
+def age(directory, seconds):
+    then = time.time() - seconds
+    for path in directory.iterdir():
+        os.utime(path, (then, then))
 
 
 def test_the_same_command_again_answers_already_complete(headrace, fake, source):
@@ -87,9 +95,7 @@ def test_a_killed_command_goes_on_a_week_later(headrace, fake, source):
     killed_load(headrace, fake, source)
     stored = fake.collections["c"].count()
     (journal,) = headrace.state.glob("headrace/c-*/journal.sqlite")
-    then = time.time() - WEEK
-    for path in journal.parent.iterdir():
-        os.utime(path, (then, then))
+    age(journal.parent, WEEK)
     listed = headrace.run("status", "--older-than", "6d").document["journals"]
     assert [(it["collection"], it["finished"]) for it in listed] == [("c", False)]
     again = headrace.run(*arguments(fake, source, "--batch-bytes", "1KB"))
@@ -140,8 +146,7 @@ def test_old_journals_are_removed_where_that_was_asked_for(headrace, fake, sourc
     (journal.parent / "notes.txt").write_text("mine")
     assert headrace.run("status", "--remove").status == 2, "all of them by accident"
     assert headrace.run("status", "--older-than", "1w", "--remove").document["removed"] == []
-    then = time.time() - 2 * WEEK
-    os.utime(journal, (then, then))
+    age(journal.parent, 2 * WEEK)
     removed = headrace.run("status", "--older-than", "1w", "--remove")
     assert removed.document["removed"] == [str(journal.parent)]
     assert [path.name for path in journal.parent.iterdir()] == ["notes.txt"]

@@ -19,6 +19,7 @@ _SLOTS = {
     DataType.DOUBLE: "double_data",
     DataType.VARCHAR: "string_data",
     DataType.GEOMETRY: "geometry_wkt_data",
+    DataType.TEXT: "string_data",
     DataType.TIMESTAMPTZ: "string_data",
     DataType.JSON: "json_data",
 }

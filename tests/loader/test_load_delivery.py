@@ -173,6 +173,19 @@ def test_a_rejects_file_is_mended_and_loaded_as_it_is(fake, tmp_path):
     assert (found[7], found[40], len(found)) == ("row 7, mended", "row 40, mended", 301)
 
 
+@pytest.mark.parametrize("key", ["@row", "text"])
+def test_rows_that_the_server_refused_keep_their_key_when_they_are_loaded_again(fake, key):
+    load(fake, table(1, start=9999), key=key)
+    name = fake.collections["docs"].key_name
+    wanted = {"@row": 40, "text": "row 40"}[key]
+    fake.always("Upsert", refuse_rows(lambda row: row[name] == wanted))
+    report = load(fake, table(100), key=key, check=False)
+    assert counts(report) == {"stored": 99, "rejected": 1}
+    fake.always("Upsert", ok)
+    assert load(fake, report.rejects_file, key=key).rows_stored == 1
+    assert fake.collections["docs"].keys()[wanted] == 1
+
+
 def test_a_rejects_file_that_is_not_mended_is_rejected_again(fake):
     load(fake, table(1, start=9999))
     first = load(fake, with_nulls({3}), check=False)
@@ -258,7 +271,7 @@ def test_a_collection_that_is_dropped_under_way_ends_the_load_with_its_account(f
     fake.script("Insert", ok, drop)
     report = load(fake, table(1000), max_in_flight=1, check=False)
     assert report.exit_status == 4
-    assert counts(report).keys() == {"stored", "unsent"}
+    assert counts(report).keys() == {"unknown", "unsent"}, "what was stored went with it"
     assert "collection not found" in report.failure
 
 

@@ -26,6 +26,7 @@ FIELDS = [
     FieldSchema("place", DataType.GEOMETRY, nullable=True),
     FieldSchema("at", DataType.TIMESTAMPTZ),
     FieldSchema("seen", DataType.TIMESTAMPTZ, default_value="2025-01-01T00:00:00Z"),
+    FieldSchema("essay", DataType.TEXT, nullable=True),
     FieldSchema("word", DataType.VARCHAR, max_length=20),
 ]
 MATRIX = np.random.default_rng(5).standard_normal((ROWS, 8))
@@ -44,6 +45,7 @@ def columns():
         "place": pa.array([None if n % 7 == 0 else f"POINT({n} 0.50)" for n in numbers], pa.string_view()),
         "at": np.arange(ROWS).astype("M8[s]"),
         "seen": pa.array([None if n % 3 == 0 else f"2025-05-01T00:00:{n:02d}+08:00" for n in numbers]),
+        "essay": ["é" * 40_000 if n == 1 else None if n % 5 == 0 else f"essay {n}" for n in numbers],
         "word": pa.array([f"word {n % 3}" for n in numbers]).dictionary_encode(),
     }
 
@@ -67,6 +69,7 @@ def test_every_type_is_stored_and_proven_bit_for_bit(server, columns):
     assert [bytes(row["brain"]) for row in stored] == [row.tobytes() for row in columns["brain"]]
     assert [bytes(row["bits"]) for row in stored] == [row.tobytes() for row in np.packbits(columns["bits"], axis=1)]
     assert [row["int8"] for row in stored] == columns["int8"].tolist()
+    assert [row["essay"] for row in stored] == columns["essay"]
     assert [row["word"] for row in stored] == columns["word"].to_pylist()
 
 

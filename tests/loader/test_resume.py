@@ -385,10 +385,34 @@ def test_a_file_before_others_moves_the_numbers_of_their_rows(fake, tmp_path):
     assert found == {row: f"{0 if row < 100 else 100}..{row}" for row in range(200)}
 
 
+def write_stream(path, rows):
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, numbered(rows).schema) as writer:
+        writer.write_table(numbered(rows), max_chunksize=30)
+
+
+def test_a_stream_that_grew_moves_the_numbers_of_the_rows_after_it(fake, tmp_path):
+    write_stream(tmp_path / "a.arrows", range(100))
+    write_stream(tmp_path / "b.arrows", range(100, 200))
+    load(fake, tmp_path, key="@row")
+    write_stream(tmp_path / "a.arrows", range(150))
+    report = load(fake, tmp_path, key="@row")
+    assert (counts(report), report.rows_resumed) == ({"stored": 250}, 0)
+    key = fake.collections["docs"].key_name
+    found = {row[key]: row["text"] for row in fake.collections["docs"].dicts()}
+    assert found == {row: f"0..{row}" if row < 150 else f"100..{row - 50}" for row in range(250)}
+
+
+def test_no_file_can_be_left_out_of_the_numbers(fake, tmp_path):
+    write_stream(tmp_path / "a.arrows", range(1000))
+    interrupted(fake, tmp_path, key="@row")
+    write_stream(tmp_path / "a.arrows", range(1001))
+    with pytest.raises(SourceError, match="files that all have their place in the numbers"):
+        load(fake, tmp_path, key="@row", changed="skip")
+
+
 def test_rows_after_a_stream_of_unknown_length_keep_their_numbers(fake, tmp_path):
-    for name, rows in (("a.arrows", range(100)), ("b.arrows", range(100, 200))):
-        with pa.OSFile(str(tmp_path / name), "wb") as sink, pa.ipc.new_stream(sink, numbered(rows).schema) as writer:
-            writer.write_table(numbered(rows), max_chunksize=30)
+    write_stream(tmp_path / "a.arrows", range(100))
+    write_stream(tmp_path / "b.arrows", range(100, 200))
     load(fake, tmp_path, key="@row", limit=130)
     report = load(fake, tmp_path, key="@row")
     assert (counts(report), report.rows_resumed) == ({"stored": 200}, 130)

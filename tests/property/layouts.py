@@ -353,7 +353,5 @@ def _layouts_of(dtype: DataType) -> list[Layout]:
 
 #: Every data type that a client may send, with every layout that its columns may have.
 LAYOUTS: dict[DataType, list[Layout]] = {
-    dtype: _layouts_of(dtype)
-    for dtype in DataType
-    if dtype not in (DataType.NONE, DataType.STRING, DataType.TEXT, DataType.UNKNOWN)
+    dtype: _layouts_of(dtype) for dtype in DataType if dtype not in (DataType.NONE, DataType.STRING, DataType.UNKNOWN)
 }

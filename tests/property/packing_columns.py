@@ -35,6 +35,8 @@ JSON_VALUES = st.recursive(
 DOCUMENTS = JSON_VALUES.filter(lambda value: value is not None).map(lambda value: json.dumps(value, ensure_ascii=False))
 OBJECTS = st.dictionaries(st.text(max_size=5).filter(lambda key: key != DYNAMIC_FIELD_NAME), JSON_VALUES, max_size=3)
 WKT = st.builds("POINT ({} {})".format, st.integers(-180, 180), st.floats(-90, 90)) | st.text(max_size=16)
+#: With the lengths at which the head of a value grows.
+LONG_TEXTS = st.text(max_size=16) | st.sampled_from([127, 128, 16_383, 16_384]).map("x".__mul__)
 TIMES = st.datetimes().map(datetime.isoformat) | st.datetimes(timezones=st.just(UTC)).map(str)
 WEIGHTS = st.floats(0, width=32, allow_nan=False, allow_infinity=False)
 #: Bits of a float's exponent, which are all set in NaN and infinity only.
@@ -97,7 +99,7 @@ def fields(draw: st.DrawFn, dtype: DataType, name: str = "f") -> FieldSchema:
         facts["max_length"] = 64
     if dtype.is_dense_vector:
         facts["dim"] = draw(st.integers(1, 5)) * (8 if dtype is DataType.BINARY_VECTOR else 1)
-    defaults = [0, ""] if dtype in ELEMENTS else []
+    defaults = [0, ""] if dtype in ELEMENTS or dtype is DataType.TEXT else []
     form = draw(st.sampled_from([None, True, *defaults]))
     key = "nullable" if form is True else "default_value"
     return FieldSchema(name, dtype, **facts, **({} if form is None else {key: form}))
@@ -120,7 +122,12 @@ def _cells(field: FieldSchema, layout: Layout) -> st.SearchStrategy[Any]:
     if dtype is DataType.SPARSE_FLOAT_VECTOR:
         indices = st.integers(0, layout.max_index) | st.integers(0, 9)
         return st.dictionaries(indices, WEIGHTS, min_size=1, max_size=6)
-    others = {DataType.JSON: DOCUMENTS, DataType.GEOMETRY: WKT, DataType.TIMESTAMPTZ: TIMES}
+    others = {
+        DataType.JSON: DOCUMENTS,
+        DataType.GEOMETRY: WKT,
+        DataType.TEXT: LONG_TEXTS,
+        DataType.TIMESTAMPTZ: TIMES,
+    }
     return others[dtype] if dtype in others else ELEMENTS[dtype]
 
 

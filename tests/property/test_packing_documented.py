@@ -51,9 +51,9 @@ ROWS: dict[str, tuple[str, dict[DataType, set[str]]]] = {
         "float32, float64; NaN and infinity are refused",
         {DataType.FLOAT: {"float32"}, DataType.DOUBLE: {"float64"}},
     ),
-    "VARCHAR, GEOMETRY (WKT)": (
+    "VARCHAR, TEXT, GEOMETRY (WKT)": (
         "utf8, large_utf8, utf8_view",
-        {DataType.VARCHAR: TEXTS, DataType.GEOMETRY: TEXTS},
+        {DataType.VARCHAR: TEXTS, DataType.TEXT: TEXTS, DataType.GEOMETRY: TEXTS},
     ),
     "TIMESTAMPTZ": (
         "utf8, large_utf8, utf8_view in ISO 8601, sent as it is; timestamp[s, ms, us, ns] in whole microseconds, "
@@ -158,6 +158,7 @@ EXAMPLES: dict[str, list[tuple[FieldSchema, Any, list[Any]]]] = {
         (FieldSchema("f", DataType.DOUBLE), [0.1, 2.0], [0.1, 2.0]),
         (FieldSchema("f", DataType.VARCHAR, max_length=9), ["a", ""], ["a", ""]),
         (FieldSchema("f", DataType.JSON), [{"a": [1, None]}, "[]"], [{"a": [1, None]}, "[]"]),
+        (FieldSchema("f", DataType.TEXT), ["a", ""], ["a", ""]),
         (FieldSchema("f", DataType.GEOMETRY), ["POINT (1 2)"], ["POINT (1 2)"]),
         (FieldSchema("f", DataType.TIMESTAMPTZ), ["2025-01-02T03:04:05Z"], ["2025-01-02T03:04:05Z"]),
         (FieldSchema("f", DataType.ARRAY, element_type=DataType.INT8, max_capacity=2), [[1, 2], []], [[1, 2], []]),

@@ -62,6 +62,7 @@ SOURCES = [
     *_scalars(DataType.DOUBLE, *SMALL, "i4", "u4", "f2", "f4", "f8", BFLOAT16),
     *_scalars(DataType.VARCHAR, "U9", "O", np.dtypes.StringDType(), max_length=64),
     *_scalars(DataType.GEOMETRY, "U9"),
+    *_scalars(DataType.TEXT, "U9", "O", np.dtypes.StringDType()),
     *_arrays(DataType.BOOL, "?"),
     *_arrays(DataType.INT8, "i1"),
     *_arrays(DataType.INT16, "i2"),

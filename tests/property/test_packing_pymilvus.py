@@ -45,6 +45,6 @@ def test_the_columns_above_are_more_than_five_hundred_and_of_every_type_that_a_c
     assert FEW * sum(map(len, LAYOUTS.values())) > 500
     assert {dtype.name for dtype in LAYOUTS} == {
         "BOOL", "INT8", "INT16", "INT32", "INT64", "FLOAT", "DOUBLE", "VARCHAR", "JSON", "ARRAY", "GEOMETRY",
-        "TIMESTAMPTZ", "FLOAT_VECTOR", "FLOAT16_VECTOR", "BFLOAT16_VECTOR", "INT8_VECTOR", "BINARY_VECTOR",
+        "TEXT", "TIMESTAMPTZ", "FLOAT_VECTOR", "FLOAT16_VECTOR", "BFLOAT16_VECTOR", "INT8_VECTOR", "BINARY_VECTOR",
         "SPARSE_FLOAT_VECTOR",
     }  # fmt: skip

@@ -29,6 +29,7 @@ SLOTS = {
     DataType.VARCHAR: "string_data",
     DataType.JSON: "json_data",
     DataType.GEOMETRY: "geometry_wkt_data",
+    DataType.TEXT: "string_data",
     DataType.TIMESTAMPTZ: "string_data",
 }
 VECTORS = {

@@ -26,6 +26,7 @@ BFLOAT16 = _core.Field("bh", DataType.BFLOAT16_VECTOR, dim=2)
 INT8 = _core.Field("i8", DataType.INT8_VECTOR, dim=2)
 SPARSE = _core.Field("sp", DataType.SPARSE_FLOAT_VECTOR)
 GEOMETRY = _core.Field("g", DataType.GEOMETRY)
+TEXT = _core.Field("t", DataType.TEXT)
 TIMESTAMPTZ = _core.Field("at", DataType.TIMESTAMPTZ)
 
 NOT_UTF8 = b"ab\xff"
@@ -107,6 +108,7 @@ CELLS = [
          DECODE),
     Cell("NotUtf8", NAMES, lambda: lists_of(binary_as_text([b"ok", NOT_UTF8]), [2]), 0, "UTF-8",
          "an invalid byte at position 2 at element 1", DECODE),
+    Cell("NotUtf8", TEXT, lambda: binary_as_text([NOT_UTF8]), 0, "UTF-8", "an invalid byte at position 2", DECODE),
     Cell("NotUtf8", GEOMETRY, lambda: binary_as_text([NOT_UTF8]), 0, "UTF-8", "an invalid byte at position 2", DECODE),
     Cell("NotUtf8", TIMESTAMPTZ, lambda: binary_as_text([b"", NOT_UTF8]), 1, "UTF-8", "an invalid byte at position 2",
          DECODE),

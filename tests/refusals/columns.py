@@ -138,9 +138,9 @@ COLUMNS: list[tuple[str, str | None, Callable[[], object], str]] = [
     ("TooLarge", None, lambda: _core.pack_field(VECTOR, too_large()),
      "batch: expected a request of at most 2147483647 bytes, found 2147483673 bytes; send fewer rows in one request"),
     ("Definition", "f", lambda: field(99),
-     f"field 'f': expected data_type among {SCALARS}, 22 (ARRAY), 23 (JSON), 24 (GEOMETRY), 26 (TIMESTAMPTZ), 100 "
-     "(BINARY_VECTOR), 101 (FLOAT_VECTOR), 102 (FLOAT16_VECTOR), 103 (BFLOAT16_VECTOR), 104 (SPARSE_FLOAT_VECTOR), 105 "
-     "(INT8_VECTOR), found 99; choose one of them"),
+     f"field 'f': expected data_type among {SCALARS}, 22 (ARRAY), 23 (JSON), 24 (GEOMETRY), 25 (TEXT), 26 "
+     "(TIMESTAMPTZ), 100 (BINARY_VECTOR), 101 (FLOAT_VECTOR), 102 (FLOAT16_VECTOR), 103 (BFLOAT16_VECTOR), 104 "
+     "(SPARSE_FLOAT_VECTOR), 105 (INT8_VECTOR), found 99; choose one of them"),
     ("Definition", "f", lambda: field(DataType.BINARY_VECTOR, dim=12),
      "field 'f': expected a dim that is a multiple of 8 bits, found dim=12; pad the vectors to whole bytes"),
     ("NoRows", None, lambda: pack_two({"n": ONE[:0], "t": TEXT[:0]}),
@@ -155,6 +155,8 @@ COLUMNS: list[tuple[str, str | None, Callable[[], object], str]] = [
      f"field 'f': expected max_capacity between 1 and 4096, found max_capacity=-1; {CORRECT}"),
     ("Definition", "f", lambda: field(DataType.INT64, dim=2),
      f"field 'f': expected no dim with data_type 5, found one; {LEAVE_OUT}"),
+    ("Definition", "f", lambda: field(DataType.TEXT, max_length=2),
+     f"field 'f': expected no max_length with data_type 25, found one; {LEAVE_OUT}"),
     ("Definition", "f", lambda: field(DataType.JSON, max_length=2),
      f"field 'f': expected no max_length with data_type 23, found one; {LEAVE_OUT}"),
     ("Definition", "f", lambda: field(DataType.JSON, is_dynamic=True),

@@ -28,7 +28,7 @@ def sources(*patterns):
 
 PYTHON = sources("python/**/*.py", "tests/**/*.py", "benches/**/*.py", "examples/**/*.py", "scripts/**/*.py")
 LIBRARY = sources("python/**/*.py")
-RUST = sources("rust/**/*.rs", "benches/**/*.rs")
+RUST = sources("rust/**/*.rs", "benches/**/*.rs", "fuzz/*.rs")
 
 
 def name_of(path):

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from headrace.casts.joining import joined
+from headrace.casts.plain import plain, plain_type
 from headrace.columns import to_array, to_batch
 
 NULLED = [
@@ -48,3 +49,13 @@ def test_more_values_than_a_key_of_a_piece_can_name_are_no_problem():
 def test_a_table_of_such_pieces_is_a_batch():
     table = pa.table({"t": pa.chunked_array(NULLED), "n": pa.chunked_array([[1, 2], [3, 4, 5]])})
     assert to_batch(table).to_pydict() == table.to_pydict()
+
+
+def test_views_of_text_and_of_runs_in_any_order_become_lists():
+    texts = pa.array(["a", "b", "c"], pa.string_view())
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([1, 3], pa.int16()), pa.array(["a", "b"]))
+    for values in (texts, runs):
+        views = pa.ListViewArray.from_arrays(pa.array([2, 0], pa.int32()), pa.array([1, 2], pa.int32()), values)
+        assert plain(views).type == plain_type(views.type)
+        assert plain(views).to_pylist() == views.to_pylist()
+        assert joined([views, views.slice(1)]).to_pylist() == views.to_pylist() + views.slice(1).to_pylist()

@@ -96,8 +96,8 @@ def test_vectors_of_another_dim_all_differ() -> None:
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
-def test_texts_compare_whatever_their_offset_width(kind: pa.DataType) -> None:
-    field = FieldSchema("t", DataType.VARCHAR, max_length=99)
+@pytest.mark.parametrize("field", [FieldSchema("t", DataType.VARCHAR, max_length=99), FieldSchema("t", DataType.TEXT)])
+def test_texts_compare_whatever_their_offset_width(kind: pa.DataType, field: FieldSchema) -> None:
     stored = batch("t", ['a"\\', "", "é"], pa.string())
     assert compare(batch("t", ['a"\\', "", "é"], kind), stored, field) == []
     assert compare(batch("t", ['a"\\', "", "e"], kind), stored, field) == [Difference(2, "t", "'e'", "'é'")]

@@ -42,6 +42,7 @@ def field_data(text):
         ),
         ("0815 120174 1a05 3203 0a0161 3a02 0100", DataType.VARCHAR, pa.utf8(), ["a", None]),
         ("0815 120174 1a02 3200 3a02 0000", DataType.VARCHAR, pa.utf8(), [None, None]),
+        ("0819 120174 1a05 3203 0a0161 3a02 0100", DataType.TEXT, pa.utf8(), ["a", None]),
         (
             "0817 1205246d657461 1a0f 4a0d 0a027b7d 0a077b226b223a317d 3001",
             DataType.JSON,
@@ -303,6 +304,7 @@ SCALARS = {
     DataType.FLOAT: (pa.float32(), st.floats(width=32, allow_nan=False)),
     DataType.DOUBLE: (pa.float64(), st.floats(allow_nan=False)),
     DataType.VARCHAR: (pa.utf8(), st.text()),
+    DataType.TEXT: (pa.utf8(), st.text()),
     DataType.JSON: (pa.utf8(), st.text()),
 }
 

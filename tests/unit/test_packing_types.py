@@ -10,6 +10,7 @@ from scipy import sparse
 
 from headrace._proto import schema_pb2
 from headrace.casts import canonical_type, packs_as_is, plain
+from headrace.columns import to_batch
 from headrace.errors import CellError, SchemaError
 from headrace.packing import pack_field
 from headrace.schema import DataType, FieldSchema
@@ -31,6 +32,7 @@ SPARSE = FieldSchema("f", DataType.SPARSE_FLOAT_VECTOR)
 GEOMETRY = FieldSchema("f", DataType.GEOMETRY)
 TIMESTAMPTZ = FieldSchema("f", DataType.TIMESTAMPTZ)
 VARCHAR = FieldSchema("f", DataType.VARCHAR, max_length=40)
+TEXT = FieldSchema("f", DataType.TEXT)
 JSON = FieldSchema("f", DataType.JSON)
 BOOL = FieldSchema("f", DataType.BOOL)
 INT64 = FieldSchema("f", DataType.INT64)
@@ -164,6 +166,7 @@ COLUMNS = [
     (BINARY, pa.array(rows_of_bytes(PACKED), pa.binary(DIM // 8))),
     (BINARY, pa.FixedSizeListArray.from_arrays(pa.array(PACKED.ravel()), DIM // 8)),
     (VARCHAR, TEXTS),
+    (TEXT, TEXTS),
     (GEOMETRY, TEXTS),
     (TIMESTAMPTZ, TEXTS),
     (JSON, pa.array(['{"a":1}', "[1, 2]"])),
@@ -187,6 +190,11 @@ def test_chunks_are_joined():
     assert pack_field(VARCHAR, column) == pack_field(VARCHAR, ["a", "b", "c"])
     encoded = pa.chunked_array([pa.array(["a", "b"]).dictionary_encode(), pa.array(["c"]).dictionary_encode()])
     assert pack_field(VARCHAR, encoded) == pack_field(VARCHAR, ["a", "b", "c"])
+    # Arrow cannot join these as dictionaries.
+    with_null = [pa.DictionaryArray.from_arrays([1], pa.array([None, word])) for word in "ab"]
+    assert pack_field(VARCHAR, pa.chunked_array(with_null)) == pack_field(VARCHAR, ["a", "b"])
+    table = pa.table({"f": pa.chunked_array(with_null)})
+    assert to_batch(table).to_pydict() == {"f": ["a", "b"]}
 
 
 def test_canonical_extension_types_are_their_storage_but_bools_in_bytes():

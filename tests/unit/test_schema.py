@@ -33,7 +33,7 @@ def test_bits_come_in_whole_bytes():
 
 
 @pytest.mark.parametrize(
-    "dtype", [DataType.SPARSE_FLOAT_VECTOR, DataType.GEOMETRY, DataType.TIMESTAMPTZ, DataType.JSON]
+    "dtype", [DataType.SPARSE_FLOAT_VECTOR, DataType.GEOMETRY, DataType.TEXT, DataType.TIMESTAMPTZ, DataType.JSON]
 )
 def test_other_types_have_no_dim_no_length_and_no_elements(dtype):
     assert FieldSchema("f", dtype, nullable=True).nullable
@@ -43,12 +43,14 @@ def test_other_types_have_no_dim_no_length_and_no_elements(dtype):
     assert "expected no element_type (only arrays have one)" in problem(dtype, element_type=DataType.INT8)
 
 
-@pytest.mark.parametrize("element", [DataType.JSON, DataType.GEOMETRY, DataType.TIMESTAMPTZ, DataType.FLOAT_VECTOR])
+@pytest.mark.parametrize(
+    "element", [DataType.JSON, DataType.GEOMETRY, DataType.TEXT, DataType.TIMESTAMPTZ, DataType.FLOAT_VECTOR]
+)
 def test_arrays_hold_plain_scalars(element):
     assert "expected an element_type among BOOL" in problem(DataType.ARRAY, element_type=element, max_capacity=4)
 
 
-@pytest.mark.parametrize("dtype", [DataType.FLOAT, DataType.GEOMETRY, DataType.BOOL])
+@pytest.mark.parametrize("dtype", [DataType.FLOAT, DataType.GEOMETRY, DataType.TEXT, DataType.BOOL])
 def test_keys_are_integers_or_text(dtype):
     assert "expected a partition key of type INT64 or VARCHAR" in problem(dtype, is_partition_key=True)
     assert "expected a primary key of type INT64 or VARCHAR" in problem(dtype, is_primary=True)

@@ -127,7 +127,7 @@ def test_what_lite_has_is_created_there():
         assert open_on(server, KEY, DENSE, SPARSE, *others).created
 
 
-@pytest.mark.parametrize("field", SMALL[:3], ids=lambda field: field.name)
+@pytest.mark.parametrize("field", [*SMALL[:3], FieldSchema("essay", DataType.TEXT)], ids=lambda field: field.name)
 def test_an_existing_collection_that_its_server_cannot_hold_is_refused(field):
     # 2.3.5 takes such fields into a schema.
     schema = CollectionSchema([KEY, field])

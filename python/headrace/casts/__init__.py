@@ -6,7 +6,7 @@ A cast never changes a value silently: what does not fit is a :class:`Refusal` o
 .. code-block:: text
 
     BOOL, INT8 .. INT64, FLOAT, DOUBLE   bool, int8 .. int64, float32, float64
-    VARCHAR, GEOMETRY                    utf8 or large_utf8
+    VARCHAR, TEXT, GEOMETRY              utf8 or large_utf8
     TIMESTAMPTZ                          utf8, large_utf8 or timestamp
     JSON                                 utf8, large_utf8, binary or large_binary
     ARRAY                                a list of those

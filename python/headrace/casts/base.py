@@ -35,6 +35,7 @@ _SCALARS: dict[DataType, pa.DataType] = {
     DataType.VARCHAR: pa.utf8(),
     DataType.JSON: pa.utf8(),
     DataType.GEOMETRY: pa.utf8(),
+    DataType.TEXT: pa.utf8(),
     DataType.TIMESTAMPTZ: pa.utf8(),
 }
 #: Dense vectors, by their dim.

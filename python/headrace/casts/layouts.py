@@ -52,7 +52,7 @@ def packs_as_is(kind: pa.DataType, field: FieldSchema) -> bool:
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return packs_as_is(kind.value_type, field)
     dtype = field.dtype
-    if dtype in (DataType.VARCHAR, DataType.GEOMETRY):
+    if dtype in (DataType.VARCHAR, DataType.TEXT, DataType.GEOMETRY):
         return is_text(kind)
     if dtype is DataType.TIMESTAMPTZ:
         return is_text(kind) or bool(pa.types.is_timestamp(kind))

@@ -27,7 +27,7 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
         return pa.large_utf8()
     if pa.types.is_binary_view(kind):
         return pa.large_binary()
-    return pa.large_list(kind.value_type) if is_list_view(kind) else kind
+    return pa.large_list(plain_type(kind.value_type)) if is_list_view(kind) else kind
 
 
 def plain(array: pa.Array) -> pa.Array:
@@ -79,7 +79,8 @@ def _from_list_view(array: pa.Array) -> pa.Array:
     if nulls is not None:
         sizes = np.where(nulls, 0, sizes)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-    values = array.values
+    # Arrow takes nothing out of runs or views of text.
+    values = plain(array.values)
     if np.array_equal(starts[1:], (starts + sizes)[:-1]):
         values = values.slice(int(starts[0]) if len(starts) else 0, int(offsets[-1]))
     else:

@@ -13,11 +13,12 @@ from headrace.schema import DataType, FieldSchema
 
 __all__ = ["json_text", "scalar_cast"]
 
-_TEXTS = frozenset({DataType.VARCHAR, DataType.GEOMETRY})
+_TEXTS = frozenset({DataType.VARCHAR, DataType.TEXT, DataType.GEOMETRY})
 #: What a field that takes no numbers wants, and what to do where a column is something else.
 _WANTED = {
     DataType.BOOL: ("a column of bool", "cast the column in the source"),
     DataType.VARCHAR: ("a column of strings", "cast the column in the source"),
+    DataType.TEXT: ("a column of strings", "cast the column in the source"),
     DataType.GEOMETRY: ("a column of strings in WKT", "write the geometries as WKT in the source"),
     DataType.TIMESTAMPTZ: (
         "a column of timestamps, or of strings in ISO 8601",

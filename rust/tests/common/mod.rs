@@ -2,6 +2,10 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
+pub mod arbitrary;
+pub mod foreign;
+pub mod layouts;
+pub mod promises;
 pub mod proto;
 
 use std::sync::Arc;
@@ -27,6 +31,7 @@ pub const VARCHAR: i32 = 21;
 pub const ARRAY: i32 = 22;
 pub const JSON: i32 = 23;
 pub const GEOMETRY: i32 = 24;
+pub const TEXT: i32 = 25;
 pub const TIMESTAMPTZ: i32 = 26;
 pub const BINARY_VECTOR: i32 = 100;
 pub const FLOAT_VECTOR: i32 = 101;
@@ -34,6 +39,28 @@ pub const FLOAT16_VECTOR: i32 = 102;
 pub const BFLOAT16_VECTOR: i32 = 103;
 pub const SPARSE_FLOAT_VECTOR: i32 = 104;
 pub const INT8_VECTOR: i32 = 105;
+
+/// Every type that a field can have.
+pub const DATA_TYPES: [i32; 18] = [
+    BOOL,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    FLOAT,
+    DOUBLE,
+    VARCHAR,
+    ARRAY,
+    JSON,
+    GEOMETRY,
+    TIMESTAMPTZ,
+    BINARY_VECTOR,
+    FLOAT_VECTOR,
+    FLOAT16_VECTOR,
+    BFLOAT16_VECTOR,
+    SPARSE_FLOAT_VECTOR,
+    INT8_VECTOR,
+];
 
 /// Arrow's half-float number.
 pub type Half = <Float16Type as ArrowPrimitiveType>::Native;
