@@ -17,8 +17,9 @@ __all__ = ["Debt", "RatePacer"]
 SLACK = 0.05
 #: A refusal lowers the learnt rate to this part of it.
 DECREASE = 0.9
-#: The learnt rate grows by this part per second, for each second since the last refusal, and at most by the other.
-GROWTH, MOST_GROWTH = 0.01, 0.2
+#: The learnt rate grows by this part of the server's limit per second, for each second since the last refusal, but not
+#: for more seconds than the other. By equal steps for all loaders, whatever their share, so that shares become equal.
+GROWTH, FASTEST_AFTER = 0.01, 20.0
 #: Seconds over which the accepted rate is averaged.
 MEMORY = 3.0
 #: Seconds between two decreases: refusals of one moment count once.
@@ -59,18 +60,19 @@ class RatePacer:
     """The rate in bytes per second that the server was found to take; none until it refuses something.
 
     It begins at what the refusal names, or else at what was accepted lately; every later refusal lowers it by a factor,
-    and in between it grows. Several loaders on one limit meet at equal shares of it that way.
+    and in between it grows with time. Several loaders on one limit meet at equal shares of it that way.
     """
 
     def __init__(self) -> None:
         self._debt: Debt | None = None
+        self._limit = self._base = 0.0
+        self._refused_at = -math.inf
         self._accepted = 0.0
-        self._accepted_at: float | None = None
-        self._changed_at = self._refused_at = -math.inf
+        self._accepted_at = 0.0
 
     @property
     def rate(self) -> float | None:
-        """Bytes per second, or None where nothing was ever refused."""
+        """Bytes per second, or None where nothing is known to be too much."""
         return None if self._debt is None else self._debt.rate
 
     def wait(self, now: float) -> float:
@@ -80,34 +82,37 @@ class RatePacer:
     def sent(self, now: float, size: int) -> None:
         """A request of ``size`` bytes leaves."""
         if self._debt is not None:
+            self._debt.rate = self._grown(now)
             self._debt.take(now, size)
 
     def stored(self, now: float, size: int) -> None:
         """A request of ``size`` bytes was accepted."""
-        if self._accepted_at is None:
-            self._accepted_at = now
-        elapsed = now - self._accepted_at
-        self._accepted = self._accepted * math.exp(-elapsed / MEMORY) + size / MEMORY
+        self._accepted = self._lately(now) + size / MEMORY
         self._accepted_at = now
-        if self._debt is None:
-            return
-        # Slowly while the refusal is fresh, then ever faster: the limit may be another one by now.
-        growth = min(MOST_GROWTH, GROWTH * (now - self._refused_at))
-        self._debt.rate *= 1.0 + growth * min(now - self._changed_at, 1.0)
-        self._changed_at = now
-        if self._debt.rate > USELESS * self._accepted:
+        if self._debt is not None and self._grown(now) > USELESS * self._accepted:
             self._debt = None
 
     def refused(self, now: float, size: int, named: float | None) -> None:
         """A request of ``size`` bytes was refused for its rate; ``named`` is the limit the server told, if it did."""
         if self._debt is None:
-            elapsed = 0.0 if self._accepted_at is None else now - self._accepted_at
-            accepted = self._accepted * math.exp(-elapsed / MEMORY)
-            self._debt = Debt(named or max(accepted, size / MEMORY))
+            self._limit = self._base = named or max(self._lately(now), size / MEMORY)
+            self._debt = Debt(self._base)
         elif now - self._refused_at < PATIENCE:
             return
         else:
-            self._debt.rate = DECREASE * min(self._debt.rate, named or math.inf)
-        self._changed_at = self._refused_at = now
+            self._limit = named or self._limit
+            self._base = DECREASE * min(self._grown(now), self._limit)
+        self._refused_at = now
+        self._debt.rate = self._base
         # The server is in debt, by as much as nobody knows; paying for the refused request is a good guess.
-        self._debt.pause(now, min(size / self._debt.rate, MOST_SECONDS))
+        self._debt.pause(now, min(size / self._limit, MOST_SECONDS))
+
+    def _grown(self, now: float) -> float:
+        """The rate by now: slowly while the refusal is fresh, then ever faster, for the limit may be another one."""
+        elapsed = now - self._refused_at
+        fast = max(0.0, elapsed - FASTEST_AFTER)
+        return self._base + self._limit * GROWTH * ((elapsed - fast) ** 2 / 2.0 + FASTEST_AFTER * fast)
+
+    def _lately(self, now: float) -> float:
+        """Bytes per second that were accepted in the last seconds."""
+        return self._accepted * math.exp(-(now - self._accepted_at) / MEMORY)

@@ -21,7 +21,7 @@ VOIDS = 2
 MOST = 1.0
 #: The power of the concurrency by which the throughput must grow: for a setting to be kept, for a load that searches
 #: on its own, and for a load that is to stay well below the knee.
-GAIN, FIRST_GAIN, NICE_GAIN = 0.05, 0.3, 0.75
+GAIN, FIRST_GAIN, NICE_GAIN = 0.05, 0.3, 0.85
 #: At the floor, more is kept even if it costs this much (as a logarithm): a load that shares its server with larger
 #: ones gains nothing by rising, but they will then fall.
 RISE = -0.03

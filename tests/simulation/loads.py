@@ -7,22 +7,30 @@ import random
 from collections import deque
 from dataclasses import dataclass, field
 
+from headrace.batching import Aim
 from headrace.retry import AnswerClass, Backoff
 from headrace.throttle import Limits, Throttle
 from headrace.trials import Setting
 from tests.simulation.events import Events
 from tests.simulation.servers import ROW, Server
 
-__all__ = ["Fixed", "Load", "Run", "run"]
+__all__ = ["MIB", "ROOM", "Fixed", "Load", "Run", "run"]
 
 MIB = 1 << 20
+#: Bytes that may be in flight.
+ROOM = 18 * MIB
 #: Bytes of a source batch: requests are cut from these, or joined of them.
 BATCH = 6 * MIB
 #: A request may be this much larger than asked for.
 TOLERANCE = 1.125
 #: Requests that are packed ahead.
 AHEAD = 3
-ANSWERS = {"stored": AnswerClass.STORED, "rate": AnswerClass.THROTTLE, "queue": AnswerClass.THROTTLE}
+ANSWERS = {
+    "stored": AnswerClass.STORED,
+    "lost": AnswerClass.RETRY,
+    "rate": AnswerClass.THROTTLE,
+    "queue": AnswerClass.THROTTLE,
+}
 
 
 class Fixed:
@@ -30,7 +38,7 @@ class Fixed:
 
     def __init__(self, in_flight, request_bytes, backoff=0.1):
         self.settled = Setting(in_flight, request_bytes)
-        self.limit, self.request_bytes = in_flight, request_bytes
+        self.limit, self.request_bytes, self.aim = in_flight, request_bytes, Aim(request_bytes)
         self.throttled_seconds = 0.0
         self._open = 0
         self._backoff = backoff
@@ -55,6 +63,7 @@ class Fixed:
 class Load:
     """What one load did."""
 
+    # stored: (time, bytes); trace: (time, requests in flight, request size); in_flight: bytes, at each sending
     events: Events
     server: Server
     throttle: object
@@ -63,6 +72,7 @@ class Load:
     source: float = math.inf
     stored: list = field(default_factory=list)
     trace: list = field(default_factory=list)
+    in_flight: list = field(default_factory=list)
     sent: int = 0
     refused: int = 0
     finished: float | None = None
@@ -71,8 +81,7 @@ class Load:
         self._ready = deque()
         self._packing = False
         self._left = self.rows
-        self._open = 0
-        self._sending_until = 0.0
+        self._open = self._open_bytes = 0
         self._waking = None
         self.events.after(self.begins, self._pump)
 
@@ -81,7 +90,8 @@ class Load:
         return sum(size for time, size in self.stored if since <= time < until) / (until - since)
 
     def _size(self):
-        aim = self.throttle.request_bytes * TOLERANCE
+        aim = self.throttle.aim
+        aim = TOLERANCE * (aim.size if aim.rows is None else min(aim.size, aim.rows * ROW))
         size = BATCH * max(1, int(aim // BATCH)) if aim >= BATCH else BATCH / math.ceil(BATCH / aim)
         return min(size, self._left * ROW)
 
@@ -120,6 +130,8 @@ class Load:
         model = self.server.model
         self.sent += 1
         self._open += 1
+        self._open_bytes += size
+        self.in_flight.append(self._open_bytes)
         attempt = self.throttle.sent(size, size / ROW, aim=aim)
         setting = (self.events.now, self.throttle.limit, self.throttle.request_bytes)
         if not self.trace or self.trace[-1][1:] != setting[1:]:
@@ -133,6 +145,7 @@ class Load:
 
     def _answered(self, attempt, size, aim, answer):
         self._open -= 1
+        self._open_bytes -= size
         bucket = self.server.model.bucket
         self.throttle.answered(attempt, ANSWERS[answer], rate=bucket.rate if answer == "rate" else None)
         if answer == "stored":
@@ -168,18 +181,45 @@ def adaptive(events, seed, skew=0.0, **limits):
     )
 
 
-def run(model, *, seed=0, seconds=120.0, fixed=None, loaders=1, stagger=0.0, rows=math.inf, skew=0.0, **limits):
-    """Run ``loaders`` loads, each beginning ``stagger`` seconds after the one before."""
+def run(
+    model,
+    *,
+    seed=0,
+    seconds=120.0,
+    fixed=None,
+    loaders=1,
+    stagger=0.0,
+    rows=math.inf,
+    source=math.inf,
+    skew=0.0,
+    each=lambda number: {},
+    **limits,
+):
+    """Run ``loaders`` loads for ``seconds``.
+
+    Args:
+        model: The server.
+        seed: Seed of all noise.
+        seconds: When the simulation ends.
+        fixed: Requests in flight and request size that do not change; None for the adaptive throttle.
+        loaders: How many loads.
+        stagger: Seconds between their beginnings.
+        rows: Rows of each.
+        source: Bytes per second that each source gives.
+        skew: Seconds by which clocks are off, at most.
+        each: More limits, by the number of the load.
+        **limits: As for :class:`headrace.throttle.Limits`.
+    """
     events = Events()
     server = Server(events, model, seed)
     skews = random.Random(f"{seed} skew")
     loads = []
     for number in range(loaders):
         if fixed is None:
-            throttle = adaptive(events, f"{seed} {number}", skews.uniform(-skew, skew), **limits)
+            throttle = adaptive(events, f"{seed} {number}", skews.uniform(-skew, skew), **limits, **each(number))
         else:
             throttle = Fixed(*fixed)
             throttle.clock = lambda: events.now
-        loads.append(Load(events, server, throttle, begins=number * stagger, rows=rows))
+        loads.append(Load(events, server, throttle, begins=number * stagger, rows=rows, source=source))
     events.run(seconds)
     return Run(loads, seconds)

@@ -72,6 +72,9 @@ class Model:
         drift_noise: Sigma of the logarithm of the wandering capacity; ``drift_seconds`` its memory.
         run_noise: Sigma of the logarithm of a run's factor.
         queue: Requests that the server takes at once; others are refused as too many. None for any number.
+        down: From when to when the server cannot be reached; None for never.
+        best: The best fixed requests in flight and request size (:func:`tests.simulation.sweep.sweep` finds it);
+            None where there is none, because the server changes.
     """
 
     capacity: object
@@ -86,6 +89,8 @@ class Model:
     drift_seconds: float = 8.0
     run_noise: float = 0.3
     queue: int | None = None
+    down: tuple[float, float] | None = None
+    best: tuple[int, int] | None = None
 
     def quiet(self):
         """The same without noise."""
@@ -113,23 +118,46 @@ def _leaking(n, time):
     return MILVUS(n, time) * left * (1.0 if n <= 2 else left**0.5)
 
 
-def _growing(n, time):
-    return MILVUS(n, time) if time < 200.0 else 1.2 * 60 * MB * min(n, 6)
+def _small(n):
+    return 25 * MB * min(n, 2)
 
+
+def _large(n):
+    return 25 * MB * min(n, 6) * (1.0 if n <= 6 else (6 / n) ** 0.2)
+
+
+#: When a server of a changing model changes.
+CHANGE = 200.0
+MIB = 1 << 20
 
 MODELS = {
-    "steady": Model(lambda n, _time: 60 * MB * min(n, 2) / 2, overhead=0.01),
-    "saturating": Model(_saturating, overhead=0.005),
-    "workers": Model(_workers, overhead=0.005),
-    "collapsing": Model(MILVUS, milvus_sizes),
-    "rate limited": Model(MILVUS, milvus_sizes, bucket=Bucket(16 * MB)),
-    "bursty pauses": Model(MILVUS, milvus_sizes, pauses=(12.0, 0.8)),
-    "slow start": Model(_warming, milvus_sizes),
-    "leaking": Model(_leaking, milvus_sizes),
-    "far away": Model(curve([(1, 60 * MB), (2, 100 * MB), (64, 100 * MB)]), overhead=0.005, rtt=0.05),
-    "fast server": Model(lambda n, _time: 2_000 * MB * min(n, 4) / 4, overhead=0.0005, client=800 * MB),
-    "growing": Model(_growing),
-    "full queue": Model(_saturating, overhead=0.005, queue=4),
+    # Two requests at a time are all that it can use.
+    "steady": Model(lambda n, _time: 30 * MB * min(n, 2), overhead=0.01, best=(6, 3 * MIB)),
+    # More in flight is always a little better.
+    "saturating": Model(_saturating, overhead=0.005, best=(24, MIB // 2)),
+    # Twelve workers, each of which takes one request.
+    "workers": Model(lambda n, _time: 15 * MB * min(n, 12), overhead=0.005, best=(24, MIB // 2)),
+    # Milvus 2.3.5 on two cores.
+    "collapsing": Model(MILVUS, milvus_sizes, best=(2, 6 * MIB)),
+    "rate limited": Model(MILVUS, milvus_sizes, bucket=Bucket(16 * MB), best=(2, 6 * MIB)),
+    "bursty pauses": Model(MILVUS, milvus_sizes, pauses=(12.0, 0.8), best=(2, 6 * MIB)),
+    # Warms up for half a minute.
+    "slow start": Model(_warming, milvus_sizes, best=(2, 6 * MIB)),
+    # Its memory runs out.
+    "leaking": Model(_leaking, milvus_sizes, best=(2, 6 * MIB)),
+    # 50 ms of network.
+    "far away": Model(
+        curve([(1, 60 * MB), (2, 100 * MB), (64, 100 * MB)]), overhead=0.005, rtt=0.05, best=(32, MIB // 2)
+    ),
+    # The client's CPU is the limit.
+    "fast server": Model(
+        lambda n, _time: 500 * MB * min(n, 4), overhead=0.0005, client=400 * MB, best=(6, 3 * MIB // 2)
+    ),
+    # Refuses more than four requests at a time.
+    "full queue": Model(_saturating, overhead=0.005, queue=4, best=(12, MIB)),
+    "growing": Model(lambda n, time: _small(n) if time < CHANGE else _large(n), overhead=0.005),
+    "shrinking": Model(lambda n, time: _large(n) if time < CHANGE else _small(n), overhead=0.005),
+    "away for a while": Model(MILVUS, milvus_sizes, down=(60.0, 90.0)),
 }
 
 
@@ -163,7 +191,11 @@ class Server:
             events.after(self._weather.expovariate(1.0 / model.pauses[0]), self._pause)
 
     def receive(self, size, done):
-        """A request arrives; ``done`` gets ``"stored"``, ``"rate"`` (over the limit) or ``"queue"`` (too many)."""
+        """A request arrives; ``done`` gets ``"stored"``, ``"lost"``, ``"rate"`` (above it) or ``"queue"`` (full)."""
+        down = self.model.down
+        if down is not None and down[0] <= self._events.now < down[1]:
+            done("lost")
+            return
         if not self._admitted(size):
             self.refused += 1
             done("rate")
