@@ -1,7 +1,7 @@
 """Whether to send at all: a circuit breaker with pauses and single probes.
 
 ========= ==============================================================================
-CLOSED    the server answers; requests flow
+CLOSED    the server answers; requests flow, but for pauses that it asks for
 OPEN      it failed; nothing leaves until the pause is over
 HALF_OPEN the pause is over; one request leaves, and its answer closes or opens the circuit
 ========= ==============================================================================
@@ -47,9 +47,9 @@ class Breaker:
 
     def state(self, now: float) -> Circuit:
         """State at ``now``."""
-        if now < self._open_until:
-            return Circuit.OPEN
-        return Circuit.HALF_OPEN if self._down else Circuit.CLOSED
+        if not self._down:
+            return Circuit.CLOSED
+        return Circuit.OPEN if now < self._open_until else Circuit.HALF_OPEN
 
     def wait(self, now: float) -> float:
         """Seconds until the pause is over."""

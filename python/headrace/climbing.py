@@ -156,7 +156,7 @@ class Climber:
 
         Returns whether there was anything to halve.
         """
-        if sent_at < self._shrunk_at:
+        if sent_at <= self._shrunk_at:
             return True
         if self._trial is not None and self.setting.in_flight > self._best.in_flight:
             self._reject()  # not the best setting was too much, but its rival
@@ -294,12 +294,12 @@ class Climber:
             self._trial = None  # its window is over
         if self._trial is not None:
             return
-        while self._first:
+        if self._first:
             self._trial = self._rival(self._first[0])
-            if self._trial is not None:
-                return
-            self._first.pop(0)
-        if direction is not None and window != self._window:
+            while self._trial is None and self._first:
+                self._first.pop(0)
+                self._trial = self._rival(self._first[0]) if self._first else None
+        elif direction is not None and window != self._window:
             self._window = window
             self._trial = self._rival(direction)
 
