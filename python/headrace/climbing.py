@@ -25,11 +25,11 @@ SLOT_TRIPS = 6.0
 #: Seconds of a slot. A load that searches on its own takes the next power of two; then all loaders take the first of
 #: these that will do, and one that is too short by no more than the misfit will do: neighbours should agree on it.
 SHORTEST_SLOT, SLOTS, SLOT_MISFIT = 0.25, (4.0, 16.0, 64.0), 2.25
-#: Seconds for which a load searches on its own.
-FIRST_SECONDS = 45.0
-#: Seconds that a request should take at most. Where it takes longer, requests of more than these bytes are halved, and
-#: where more than these are in flight there will be fewer.
-LONGEST_TRIP, PATIENT_BYTES, PATIENT_IN_FLIGHT = 1.0, 1 << 20, 4
+#: Seconds after which a load begins to search on its own, and after which it stops: a short load needs no search.
+FIRST_AFTER, FIRST_SECONDS = 3.0, 45.0
+#: Seconds that a request should take at most. Where it takes longer in slots of so many seconds in all, requests of
+#: more than these bytes are halved, and where more than these are in flight there will be fewer.
+LONGEST_TRIP, LONG_SECONDS, PATIENT_BYTES, PATIENT_IN_FLIGHT = 1.0, 4.0, 1 << 20, 4
 #: Answers that a slot needs to count, and the part of it that they must span.
 ANSWERS, SPAN = 3, 0.3
 #: Part of the time that all places must be taken for a slot to say anything about the server.
@@ -105,6 +105,7 @@ class Climber:
         self._before: float | None = None
         self._spread = FIRST_SPREAD
         self._trip = 0.0
+        self._long = 0.0
         self._normal: tuple[float, float] | None = None
         self._crowded = 0
         self._shrunk_at = -math.inf
@@ -202,7 +203,7 @@ class Climber:
             self._fit_slot(now)
             self._index = index = self._slot_at(now)
         if index % 2 == 0:
-            self._choose_trial(index)
+            self._choose_trial(now, index)
         on_trial = index % 2 == 1 and self._trial is not None and self._here is not None
         self._enter(now, self._trial.rival if on_trial and self._trial is not None else self._best)
 
@@ -237,13 +238,14 @@ class Climber:
         self._before = found
         trip = epoch.latency / epoch.answers
         self._trip += (trip - self._trip) / (2.0 if self._trip else 1.0)
-        if self._trip > LONGEST_TRIP:
+        self._long = self._long + self._slot if self._trip > LONGEST_TRIP else 0.0
+        if self._long >= LONG_SECONDS:
             self._hasten()
         self._watch(now, found, trip)
 
     def _hasten(self) -> None:
         """Requests take so long that little is learnt of them, and deadlines come near."""
-        best = self._best
+        best, self._long = self._best, 0.0
         if best.request_bytes > max(PATIENT_BYTES, self._bounds.smallest):
             self._size = best.request_bytes // 2
             self._move(self._bounds.fit(best.in_flight, self._size))
@@ -287,12 +289,12 @@ class Climber:
 
     # -- trials ------------------------------------------------------------------------------------------------------
 
-    def _choose_trial(self, index: int) -> None:
+    def _choose_trial(self, now: float, index: int) -> None:
         """A pair of slots begins: go on with the trial, or take what is due."""
         window, direction = scheduled(index)
         if self._trial is not None and not self._first and window != self._window:
             self._trial = None  # its window is over
-        if self._trial is not None:
+        if self._trial is not None or now < self._began + FIRST_AFTER:
             return
         if self._first:
             self._trial = self._rival(self._first[0])

