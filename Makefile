@@ -8,7 +8,7 @@ CARGO_DENY_VERSION := 0.20.2
 BIN := .venv/bin
 CORE := python/headrace/_core.abi3.so
 CARGO_DENY := .cache/tools/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
-BENCHES := packing blocking memory
+BENCHES := packing mixed threads allocation blocking memory
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -91,7 +91,7 @@ format: .venv/.setup
 	$(BIN)/ruff format
 	$(CARGO) fmt
 
-.PHONY: bench  ## packing against memcpy and pymilvus, blocking callers, memory: the figures of docs/performance.md
+.PHONY: bench  ## the figures of docs/performance.md: packing, threads, allocation, blocking callers, memory
 bench: build
 	$(CARGO) bench --locked --quiet --bench '*'
 	$(foreach bench,$(BENCHES),$(BIN)/python -m benches.$(bench) &&) true
