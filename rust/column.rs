@@ -69,7 +69,8 @@ fn type_name(data_type: &DataType) -> String {
     }
 }
 
-const fn unit_name(unit: TimeUnit) -> &'static str {
+/// The unit as people write it: s, ms, us or ns.
+pub(crate) const fn unit_name(unit: TimeUnit) -> &'static str {
     match unit {
         TimeUnit::Second => "s",
         TimeUnit::Millisecond => "ms",
