@@ -142,6 +142,7 @@ class FakeMilvus(grpc.GenericRpcHandler):
         self._defaults = {}
         self._null_answers = {}
         self._later = set()
+        self._pending = []
         self._changed = threading.Condition()
         self._ready = threading.Event()
         self._thread = None
@@ -235,6 +236,10 @@ class FakeMilvus(grpc.GenericRpcHandler):
         self._later.add(task)
         task.add_done_callback(self._later.discard)
 
+    def apply_once(self, call, condition):
+        """Apply a call as soon as ``condition()`` holds, which is asked whenever a call comes or ends."""
+        self._pending.append((call, condition))
+
     def cut(self):
         """Reset every connection; new ones are accepted."""
         self._loop.call_soon_threadsafe(self._relay.cut)
@@ -301,6 +306,7 @@ class FakeMilvus(grpc.GenericRpcHandler):
             self.peak_writes = max(self.peak_writes, self.open_writes)
             self.peak_bytes = max(self.peak_bytes, self.open_bytes)
             self._changed.notify_all()
+        self._land()
         try:
             return await behaviour(call)
         finally:
@@ -309,6 +315,13 @@ class FakeMilvus(grpc.GenericRpcHandler):
                 self.open_writes -= weight > 0
                 self.open_bytes -= weight
                 self._changed.notify_all()
+            self._land()
+
+    def _land(self):
+        landing = [call for call, condition in self._pending if condition()]
+        self._pending = [(call, condition) for call, condition in self._pending if call not in landing]
+        for call in landing:
+            call.apply()
 
 
 def main():

@@ -16,7 +16,10 @@ import pyarrow as pa
 from headrace._core import Packer
 from headrace.errors import InternalError
 
-__all__ = ["Batcher", "Piece", "Span", "locate", "own", "slice_spans", "span_rows", "take_spans"]
+__all__ = ["Batcher", "Piece", "Span", "locate", "own", "slice_spans", "span_rows", "take_rows", "take_spans"]
+
+#: Rows per run above which rows are joined from slices instead of being taken one by one.
+_ROWS_PER_RUN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,27 @@ def take_spans(spans: Sequence[Span], kept: npt.NDArray[np.int64]) -> tuple[Span
     """The spans of the rows at the ascending positions ``kept`` (shape ``(k,)``, int64) of what ``spans`` hold."""
     out: list[Span] = []
     # Runs of neighbouring positions stay one span.
-    runs = np.split(kept, np.flatnonzero(np.diff(kept) != 1) + 1) if len(kept) else []
-    for run in runs:
-        out.extend(slice_spans(spans, int(run[0]), len(run)))
+    for start, count in _runs(kept):
+        out.extend(slice_spans(spans, start, count))
     return tuple(out)
+
+
+def take_rows(batch: pa.RecordBatch, kept: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    """The rows at the ascending positions ``kept`` (shape ``(k,)``, int64), copied."""
+    runs = _runs(kept)
+    if not runs or len(runs) > len(kept) // _ROWS_PER_RUN:
+        return batch.take(pa.array(kept))
+    # Arrow takes lists item by item; joining a few slices goes at the speed of memory.
+    slices = [batch.slice(start, count) for start, count in runs]
+    return pa.Table.from_batches(slices).combine_chunks().to_batches()[0]
+
+
+def _runs(kept: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Start and length of each run of neighbouring positions."""
+    if not len(kept):
+        return []
+    bounds = np.concatenate([[0], np.flatnonzero(np.diff(kept) != 1) + 1, [len(kept)]])
+    return list(zip(kept[bounds[:-1]].tolist(), np.diff(bounds).tolist(), strict=True))
 
 
 def locate(spans: Sequence[Span], row: int) -> tuple[str, int]:
@@ -106,6 +126,10 @@ class Batcher:
     def waiting_rows(self) -> int:
         """Rows that wait to be joined with later ones."""
         return sum(piece.batch.num_rows for piece in self._waiting)
+
+    def limit(self, size: int) -> None:
+        """Make pieces of at most ``size`` bytes from now on, where they were to be larger."""
+        self._target = min(self._target, max(1, size))
 
     def add(self, piece: Piece) -> list[Piece]:
         """Take a conformed batch of any size; return the pieces that are ready, in row order."""

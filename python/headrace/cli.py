@@ -1,4 +1,4 @@
-"""The ``headrace`` command: load, inspect, verify.
+"""The ``headrace`` command: load, inspect, verify, status.
 
 Standard output carries exactly one JSON document, everything for people goes to standard error. Only click is
 imported here; what a command needs is imported when it runs, so that ``--help`` answers at once.
@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headrace.cli_edge import at_edge, write_document
-from headrace.cli_options import create_options, endpoint_options, load_options, source_options, version_option
+from headrace.cli_options import (
+    Age,
+    create_options,
+    endpoint_options,
+    load_options,
+    quiet_option,
+    source_options,
+    version_option,
+)
 
 if TYPE_CHECKING:
     from headrace.config import Endpoint, LoadOptions
@@ -45,6 +53,7 @@ def command() -> None:
       headrace load docs.parquet --collection docs --uri ./docs.db --create --verify sample
       headrace inspect 'embeddings/*.parquet'
       headrace verify docs.parquet --collection docs --uri ./docs.db --level full
+      headrace status docs
 
     The server's address, token and database may also come from MILVUS_URI, MILVUS_TOKEN and MILVUS_DB.
     Standard output gets one JSON document (the report), standard error everything for people.
@@ -73,6 +82,9 @@ def load(console: Console, signals: Signals, sources: tuple[str, ...], collectio
 
     A SOURCE is a Parquet or Arrow IPC (Feather) file, a directory of them, or a glob. An existing collection is
     used as it is; with --create a missing one is made from the source's columns, and every vector is indexed.
+
+    The same command again goes on where the last one ended, whatever ended it: rows that are stored are passed over
+    once some of them were read back, and files that are new are loaded.
     """
     endpoint, options = _endpoint(values), _options(values)
 
@@ -172,6 +184,43 @@ def verify(
     for line in mismatch_lines(found.result.mismatches):
         console.line(line)
     return found.exit_status
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  headrace status
+  headrace status docs
+  headrace status --older-than 30d --remove
+"""
+)
+@click.argument("journals", nargs=-1, metavar="[JOURNAL]...")
+@quiet_option
+@click.option("--older-than", type=Age(), default=0.0, metavar="AGE", help="Only journals not written to for so long.")
+@click.option("--remove", is_flag=True, help="Remove them, with the rejects and the report beside them.")
+@at_edge
+def status(console: Console, _signals: Signals, journals: tuple[str, ...], older_than: float, *, remove: bool) -> int:
+    """Show what earlier loads left: which files went where, and what became of their rows.
+
+    A JOURNAL is a collection's name or a state directory; without one all journals of this user are listed. Without
+    its journal the next load sends every row again.
+    """
+    if remove and not (journals or older_than):
+        raise click.UsageError("--remove: name journals, or give --older-than")
+
+    from headrace.journals import find_journals, journals_json, remove_journals
+    from headrace.summary import journal_lines
+
+    found = find_journals(journals, older_than=older_than)
+    for line in journal_lines(found, width=console.width, files=bool(journals)):
+        console.line(line)
+    removed, refusals = remove_journals(found) if remove else ([], [])
+    write_document(journals_json(found, removed))
+    for directory in removed:
+        console.line(f"headrace: removed {directory}")
+    for refusal in refusals:
+        console.error(refusal)
+    return 2 if refusals else 0
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -11,15 +11,26 @@ import click
 
 if TYPE_CHECKING:
     SizeType = click.ParamType[int]
+    AgeType = click.ParamType[float]
 else:
     # Not subscriptable before click 8.2.
-    SizeType = click.ParamType
+    SizeType = AgeType = click.ParamType
 
-__all__ = ["ByteSize", "create_options", "endpoint_options", "load_options", "source_options", "version_option"]
+__all__ = [
+    "Age",
+    "ByteSize",
+    "create_options",
+    "endpoint_options",
+    "load_options",
+    "quiet_option",
+    "source_options",
+    "version_option",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _FACTORS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
+_SECONDS = {"S": 1, "M": 60, "H": 3600, "D": 86_400, "W": 7 * 86_400}
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -37,6 +48,21 @@ class ByteSize(SizeType):
         if number < 1:
             self.fail(f"expected a size such as 4MiB or 4194304, found {value!r}", param, ctx)
         return number
+
+
+class Age(AgeType):
+    """A time in seconds: ``90s``, ``30m``, ``12h``, ``7d``, ``4w``."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The seconds that ``value`` means; a usage error for anything else."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([SMHDW])\s*", str(value).upper())
+        if match is None:
+            self.fail(f"expected an age such as 12h, 7d or 4w, found {value!r}", param, ctx)
+        return float(match[1]) * _SECONDS[match[2]]
 
 
 def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -71,9 +97,11 @@ version_option = click.option(
     help="Show the version and how it was built.",
 )
 
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing on standard error but errors.")
+
 source_options: Callable[[F], F] = _all(
     click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
-    click.option("-q", "--quiet", is_flag=True, help="Print nothing on standard error but errors."),
+    quiet_option,
 )
 
 endpoint_options: Callable[[F], F] = _all(
@@ -111,7 +139,8 @@ create_options: Callable[[F], F] = _all(
     click.option(
         "--key",
         metavar="COLUMN",
-        help="The column that is the primary key. [default: the collection's key, or a column named id]",
+        help="The column that is the primary key; @row (the row's number over all files) or @file_row (path#row) make "
+        "one. [default: the collection's key, or a column named id]",
     ),
     click.option("--auto-id", is_flag=True, default=None, help="Let the server make the keys of a created collection."),
     click.option(
@@ -162,9 +191,28 @@ load_options: Callable[[F], F] = _all(
     click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Load at most N rows."),
     click.option(
         "--max-rejects",
-        type=click.IntRange(min=0),
-        metavar="N",
-        help="Stop when more rows than this are rejected. [default: the larger of 100 and 0.1 %]",
+        metavar="N|P%",
+        help="Stop when more rows than this, or a larger share of the rows, are rejected. "
+        "[default: the larger of 100 and 0.1%]",
+    ),
+    click.option(
+        "--null-vectors",
+        type=click.Choice(["reject", "skip"]),
+        help="What becomes of a row with a null in a vector field that takes none. [default: reject]",
+    ),
+    click.option(
+        "--at-most-once",
+        is_flag=True,
+        default=None,
+        help="Where the server makes the keys: leave rows unknown after an unclear answer instead of sending them "
+        "again, which may store them twice.",
+    ),
+    click.option(
+        "--bisect-poison",
+        is_flag=True,
+        default=None,
+        help="Take a request that the server does not survive apart instead of setting it aside whole; each step may "
+        "cost a restart of the server.",
     ),
     click.option(
         "--batch-bytes", type=ByteSize(), metavar="SIZE", help="Size of a request, such as 4MiB. For experts."
@@ -176,7 +224,15 @@ load_options: Callable[[F], F] = _all(
         "--state-dir",
         type=click.Path(file_okay=False, path_type=Path),
         metavar="DIR",
-        help="Where rejects and report go. [default: a new directory under $XDG_STATE_HOME/headrace]",
+        help="Where journal, rejects and report go. [default: $XDG_STATE_HOME/headrace/COLLECTION-ID, the same one "
+        "for every load into this target]",
+    ),
+    click.option("--again", is_flag=True, default=None, help="Send every row, also those that are stored already."),
+    click.option(
+        "--changed",
+        type=click.Choice(["refuse", "reload", "skip"]),
+        help="What to do with a file that changed since an earlier run began to load it and did not finish. "
+        "[default: refuse]",
     ),
     click.option("--dry-run", is_flag=True, help="Read, check and pack everything, and send nothing."),
 )

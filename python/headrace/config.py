@@ -17,7 +17,18 @@ from urllib.parse import urlsplit
 
 from headrace.errors import ConfigError, explain
 
-__all__ = ["DEFAULT_URI", "Endpoint", "LoadOptions", "Mode", "Searchable", "VerifyLevel", "choose_endpoint"]
+__all__ = [
+    "DEFAULT_URI",
+    "Changed",
+    "Endpoint",
+    "LoadOptions",
+    "Mode",
+    "NullVectors",
+    "Searchable",
+    "VerifyLevel",
+    "choose_endpoint",
+    "parse_reject_limit",
+]
 
 DEFAULT_URI = "http://localhost:19530"
 _DEFAULT_PORT = 19530
@@ -26,6 +37,8 @@ MIB = 1 << 20
 Mode = Literal["auto", "insert", "upsert"]
 VerifyLevel = Literal["none", "count", "sample", "full"]
 Searchable = Literal["after", "before", "no"]
+Changed = Literal["refuse", "reload", "skip"]
+NullVectors = Literal["reject", "skip"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +130,11 @@ class Endpoint:
         return Path(self.uri).expanduser().absolute()
 
     @property
+    def place(self) -> str:
+        """The server, or the embedded database, in the one spelling that journals know it by."""
+        return str(self.path) if self.is_embedded else self.address.lower()
+
+    @property
     def tls(self) -> bool:
         """Whether the connection is encrypted."""
         return self.uri.startswith("https://")
@@ -145,6 +163,23 @@ class Endpoint:
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
             raise ConfigError(explain("uri", "a Milvus address", shown, remedy))
         return parts.hostname, port or (443 if parts.scheme == "https" else _DEFAULT_PORT)
+
+
+def parse_reject_limit(value: int | str) -> int | float:
+    """A number of rows as an int, or a share of the rows from 0 to 1 as a float (``"0.5%"`` is 0.005).
+
+    Raises:
+        ConfigError: If it is neither.
+    """
+    text = str(value).strip()
+    try:
+        number = float(text.removesuffix("%")) / 100.0 if text.endswith("%") else int(text)
+    except ValueError:
+        number = -1
+    if isinstance(value, bool) or number < 0 or (isinstance(number, float) and not number <= 1.0):
+        expected = "a number of rows, or a share such as 0.5%"
+        raise ConfigError(explain("max_rejects", expected, repr(value), "give 0 or more rows, or 0% to 100%"))
+    return number
 
 
 def choose_endpoint(
@@ -177,7 +212,8 @@ class LoadOptions:
             empty, else upserts; ``"insert"`` and ``"upsert"`` force it.
         partition_name: The partition to load into; empty for the default one.
         create: Whether to create the collection from the source's schema where it does not exist.
-        key: The column that is the primary key; None takes the collection's, or a column named ``id``.
+        key: The column that is the primary key; None takes the collection's, or a column named ``id``. ``"@row"`` makes
+            keys of the rows' running number over all files (int64), ``"@file_row"`` of path and row (``path#row``).
         auto_id: Whether a created collection's keys are made by the server.
         vector: Columns of variable-length lists that are vectors (needed where there are several candidates).
         metric: Metric of created indexes, on vectors that have it; None for COSINE (binary HAMMING, sparse IP).
@@ -189,14 +225,26 @@ class LoadOptions:
         verify: What to prove at the end: ``"none"``, ``"count"``, ``"sample"`` or ``"full"``.
         limit: Load at most this many rows of the source; None for all.
         dry_run: Read, conform and pack everything and send nothing.
-        max_rejects: Rejected rows after which the load stops; None for the larger of 100 rows and 0.1 %.
+        max_rejects: Rejected rows after which the load stops: a number, or a share of the rows read (``"0.5%"``); None
+            for the larger of 100 rows and 0.1 %.
+        null_vectors: Whether a row with a null in a vector field that takes none is rejected (``"reject"``) or left
+            out and counted as skipped (``"skip"``).
+        at_most_once: Whether rows with keys made by the server are left unknown after an unclear answer, instead of
+            being sent again and perhaps stored twice.
+        bisect_poison: Whether a request that the server does not survive is taken apart, row by row if need be, instead
+            of being set aside whole.
         batch_bytes: Aim for requests of about this many bytes.
         window_bytes: Most memory for source batches, packed requests and gRPC's copies together.
         max_in_flight: Most requests in flight at once.
         channels: gRPC channels, each with a connection of its own.
-        rpc_timeout: Seconds a write may take before its outcome counts as unknown.
+        rpc_timeout: Seconds after which the outcome of a write counts as unknown, at least; more where the server is
+            slow.
         give_up_after: Seconds without any progress after which the load ends with rows unsent.
-        state_dir: Where the rejects and the report go; None for ``$XDG_STATE_HOME/headrace/<collection>-<id>``.
+        changed: What to do with a file that changed after an earlier run had begun and not finished it: ``"refuse"``
+            the load, ``"reload"`` all of it, or ``"skip"`` it.
+        again: Send every row of the source, also those that earlier runs stored.
+        state_dir: Where journal, rejects and report go; None for ``$XDG_STATE_HOME/headrace/<collection>-<id>``, which
+            is the same directory for every load of files into one target.
 
     Raises:
         ConfigError: If a value cannot be used.
@@ -217,17 +265,24 @@ class LoadOptions:
     verify: VerifyLevel = "none"
     limit: int | None = None
     dry_run: bool = False
-    max_rejects: int | None = None
+    max_rejects: int | str | None = None
+    null_vectors: NullVectors = "reject"
+    at_most_once: bool = False
+    bisect_poison: bool = False
     batch_bytes: int = 4 * MIB
     window_bytes: int = 64 * MIB
     max_in_flight: int = 4
     channels: int = 2
     rpc_timeout: float = 60.0
     give_up_after: float = 120.0
+    changed: Changed = "refuse"
+    again: bool = False
     state_dir: Path | None = None
 
     def __post_init__(self) -> None:
-        for name, allowed in (("mode", Mode), ("verify", VerifyLevel), ("searchable", Searchable)):
+        kinds = {"mode": Mode, "verify": VerifyLevel, "searchable": Searchable}
+        choices = {**kinds, "null_vectors": NullVectors, "changed": Changed}.items()
+        for name, allowed in choices:
             value = getattr(self, name)
             if value not in get_args(allowed):
                 raise ConfigError(explain(name, f"one of {', '.join(get_args(allowed))}", repr(value), "choose one"))
@@ -235,10 +290,10 @@ class LoadOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(explain(name, "a number of at least 1", repr(value), "give a positive number"))
-        for name in ("limit", "max_rejects"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise ConfigError(explain(name, "a number of at least 0", repr(value), "give 0 or more"))
+        if self.limit is not None and self.limit < 0:
+            raise ConfigError(explain("limit", "a number of at least 0", repr(self.limit), "give 0 or more"))
+        if self.max_rejects is not None:
+            parse_reject_limit(self.max_rejects)
         for name in ("rpc_timeout", "give_up_after"):
             value = getattr(self, name)
             if not 0 < value < math.inf:

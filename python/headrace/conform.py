@@ -26,7 +26,12 @@ from headrace.errors import SchemaError, explain
 from headrace.matching import Matched, match_columns
 from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, DataType, FieldSchema
 
-__all__ = ["ColumnMapping", "ConformPlan", "Conformed", "Refusal", "plan_conform"]
+__all__ = ["ColumnMapping", "ConformPlan", "Conformed", "NullVector", "Refusal", "plan_conform"]
+
+
+@dataclass(frozen=True, slots=True)
+class NullVector(Refusal):
+    """A null in a vector field that takes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +343,10 @@ def _refused_nulls(array: pa.Array, field: FieldSchema) -> list[Refusal]:
     nulls = null_mask(array)
     rows = [] if nulls is None else np.flatnonzero(nulls).tolist()
     expected = "a primary key" if field.is_primary else f"a value ({field.name} is not nullable)"
-    return [Refusal(row, field.name, expected, "null", "fill the value in or leave the row out") for row in rows]
+    kind, remedy = Refusal, "fill the value in or leave the row out"
+    if field.dtype.is_vector:
+        kind, remedy = NullVector, "fill the vector in or leave the row out (--null-vectors skip)"
+    return [kind(row, field.name, expected, "null", remedy) for row in rows]
 
 
 def _dynamic(names: tuple[str, ...]) -> _Build:

@@ -32,11 +32,13 @@ class Connection:
         self._loop = LoopThread()
         self._calling: Future[Any] | None = None
         self._stopped: StoppedError | None = None
-        self._closed = False
+        # Nothing to be closed before it has started.
+        self._closed = True
 
     def start(self) -> None:
         """Start the loop's thread."""
         self._loop.start()
+        self._closed = False
 
     def connect(self) -> None:
         """Reach the server; errors as :meth:`headrace.transport.AsyncTransport.connect`."""

@@ -32,13 +32,15 @@ def size(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``0.42 s``, ``12.3 s``, ``2 min 05 s``, ``3 h 02 min``."""
+    """``0.42 s``, ``12.3 s``, ``2 min 05 s``, ``3 h 02 min``, ``8 d 03 h``."""
     if seconds < 59.95:
         return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes // 1440} d {minutes // 60 % 24:02d} h"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 0, numbers: Sequence[int] = ()) -> str:

@@ -18,6 +18,7 @@
     │   ├── RowsRejectedError   finished; some rows are in the rejects file
     │   ├── RowsUnsentError     ended early; some rows are unsent or unknown
     │   └── VerificationError   what was read back differs from what was sent
+    ├── JournalError            the journal is in use, damaged, or cannot be written (path)
     ├── StoppedError            the load was told to stop (a signal, a cancellation)
     └── InternalError           a bug in headrace
 
@@ -40,6 +41,7 @@ __all__ = [
     "HeadraceError",
     "InputError",
     "InternalError",
+    "JournalError",
     "LoadError",
     "MilvusException",
     "MissingExtraError",
@@ -212,6 +214,14 @@ class RowsUnsentError(LoadError):
 
 class VerificationError(LoadError):
     """What was read back differs from what was sent; ``report.verify`` has the mismatches."""
+
+
+class JournalError(HeadraceError):
+    """The journal of a load is in use by another loader, damaged, or cannot be written. ``path`` is its file."""
+
+    def __init__(self, message: str, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class StoppedError(HeadraceError):

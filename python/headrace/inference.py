@@ -20,7 +20,7 @@ from headrace.casts.lists import open_list
 from headrace.casts.sparse import SparseLayout, sparse_layout
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
-from headrace.matching import index_columns
+from headrace.matching import ignored_columns
 from headrace.schema import (
     DYNAMIC_FIELD_NAME,
     MAX_ARRAY_CAPACITY,
@@ -50,6 +50,8 @@ _INTEGERS = frozenset({DataType.INT8, DataType.INT16, DataType.INT32, DataType.I
 _INDEX_NAMES = frozenset({"index", "indices", "idx", "indexes", "token", "tokens", "token_id", "token_ids", "dim"})
 _VALUE_NAMES = frozenset({"value", "values", "val", "vals", "weight", "weights", "score", "scores"})
 _DEFAULT_KEY = "id"
+#: The key field's name where the key is made of row numbers and a column has the other name.
+_OTHER_KEY = "row_key"
 _MOST_OFFERED = 5
 
 
@@ -78,9 +80,9 @@ class _Inference:
     def __init__(
         self, arrow_schema: pa.Schema, sample: pa.RecordBatch | None, options: LoadOptions, nulls: frozenset[str]
     ) -> None:
-        indexes = index_columns(arrow_schema)
+        ignored = ignored_columns(arrow_schema)
         dynamic = {DYNAMIC_FIELD_NAME} if options.dynamic else set()
-        self._columns = [f for f in arrow_schema if f.name not in indexes and f.name not in dynamic]
+        self._columns = [f for f in arrow_schema if f.name not in ignored and f.name not in dynamic]
         self._names = [column.name for column in self._columns]
         self._types = {column.name: plain_type(column.type) for column in self._columns}
         self._sample = sample
@@ -98,7 +100,7 @@ class _Inference:
         fields = [key] if self._options.auto_id else []
         problems = []
         for column in self._columns:
-            if column.name == key.name:
+            if column.name == (self._options.key or _DEFAULT_KEY):
                 fields.append(key)
                 continue
             try:
@@ -141,18 +143,24 @@ class _Inference:
             raise self._no_key("a key of integers or strings", f"{name!r} of {self._types[name]}")
         return field
 
-    def _key_field(self, name: str) -> FieldSchema | None:
-        dtype = _SCALARS.get(self._types[name])
+    def _key_field(self, column: str) -> FieldSchema | None:
+        dtype, name = _SCALARS.get(self._types[column]), column
+        if column.startswith("@"):
+            # A key that is made of row numbers has no column to take its name from.
+            name = _OTHER_KEY if _DEFAULT_KEY in self._names else _DEFAULT_KEY
         if dtype in _INTEGERS:
             return FieldSchema(name, DataType.INT64, is_primary=True)
-        if _is_text(self._types[name]):
+        if _is_text(self._types[column]):
             return FieldSchema(name, DataType.VARCHAR, is_primary=True, max_length=MAX_VARCHAR_BYTES)
         return None
 
     def _no_key(self, expected: str, found: str) -> SchemaError:
         offered = [name for name in self._names if self._could_be_key(name)][:_MOST_OFFERED]
         would_do = f" ({', '.join(offered)} would do)" if offered else ""
-        remedy = f"name the key's column with --key COLUMN{would_do}, or let the server make keys with --auto-id"
+        remedy = (
+            f"name the key's column with --key COLUMN{would_do}, make keys of row numbers with --key @row or "
+            "--key @file_row, or let the server make them with --auto-id"
+        )
         return SchemaError(explain("primary key", expected, found, remedy), field=self._options.key)
 
     def _could_be_key(self, name: str) -> bool:

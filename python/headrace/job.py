@@ -13,10 +13,12 @@ import pyarrow as pa
 
 from headrace.config import Endpoint, LoadOptions
 from headrace.errors import ConfigError, HeadraceError, StoppedError, explain
+from headrace.journal_store import JournalStore
 from headrace.proving import complete, conformed_batches
-from headrace.reading import ReadAhead, iterate
+from headrace.reading import ReadAhead, iterate, resume
 from headrace.report import LoadReport, Progress
 from headrace.reporting import close_report
+from headrace.resuming import Resumption
 from headrace.schema import CollectionSchema
 from headrace.session import LoadSession
 from headrace.sources import Source, SourceBatch, open_source
@@ -53,6 +55,8 @@ class LoadJob:
         self._given = source
         self._options = options
         self._announce = announce or (lambda _: None)
+        # Only the rows of files can be found again by a later run.
+        self._resumable = is_path(source) and not options.dry_run
         self._session = LoadSession(
             collection=collection,
             endpoint=endpoint,
@@ -60,12 +64,13 @@ class LoadJob:
             schema=schema,
             progress=progress,
             copy_waiting=False,
+            resumable=self._resumable,
         )
         self._exhausted = False
 
     @property
     def state_dir(self) -> Path:
-        """Where the rejects and the report are kept."""
+        """Where journal, rejects and report are kept."""
         return self._session.state_dir
 
     def stop(self, reason: str) -> None:
@@ -79,18 +84,22 @@ class LoadJob:
     def run(self) -> LoadReport:
         """Load. Once sending has begun every ending is in the report; before that it is an exception.
 
-        :raises ConfigError, InputError, ConnectError, MilvusException, EmbeddedError: before anything was sent.
+        :raises ConfigError, InputError, JournalError, ConnectError, MilvusException, EmbeddedError: before anything
+            was sent.
         """
         session = self._session
-        self._announce(f"rejects and report: {session.state_dir}")
+        kept = "journal, rejects and report" if self._resumable else "rejects and report"
+        self._announce(f"{kept}: {session.state_dir}")
         # Files are looked at before anybody is called; plain values wait for the collection's schema.
-        source = open_source(self._given) if is_path(self._given) else None
+        source = open_source(self._given, key=self._options.key) if is_path(self._given) else None
         try:
             try:
+                if source is not None and self._resumable:
+                    session.resumption = self._open_journal(source)
                 session.open()
-                source = source or open_source(self._given, schema=session.schema)
+                source = source or open_source(self._given, schema=session.schema, key=self._options.key)
                 self._check(source)
-                self._load(source)
+                source = self._load(source)
                 complete(session, functools.partial(self._reread, source))
             except StoppedError as stopped:
                 session.failure = session.failure or stopped
@@ -100,15 +109,25 @@ class LoadJob:
                 source.close()
             session.close()
 
+    def _open_journal(self, source: Source) -> Resumption:
+        ledger, store = self._session.ledger, JournalStore(self._session.state_dir)
+        try:
+            return Resumption(store, source.files, ledger.account, ledger.journal)
+        except BaseException:
+            store.close()
+            raise
+
     def _check(self, source: Source) -> None:
         if self._options.verify == "full" and not source.replayable and not self._options.dry_run:
             remedy = "use --verify sample, or load from files"
             raise ConfigError(explain("--verify full", "a source that can be read twice", source.label, remedy))
 
-    def _load(self, source: Source) -> None:
+    def _load(self, source: Source) -> Source:
+        """Send what is left of ``source``; return it without the files that are left out."""
         session, limit = self._session, self._options.limit
         session.rows_total = _at_most(source.rows_total, limit)
-        batches = self._start(source)
+        source, batches = self._start(source)
+        session.rows_total = _at_most(source.rows_total, limit)
         try:
             with self._ahead(batches) as found:
                 for batch in found:
@@ -124,20 +143,29 @@ class LoadJob:
             session.settle()
             raise
         session.settle()
+        return source
 
-    def _start(self, source: Source) -> Iterator[SourceBatch]:
-        """Read a first batch, prepare the session with it, and return all batches."""
+    def _start(self, source: Source) -> tuple[Source, Iterator[SourceBatch]]:
+        """Read a first batch, prepare the session with it, and return what is left to load, and its batches."""
         session = self._session
-        first = next(self._iterate(source, columns=None), None) if source.replayable else None
         batches = self._iterate(source, columns=None)
+        first = next(batches, None)
+        session.prepare(
+            source.schema,
+            None if first is None else first.batch,
+            nulls=source.nulls if self._options.create else (),
+            later_columns=not is_path(self._given),
+        )
         if not source.replayable:
-            first = next(batches, None)
-        nulls = source.nulls if self._options.create else ()
-        sample = None if first is None else first.batch
-        session.prepare(source.schema, sample, nulls=nulls, later_columns=not is_path(self._given))
-        if source.replayable:
-            return self._iterate(source, columns=session.parts.plan.source_columns)
-        return iter(()) if first is None else itertools.chain([first], batches)
+            return source, iter(()) if first is None else itertools.chain([first], batches)
+        columns = session.parts.plan.source_columns
+        if session.resumption is None:
+            return source, self._iterate(source, columns=columns)
+        source = session.resumption.left(source)
+        batches = resume(
+            source, session.resumption, max_bytes=session.target_bytes, columns=columns, limit=self._options.limit
+        )
+        return source, batches
 
     def _iterate(self, source: Source, *, columns: tuple[str, ...] | None) -> Iterator[SourceBatch]:
         return iterate(source, max_bytes=self._session.target_bytes, columns=columns, limit=self._options.limit)
@@ -151,6 +179,8 @@ class LoadJob:
     def _reread(self, source: Source) -> Iterator[pa.RecordBatch]:
         session = self._session
         batches = self._iterate(source, columns=session.parts.plan.source_columns)
+        if session.resumption is not None:
+            batches = session.resumption.without_rejected(batches)
         refused = session.ledger.refused_keys
         return conformed_batches(batches, session.parts.plan, session.parts.packer, key=session.key, refused=refused)
 

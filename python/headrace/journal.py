@@ -1,61 +1,88 @@
-"""Which rows of each source are settled: interval sets, kept in memory.
+"""What became of the rows of each source: in memory for the report, and in a file for the next run.
 
-The seam of the durable journal: today it answers how many leading rows are settled and how each file ended; it
-does not outlive the process, and a load that is started again sends everything again.
+A source in memory has no rows that the next run could address, so it is counted here and nowhere else.
 """
 
 from __future__ import annotations
 
-import bisect
+import asyncio
+import random
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 
-from headrace.batching import Span
+import pyarrow as pa
+
+from headrace.batching import Span, locate
+from headrace.intervals import IntervalSet
+from headrace.journal_records import FileRecord
+from headrace.journal_store import SAMPLE_KEYS
+from headrace.journal_writer import JournalWriter
 from headrace.report import Verdict
 
-__all__ = ["IntervalSet", "Journal"]
+__all__ = ["Journal", "Kept"]
+
+#: A mark covers this many requests, so that a wait for the disk comes once in as many.
+MARK_REQUESTS = 64
+#: Where the server makes the keys every row of an open mark may be doubled by the next run.
+MARK_REQUESTS_UNKEYED = 8
 
 
-class IntervalSet:
-    """A set of row numbers, kept as disjoint half-open intervals in ascending order."""
+@dataclass
+class Kept:
+    """A file whose rows are noted for the next run.
 
-    def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._stops: list[int] = []
+    Attributes:
+        record: What earlier runs left.
+        unknown: Rows that this run sent and that no answer settles.
+        marked: Rows whose mark is on the disk, or on its way there.
+        pending: Marks ``(start, stop, written)`` on their way.
+        touched: Whether this run has anything to say about the file.
+    """
 
-    def add(self, start: int, stop: int) -> None:
-        """Add the rows ``start`` to ``stop`` (exclusive)."""
-        if start >= stop:
-            return
-        # Every interval that overlaps or touches [start, stop) is swallowed by it.
-        first = bisect.bisect_left(self._stops, start)
-        last = bisect.bisect_right(self._starts, stop)
-        if first < last:
-            start = min(start, self._starts[first])
-            stop = max(stop, self._stops[last - 1])
-        self._starts[first:last] = [start]
-        self._stops[first:last] = [stop]
+    record: FileRecord
+    unknown: IntervalSet = field(default_factory=IntervalSet)
+    marked: IntervalSet = field(default_factory=IntervalSet)
+    pending: list[tuple[int, int, Future[None]]] = field(default_factory=list)
+    touched: bool = False
 
-    def leading(self) -> int:
-        """How many rows from row 0 on are in the set without a gap."""
-        return self._stops[0] if self._starts and self._starts[0] == 0 else 0
 
-    def intervals(self) -> list[tuple[int, int]]:
-        """The intervals, as ``(start, stop)``."""
-        return list(zip(self._starts, self._stops, strict=True))
+@dataclass
+class _Source:
+    """One source in memory."""
 
-    def __len__(self) -> int:
-        return sum(stop - start for start, stop in zip(self._starts, self._stops, strict=True))
+    settled: IntervalSet = field(default_factory=IntervalSet)
+    verdicts: Counter[Verdict] = field(default_factory=Counter)
+    resumed: int = 0
 
 
 class Journal:
     """What became of the rows of each source. Thread-safe."""
 
     def __init__(self) -> None:
-        self._settled: dict[str, IntervalSet] = defaultdict(IntervalSet)
-        self._verdicts: dict[str, Counter[Verdict]] = defaultdict(Counter)
+        self._sources: dict[str, _Source] = {}
+        self._kept: dict[str, Kept] = {}
+        self._writer: JournalWriter | None = None
+        self._mark_requests = MARK_REQUESTS
+        self._target = 0
+        self._requests = 0
+        self._random = random.Random()
         self._lock = threading.Lock()
+
+    def keep(self, writer: JournalWriter, target: int, files: dict[str, FileRecord], *, keyed: bool) -> None:
+        """From now on note for the next run what becomes of these sources.
+
+        Args:
+            writer: Where to.
+            target: The collection's number in the journal.
+            files: What earlier runs left of each source.
+            keyed: Whether rows carry their own key.
+        """
+        self._writer, self._target = writer, target
+        self._kept = {label: Kept(record) for label, record in files.items()}
+        self._mark_requests = MARK_REQUESTS if keyed else MARK_REQUESTS_UNKEYED
 
     def settle(self, spans: Sequence[Span], verdict: Verdict) -> None:
         """Note that the rows of ``spans`` ended with ``verdict``; all but UNKNOWN and UNSENT settle them."""
@@ -64,19 +91,149 @@ class Journal:
             for span in spans:
                 if not span.count:
                     continue
-                self._verdicts[span.source][verdict] += span.count
+                stop = span.start + span.count
+                source = self._sources.setdefault(span.source, _Source())
+                source.verdicts[verdict] += span.count
                 if final:
-                    self._settled[span.source].add(span.start, span.start + span.count)
+                    source.settled.add(span.start, stop)
+                kept = self._kept.get(span.source)
+                if kept is None or self._writer is None:
+                    continue
+                kept.touched = True
+                if final:
+                    self._writer.settle(kept.record.id, span.start, stop, verdict)
+                elif verdict is Verdict.UNKNOWN:
+                    kept.unknown.add(span.start, stop)
+
+    def resume(self, label: str, start: int, stop: int, verdict: Verdict) -> None:
+        """Note rows that are not read again, because of what an earlier run did with them."""
+        with self._lock:
+            source = self._sources.setdefault(label, _Source())
+            source.verdicts[verdict] += stop - start
+            if verdict is not Verdict.UNKNOWN:
+                source.settled.add(start, stop)
+            if verdict is Verdict.STORED:
+                source.resumed += stop - start
+
+    async def cover(self, spans: Sequence[Span]) -> None:
+        """Return once the rows of ``spans`` are marked as sent, on the disk.
+
+        :raises JournalError: if that cannot be written; they must not be sent then.
+        """
+        for mark in self._marks(spans):
+            await asyncio.wrap_future(mark)
+
+    def _marks(self, spans: Sequence[Span]) -> list[Future[None]]:
+        """The marks to wait for; those that will be needed soon are asked for, and not waited for."""
+        waiting = []
+        with self._lock:
+            for label, (start, stop, rows) in _ranges(spans).items():
+                kept = self._kept.get(label)
+                if kept is None or self._writer is None:
+                    continue
+                ahead = rows * self._mark_requests
+                self._mark(kept, start, stop, max(ahead, stop - start))
+                kept.pending = [mark for mark in kept.pending if not _written(mark[2])]
+                waiting += [written for a, b, written in kept.pending if a < stop and start < b]
+                self._mark(kept, stop, stop + ahead // 2, ahead)
+        return waiting
+
+    def _mark(self, kept: Kept, start: int, stop: int, ahead: int) -> None:
+        """Mark ``ahead`` rows from ``start`` on, where not all of them up to ``stop`` are marked."""
+        last = kept.record.rows
+        if self._writer is None or kept.marked.covers(start, stop if last is None else min(stop, last)):
+            return
+        kept.touched = True
+        end = start + ahead if last is None else min(start + ahead, last)
+        for begin, over, marked in list(kept.marked.split(start, end)):
+            if not marked:
+                kept.marked.add(begin, over)
+                kept.pending.append((begin, over, self._writer.mark(kept.record.id, begin, over)))
+
+    def doubtful_rows(self, spans: Sequence[Span]) -> int:
+        """How many of these rows an earlier run may have sent without learning what became of them."""
+        kept = [(span, self._kept[span.source].record.open) for span in spans if span.source in self._kept]
+        return sum(rows.overlap(span.start, span.start + span.count) for span, rows in kept)
+
+    def sample(self, spans: Sequence[Span], keys: pa.Array) -> None:
+        """Let one of a request's rows take its chance to be read back by the next run; ``keys`` are theirs."""
+        if self._writer is None or not len(keys):
+            return
+        row = self._random.randrange(len(keys))
+        source, number = locate(spans, row)
+        with self._lock:
+            # Every request has the same chance (Vitter's algorithm R).
+            slot = self._requests if self._requests < SAMPLE_KEYS else self._random.randrange(self._requests + 1)
+            self._requests += 1
+            kept = self._kept.get(source)
+        if kept is not None and slot < SAMPLE_KEYS:
+            self._writer.sample(self._target, slot, kept.record.id, number, keys[row].as_py())
+
+    def ended(self, label: str, rows: int) -> None:
+        """Note that a source was read to its end and has this many rows."""
+        with self._lock:
+            kept = self._kept.get(label)
+            if kept is not None and self._writer is not None and kept.record.rows is None:
+                kept.record.rows = rows
+                self._writer.set_rows(kept.record.id, rows)
+
+    def still_open(self) -> dict[int, IntervalSet]:
+        """Of every file that this run touched the rows that may be stored without being settled, by its number."""
+        with self._lock:
+            found = {}
+            for label, kept in self._kept.items():
+                if not kept.touched:
+                    continue
+                rows = IntervalSet([*kept.record.open.intervals(), *kept.unknown.intervals()])
+                for start, stop in self._sources[label].settled.intervals() if label in self._sources else ():
+                    rows.remove(start, stop)
+                found[kept.record.id] = rows
+            return found
+
+    def disown(self) -> int:
+        """The collection is another one now: rows that were stored are so no longer. Returns how many they were."""
+        with self._lock:
+            moved = 0
+            for source in self._sources.values():
+                moved += (stored := source.verdicts.pop(Verdict.STORED, 0))
+                source.verdicts[Verdict.UNKNOWN] += stored
+                source.resumed = 0
+            return moved
+
+    def rows_resumed(self) -> int:
+        """How many rows earlier runs had stored."""
+        with self._lock:
+            return sum(source.resumed for source in self._sources.values())
 
     def watermark(self, source: str) -> int:
         """How many leading rows of ``source`` are settled."""
         with self._lock:
-            return self._settled[source].leading() if source in self._settled else 0
+            return self._sources[source].settled.leading() if source in self._sources else 0
 
     def files(self) -> list[dict[str, object]]:
         """A line per source, in the order in which they were first settled: its rows by verdict."""
         with self._lock:
-            return [
-                {"source": source, "rows": counts.total(), **{v.value: counts[v] for v in Verdict if counts[v]}}
-                for source, counts in self._verdicts.items()
-            ]
+            return [self._line(label, source) for label, source in self._sources.items()]
+
+    def _line(self, label: str, source: _Source) -> dict[str, object]:
+        counts = source.verdicts
+        line: dict[str, object] = {"source": label, "rows": counts.total()}
+        line |= {verdict.value: counts[verdict] for verdict in Verdict if counts[verdict]}
+        if source.resumed:
+            line["resumed"] = source.resumed
+        if label in self._kept:
+            line["identity"] = self._kept[label].record.identity.to_dict()
+        return line
+
+
+def _ranges(spans: Sequence[Span]) -> dict[str, tuple[int, int, int]]:
+    """Of each source the first row, the last (exclusive), and how many of those between are meant."""
+    found: dict[str, tuple[int, int, int]] = {}
+    for span in spans:
+        start, stop, rows = found.get(span.source, (span.start, span.start, 0))
+        found[span.source] = min(start, span.start), max(stop, span.start + span.count), rows + span.count
+    return found
+
+
+def _written(mark: Future[None]) -> bool:
+    return mark.done() and mark.exception() is None

@@ -13,7 +13,10 @@ from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema
 
-__all__ = ["Matched", "index_columns", "match_columns"]
+__all__ = ["REJECT_COLUMNS", "Matched", "ignored_columns", "index_columns", "match_columns"]
+
+#: What stands before the source's own columns in a rejects file.
+REJECT_COLUMNS = ("_source", "_row", "_field", "_expected", "_found", "_remedy", "_verdict")
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__\Z")
 
@@ -42,6 +45,12 @@ def index_columns(schema: pa.Schema) -> tuple[str, ...]:
     if not schema.metadata or b"pandas" not in schema.metadata:
         return ()
     return tuple(name for name in schema.names if _PANDAS_INDEX.match(name))
+
+
+def ignored_columns(schema: pa.Schema) -> tuple[str, ...]:
+    """Columns that are no data: unnamed pandas indexes, and why rows of a rejects file were refused."""
+    reasons = REJECT_COLUMNS if set(REJECT_COLUMNS) <= set(schema.names) else ()
+    return (*index_columns(schema), *reasons)
 
 
 def match_columns(source: pa.Schema, target: CollectionSchema, options: LoadOptions) -> Matched:
@@ -77,7 +86,7 @@ class _Matching:
         else:
             self._columns[field.name] = key
             if key != field.name:
-                self._notes[key] = "named with --key"
+                self._notes[key] = "made of row numbers" if key.startswith("@") else "named with --key"
 
     def take_exact(self) -> None:
         """Match equal names."""
@@ -102,10 +111,11 @@ class _Matching:
 
     def outcome(self) -> Matched:
         """What was matched, with the fate of the other columns."""
+        ignored = ignored_columns(self._source)
         indexes = [name for name in index_columns(self._source) if name in self._free()]
         extras = []
         for column in self._free():
-            if column in indexes or self._is_reserved(column):
+            if column in ignored or self._is_reserved(column):
                 continue
             if self._goes_dynamic(column):
                 extras.append(column)

@@ -15,8 +15,11 @@ from headrace.calls import Operation
 from headrace.config import VerifyLevel
 from headrace.conform import ConformPlan
 from headrace.errors import HeadraceError
+from headrace.evidence import SAMPLE_ROWS
+from headrace.identity import changed_error, identity_of
 from headrace.protocol import CollectionInfo
 from headrace.report import Verdict
+from headrace.sampling import Reservoir
 from headrace.session import LoadSession
 from headrace.sources import SourceBatch
 from headrace.target import Target, finish_target
@@ -36,8 +39,11 @@ def complete(session: LoadSession, reread: Callable[[], Iterator[pa.RecordBatch]
         reread: Gives the rows as they were sent once more, for a full verification.
     """
     account, target, options = session.ledger.account, session.target, session.options
+    if target is None or options.dry_run:
+        return
+    _check_identity(session, target)
     left = account.rows(Verdict.UNSENT) + account.rows(Verdict.UNKNOWN)
-    if target is None or left or session.failure is not None or options.dry_run:
+    if left or session.failure is not None:
         return
     try:
         session.phase = "loading"
@@ -50,12 +56,28 @@ def complete(session: LoadSession, reread: Callable[[], Iterator[pa.RecordBatch]
     session.phase = "done"
 
 
+def _check_identity(session: LoadSession, target: Target) -> None:
+    """Rows that were stored in a collection that is gone are not stored: where it is another one, they are unknown."""
+    try:
+        found = session.run(ops.describe_collection(target.info.name))
+    except HeadraceError:
+        return  # a server that is away, or a load that was stopped: the next run looks first
+    if found is None or identity_of(found) != identity_of(target.info):
+        session.failure = session.failure or changed_error(target.info.name)
+        session.disown()
+
+
 def _verify(
     session: LoadSession, target: Target, reread: Callable[[], Iterator[pa.RecordBatch]] | None
 ) -> VerifyResult:
-    stored = session.ledger.account.rows(Verdict.STORED)
+    # What earlier runs stored was there when this one began to count.
+    resumed = session.ledger.journal.rows_resumed()
+    stored = session.ledger.account.rows(Verdict.STORED) - resumed
     distinct = session.evidence.distinct.count(without=session.ledger.refused_keys)
     doubled = session.ledger.measurements.possibly_duplicated
+    if session.resumption is not None and session.resumption.in_doubt and target.keyed:
+        # Rows in doubt may have replaced themselves.
+        target = replace(target, mode="upsert")
     # A server that was restarted during the load cannot count at first.
     counted = session.run(
         ops.patiently(
@@ -66,7 +88,12 @@ def _verify(
     level, partition = session.options.verify, session.options.partition_name
     if level == "count" or counted.status == "mismatch":
         return counted
-    if level == "sample" or reread is None:
+    if level == "sample" and resumed and reread is not None:
+        reservoir = Reservoir(SAMPLE_ROWS, key=session.key)
+        for batch in reread():
+            reservoir.add(batch)
+        batches = iter(reservoir.batches())
+    elif level == "sample" or reread is None:
         refused = session.ledger.refused_keys
         batches = iter([without_keys(batch, session.key, refused) for batch in session.evidence.sample.batches()])
     else:

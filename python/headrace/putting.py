@@ -27,7 +27,7 @@ from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_REJECTED, EXIT_UNEXP
 from headrace.reporting import close_report
 from headrace.schema import CollectionSchema
 from headrace.session import LoadSession
-from headrace.sources import SourceBatch, decoded_bytes
+from headrace.sources import SourceBatch, decoded_bytes, keyed_rows
 
 __all__ = ["AsyncLoader", "BlockingLoader", "Loader", "check_report"]
 
@@ -99,6 +99,7 @@ class _Putting:
             raise ConfigError(explain("put", "a block that is still open", "one that has ended", "make a new Loader"))
         batch = to_batch(data, session.schema)
         with self._lock:
+            batch = keyed_rows(batch, session.options.key, SOURCE, row=self._rows, number=self._rows)
             if not session.prepared:
                 session.prepare(batch.schema, batch, later_columns=True)
             session.check()

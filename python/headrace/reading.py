@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
+from headrace.intervals import IntervalSet
 from headrace.sources import Source, SourceBatch
 from headrace.window import Window
 
-__all__ = ["ReadAhead", "iterate"]
+__all__ = ["Earlier", "ReadAhead", "iterate", "resume"]
+
+
+class Earlier(Protocol):
+    """What :func:`resume` has to know of earlier runs, and whom it tells what it finds."""
+
+    def settled(self, label: str) -> IntervalSet:
+        """The rows of a file that are not to be read again."""
+
+    def doubtful(self, label: str) -> IntervalSet:
+        """The rows of a file that are not to share a batch with others."""
+
+    def rows(self, label: str) -> int | None:
+        """How many rows a file has, where that is known."""
+
+    def passed(self, label: str, start: int, stop: int) -> None:
+        """Rows that were settled were passed over."""
+
+    def ended(self, label: str, rows: int | None) -> None:
+        """The last row of a file was read, or the last that is wanted (``rows`` is None)."""
 
 
 def iterate(
@@ -30,6 +51,52 @@ def iterate(
             if left is not None:
                 left -= found.batch.num_rows
             yield found
+
+
+def resume(
+    source: Source, earlier: Earlier, *, max_bytes: int, columns: Sequence[str] | None, limit: int | None
+) -> Iterator[SourceBatch]:
+    """As :func:`iterate` without the rows that are settled; they count towards the limit.
+
+    Parts of settled rows are not read at all.
+    """
+    left = sys.maxsize if limit is None else limit
+    label, stop = None, 0
+    for part in source.parts():
+        if part.label != label:
+            if label is not None:
+                earlier.ended(label, stop if left else None)
+            label, stop = part.label, part.first_row
+        if left == 0:
+            break
+        known = part.rows if part.rows is not None or part.first_row else earlier.rows(part.label)
+        wanted = None if known is None else min(known, left)
+        if wanted is not None and earlier.settled(part.label).covers(part.first_row, part.first_row + wanted):
+            stop = part.first_row + wanted
+            earlier.passed(part.label, part.first_row, stop)
+            left -= wanted
+            continue
+        for found in part.batches(max_bytes=max_bytes, columns=columns):
+            rows = min(found.batch.num_rows, left)
+            stop = found.first_row + rows
+            yield from _rest(SourceBatch(found.batch.slice(0, rows), found.source, found.first_row), earlier)
+            left -= rows
+            if left == 0:
+                break
+    if label is not None:
+        earlier.ended(label, stop if left else None)
+
+
+def _rest(found: SourceBatch, earlier: Earlier) -> Iterator[SourceBatch]:
+    """The rows of a batch that are not settled, those in doubt apart."""
+    label, first = found.source, found.first_row
+    doubtful = earlier.doubtful(label)
+    for start, stop, settled in earlier.settled(label).split(first, first + found.batch.num_rows):
+        if settled:
+            earlier.passed(label, start, stop)
+            continue
+        for begin, end, _ in doubtful.split(start, stop):
+            yield SourceBatch(found.batch.slice(begin - first, end - begin), label, begin)
 
 
 class ReadAhead:

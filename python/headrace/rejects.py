@@ -1,12 +1,14 @@
 """The rejects file: every refused row, with where it came from and why.
 
-A Parquet file with the source's own columns behind ``_source``, ``_row``, ``_field``, ``_expected``, ``_found`` and
-``_remedy``. Fixed-size lists are written as variable ones, so that a vector of a wrong length fits too. The file is
-created with the first refused row, readable by its owner only.
+A Parquet file with the source's own columns behind ``_source``, ``_row``, ``_field``, ``_expected``, ``_found``,
+``_remedy`` and ``_verdict`` (``rejected``, or ``unknown`` for rows that were set aside and may be stored). Fixed-size
+lists are written as variable ones, so that a vector of a wrong length fits too. The file is created with the first
+refused row, readable by its owner only. Mended, it can be loaded as it is: :mod:`headrace.matching` knows the columns.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -18,21 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headrace.casts import plain
+from headrace.config import parse_reject_limit
 from headrace.errors import explain
+from headrace.matching import REJECT_COLUMNS, ignored_columns
 
 __all__ = ["Reject", "RejectLimit", "RejectsFile"]
 
-_WHY = ("source", "row", "field", "expected", "found", "remedy")
-_REASONS = pa.schema(
-    [
-        ("_source", pa.string()),
-        ("_row", pa.int64()),
-        ("_field", pa.string()),
-        ("_expected", pa.string()),
-        ("_found", pa.string()),
-        ("_remedy", pa.string()),
-    ]
-)
+_REASONS = pa.schema([(name, pa.int64() if name == "_row" else pa.string()) for name in REJECT_COLUMNS])
+#: Rows below which a share of them says nothing.
+_ENOUGH_FOR_A_SHARE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +42,7 @@ class Reject:
     expected: str
     found: str
     remedy: str
+    verdict: str = "rejected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +50,15 @@ class RejectLimit:
     """How many refused rows a load bears before it stops.
 
     Attributes:
-        limit: The number; None for the larger of 100 rows and 0.1 % of the rows read.
+        limit: The number, or a share of the rows read as text (``"0.5%"``, of 10,000 rows at least); None for the
+            larger of 100 rows and 0.1 %.
     """
 
-    limit: int | None = None
+    limit: int | str | None = None
 
     def exceeded(self, rejected: int, read: int) -> str | None:
         """Why the load must stop, or None."""
-        allowed = max(100, read // 1000) if self.limit is None else self.limit
+        allowed = self._allowed(read)
         if rejected <= allowed:
             return None
         return explain(
@@ -70,12 +68,20 @@ class RejectLimit:
             "look into the rejects file, mend the source or raise --max-rejects",
         )
 
+    def _allowed(self, read: int) -> int:
+        if self.limit is None:
+            return max(100, read // 1000)
+        limit = parse_reject_limit(self.limit)
+        if isinstance(limit, int):
+            return limit
+        return int(max(read, _ENOUGH_FOR_A_SHARE) * limit)
+
 
 class RejectsFile:
     """Collects refused rows in ``rejects.parquet`` of a directory. Thread-safe.
 
     Rows of another shape than the first ones (as a server's refusal gives them back) go to ``rejects-2.parquet`` and so
-    on, because one Parquet file holds one schema.
+    on, because one Parquet file holds one schema; so do those of a later run.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -99,11 +105,13 @@ class RejectsFile:
             return
         rows = pa.array([reject.index for reject in rejects], pa.int64())
         reasons = [
-            pa.array([getattr(reject, name) for reject in rejects], kind)
-            for name, kind in zip(_WHY, _REASONS.types, strict=True)
+            pa.array([getattr(reject, item.name.removeprefix("_")) for reject in rejects], item.type)
+            for item in _REASONS
         ]
+        # The reasons of a rejects file that is loaded again have had their day.
+        batch = batch.select([name for name in batch.schema.names if name not in ignored_columns(batch.schema)])
         columns = [_storable(column, rows) for column in batch.columns]
-        # A source may have such a column too: a rejects file that is loaded again has.
+        # A source may have a column of such a name.
         names = [f"source.{name}" if name in _REASONS.names else name for name in batch.schema.names]
         schema = pa.schema([*_REASONS, *(pa.field(n, c.type) for n, c in zip(names, columns, strict=True))])
         with self._lock:
@@ -119,13 +127,21 @@ class RejectsFile:
         for known, writer, _ in self._writers:
             if known.equals(schema):
                 return writer
-        number = len(self._writers) + 1
-        path = self._directory / ("rejects.parquet" if number == 1 else f"rejects-{number}.parquet")
-        # Created first and private: the rows may be anybody's secrets.
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
+        path = self._create()
         writer = pq.ParquetWriter(path, schema, compression="zstd")
         self._writers.append((schema, writer, path))
         return writer
+
+    def _create(self) -> Path:
+        """A file of a name that was free: what earlier runs refused stays."""
+        number = 0
+        while True:
+            number += 1
+            path = self._directory / ("rejects.parquet" if number == 1 else f"rejects-{number}.parquet")
+            with contextlib.suppress(FileExistsError):
+                # Private: the rows may be anybody's secrets.
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
+                return path
 
 
 def _storable(column: pa.Array, rows: pa.Array) -> pa.Array:

@@ -64,6 +64,16 @@ class Account:
         """Rows that ended with ``verdict`` so far."""
         return self._counts[verdict]
 
+    def adds_up(self) -> bool:
+        """Whether every row read has its verdict."""
+        with self._lock:
+            return self._counts.total() == self._read
+
+    def move(self, before: Verdict, after: Verdict) -> None:
+        """All rows that ended with ``before`` are found to have ended with ``after``."""
+        with self._lock:
+            self._counts[after] += self._counts.pop(before, 0)
+
     def check(self) -> None:
         """Prove the invariant: every row read has exactly one verdict.
 
@@ -94,6 +104,14 @@ class Measurements:
         self.batches += 1
         self.batch_rows.append(rows)
         self.latencies.append(seconds)
+
+    def double(self, rows: int) -> None:
+        """``rows`` rows with server-made keys are sent though they may be stored."""
+        self.possibly_duplicated += rows
+
+    def lost(self) -> int:
+        """Requests whose answer never came."""
+        return self.retries["ambiguous"] + self.retries["retry"]
 
     def batch_rows_summary(self) -> dict[str, int]:
         """Rows of the smallest, median and largest acknowledged request."""
@@ -182,10 +200,11 @@ class LoadReport:
         peak_in_flight_bytes: The most bytes the window held: source batches, packed requests, gRPC's copies.
         batch_rows: Rows of the smallest, median and largest acknowledged request.
         latency_ms: Milliseconds from sending to acknowledgement: p50, p95, p99.
-        files: A line per source file: its rows by verdict.
-        state_dir: Where the rejects and this report are kept.
+        files: A line per source file: its rows by verdict, those that were resumed, its identity.
+        state_dir: Where journal, rejects and this report are kept.
         rejects_file: The file of refused rows, or None where there are none.
         journal: The durable journal, or None where the load kept none.
+        already_complete: Whether earlier runs had left nothing to do.
         verify: Level, checked, mismatches; None where nothing was asked for.
         concurrency: Requests in flight that the load settled at.
         interrupted: ``"SIGINT"`` or ``"SIGTERM"`` where a signal ended the load.
@@ -228,6 +247,7 @@ class LoadReport:
     state_dir: str
     rejects_file: str | None
     journal: str | None
+    already_complete: bool
     verify: dict[str, Any] | None
     concurrency: int
     interrupted: str | None

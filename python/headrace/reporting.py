@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from headrace.report import LoadReport, Verdict
+from headrace.report import Guarantee, LoadReport, Progress, Verdict
 from headrace.state import write_private
 
 if TYPE_CHECKING:
@@ -14,7 +14,25 @@ if TYPE_CHECKING:
     from headrace.conform import ColumnMapping
     from headrace.session import LoadSession
 
-__all__ = ["close_report"]
+__all__ = ["close_report", "progress_of"]
+
+
+def progress_of(session: LoadSession, *, in_flight: int) -> Progress:
+    """A look at ``session`` now, with ``in_flight`` requests waiting for an answer."""
+    account, measured = session.ledger.account, session.ledger.measurements
+    return Progress(
+        phase=session.phase,
+        rows_total=session.rows_total,
+        rows_read=account.rows_read(),
+        rows_stored=account.rows(Verdict.STORED),
+        rows_rejected=account.rows(Verdict.REJECTED),
+        bytes_sent=measured.bytes_sent,
+        in_flight=in_flight,
+        in_flight_bytes=session.window.used,
+        retries=measured.retries.total(),
+        throttled_seconds=session.throttle.throttled_seconds,
+        seconds=time.monotonic() - session.began,
+    )
 
 
 def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
@@ -22,6 +40,10 @@ def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
 
     :raises InternalError: if it does not add up.
     """
+    session.ledger.rejects.close()
+    if session.resumption is not None:
+        status = _status(session, source_exhausted=source_exhausted)
+        session.resumption.close(status=status, rejects=session.ledger.rejects.paths)
     report = _build(session, source_exhausted=source_exhausted)
     try:
         write_private(session.state_dir / "report.json", report.to_json())
@@ -37,10 +59,13 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     account.check()
     seconds = time.monotonic() - session.began
     stored = account.rows(Verdict.STORED)
-    rejects = session.ledger.rejects.paths
+    resumption = session.resumption
+    rejects = [*(() if resumption is None else resumption.rejects), *session.ledger.rejects.paths]
     notes = [] if plan is None else list(plan.notes)
+    notes += [] if resumption is None else resumption.notes
     if target is not None and not target.created:
         notes += _ignored(session.options)
+    notes += [f"{rows} {text}" for text, rows in session.ledger.notes.items()]
     notes += [f"more refused rows are in {path}" for path in rejects[1:]]
     return LoadReport(
         collection=session.collection,
@@ -54,12 +79,11 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         rows_rejected=account.rows(Verdict.REJECTED),
         rows_unknown=account.rows(Verdict.UNKNOWN),
         rows_unsent=account.rows(Verdict.UNSENT),
-        rows_resumed=0,
+        rows_resumed=session.ledger.journal.rows_resumed(),
         rows_possibly_duplicated=measured.possibly_duplicated,
         rows_total=session.rows_total,
         source_exhausted=source_exhausted,
-        # There is no durable journal: a killed load that is run again may send rows twice.
-        guarantee="at-least-once",
+        guarantee=_guarantee(session),
         mode="insert" if target is None else target.mode,
         mode_reason="nothing was sent" if target is None else target.mode_reason,
         created=target is not None and target.created and not session.options.dry_run,
@@ -77,7 +101,8 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         files=session.ledger.journal.files(),
         state_dir=str(session.state_dir),
         rejects_file=str(rejects[0]) if rejects else None,
-        journal=None,
+        journal=None if resumption is None else str(resumption.path),
+        already_complete=source_exhausted and resumption is not None and resumption.complete,
         verify=None if session.verification is None else session.verification.to_dict(),
         concurrency=session.throttle.limit,
         interrupted=session.interrupted,
@@ -85,6 +110,13 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],
         notes=notes,
     )
+
+
+def _guarantee(session: LoadSession) -> Guarantee:
+    """What holds if this load is run again."""
+    forced = session.options.mode == "insert" and session.resumption is None
+    unclear = session.ledger.account.rows(Verdict.UNKNOWN) > 0
+    return "at-least-once" if session.key is None or forced or unclear else "effectively-once"
 
 
 def _mapping_line(line: ColumnMapping) -> dict[str, str]:
@@ -126,4 +158,6 @@ def _status(session: LoadSession, *, source_exhausted: bool) -> str:
         return "dry run: nothing was sent"
     if session.verification is not None and session.verification.status == "not applicable":
         return f"done, but not proven: {session.verification.note}"
+    if session.resumption is not None and session.resumption.complete:
+        return "already complete"
     return "done"

@@ -21,12 +21,23 @@ from __future__ import annotations
 
 import random
 import re
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
 from headrace.errors import ConfigError, explain
 
-__all__ = ["AnswerClass", "Backoff", "classify_code", "classify_status"]
+__all__ = [
+    "AnswerClass",
+    "Backoff",
+    "Deadline",
+    "classify_code",
+    "classify_status",
+    "code_may_land",
+    "rate_hint",
+    "size_hint",
+    "status_may_land",
+]
 
 
 class AnswerClass(Enum):
@@ -81,7 +92,12 @@ GRPC_TEXTS: tuple[tuple[str, re.Pattern[str], AnswerClass], ...] = (
     ("RESOURCE_EXHAUSTED", re.compile(r"larger than max", re.I), _A.SPLIT),
 )
 
-#: ``Status.code`` of a write -> class (Milvus 2.3 and later, ``pkg/util/merr``). A code that is not here is AMBIGUOUS.
+#: Statuses by which a server says that it has ended the request; after any other that is AMBIGUOUS the request may
+#: still be on its way, and land later.
+_ENDED = frozenset({"RESOURCE_EXHAUSTED", "UNKNOWN"})
+
+#: ``Status.code`` of a write -> class (Milvus 2.3 and later, ``pkg/util/merr``). A code that is not here is AMBIGUOUS;
+#: those that are about reads or other layers are here as AMBIGUOUS, because a write that met one may have been applied.
 MILVUS_CODE: dict[int, AnswerClass] = {
     0: _A.STORED,
     1: _A.RETRY,  # service not ready
@@ -99,44 +115,81 @@ MILVUS_CODE: dict[int, AnswerClass] = {
     **dict.fromkeys((100, 101, 102, 104, 105, 107, 108, 250), _A.FATAL),  # the collection is not as needed
     **dict.fromkeys((103, 106, 110), _A.RETRY),  # not yet loaded, recovering, schema version not ready
     109: _A.SCHEMA,
-    **dict.fromkeys((200, 201), _A.FATAL),
+    **dict.fromkeys((200, 201), _A.FATAL),  # no such partition
     202: _A.RETRY,
     **dict.fromkeys(range(300, 306), _A.FATAL),  # resource groups
+    **dict.fromkeys((400, 401), _A.AMBIGUOUS),  # replicas
+    **dict.fromkeys((500, 501, 502, 503, 504, 505, 507), _A.AMBIGUOUS),  # channels
+    **dict.fromkeys(range(600, 606), _A.AMBIGUOUS),  # segments
     **dict.fromkeys((700, 701, 702, 703, 800, 801, 802), _A.FATAL),  # indexes, databases
-    1001: _A.AMBIGUOUS,  # io failed; a JSON cell that the server cannot parse is told by its text
+    **dict.fromkeys(range(901, 907), _A.AMBIGUOUS),  # nodes
+    **dict.fromkeys(range(1000, 1013), _A.AMBIGUOUS),  # io; a JSON cell that cannot be parsed is told by its text
     **dict.fromkeys((1100, 1101, 1700, 1701), _A.REJECT),  # parameters, fields
     1102: _A.SPLIT,  # parameter too large (maxInsertSize)
-    **dict.fromkeys((1200, 1300, 1301), _A.FATAL),
+    **dict.fromkeys((1200, 1300, 1301), _A.FATAL),  # metrics, topics
+    1302: _A.AMBIGUOUS,  # message queue internal error
     1303: _A.DENY,  # the log refuses to be written
     **dict.fromkeys((1400, 1401, 1402), _A.FATAL),  # authentication, privileges
     **dict.fromkeys(range(1600, 1604), _A.FATAL),  # aliases
+    **dict.fromkeys(range(1800, 1807), _A.AMBIGUOUS),  # the REST layer
+    1807: _A.THROTTLE,
     **dict.fromkeys(range(1900, 1904), _A.FATAL),  # replication
+    **dict.fromkeys(range(2000, 2100), _A.AMBIGUOUS),  # segcore
+    **dict.fromkeys((2100, 2101), _A.AMBIGUOUS),  # import
+    2200: _A.RETRY,  # inconsistent requery: a partial upsert reads before it writes
+    2201: _A.FATAL,  # query plan
+    **dict.fromkeys((*range(2300, 2317), 2401), _A.AMBIGUOUS),  # compaction, slots
     2400: _A.REJECT,  # a function (BM25, embedding) failed on this input
     2500: _A.FATAL,  # key management: the key is revoked
     3000: _A.FATAL,  # operation not supported
+    10000: _A.AMBIGUOUS,  # the server's own context was cancelled
+    10001: _A.AMBIGUOUS,  # the server's own deadline
+    65535: _A.AMBIGUOUS,  # some Go error; a validation error is told by its text
 }
 
-#: Legacy ``Status.error_code`` -> class, for servers that set no code (before 2.3) and for Milvus Lite.
+#: Legacy ``Status.error_code`` -> class, for servers that set no code (before 2.3).
 LEGACY_CODE: dict[int, AnswerClass] = {
     0: _A.STORED,
+    1: _A.AMBIGUOUS,  # unexpected error; a validation error is told by its text
     3: _A.FATAL,  # permission denied
     4: _A.FATAL,  # collection does not exist
     5: _A.REJECT,  # illegal argument
     7: _A.REJECT,  # illegal dimension
     11: _A.REJECT,  # illegal row record
+    15: _A.AMBIGUOUS,  # meta failed
     24: _A.DENY,  # out of memory
+    25: _A.FATAL,  # index does not exist
     45: _A.RETRY,  # not the shard's leader
+    46: _A.AMBIGUOUS,  # no replica available
+    47: _A.AMBIGUOUS,  # segment not found
     48: _A.DENY,  # force deny
     49: _A.THROTTLE,  # rate limit
+    50: _A.AMBIGUOUS,  # node id does not match
     51: _A.FATAL,  # upsert into an auto-id collection
-    52: _A.DENY,
+    52: _A.DENY,  # insufficient memory
     53: _A.DENY,  # memory quota exhausted
     54: _A.DENY,  # disk quota exhausted
     55: _A.THROTTLE,  # time tick long delay
     56: _A.RETRY,  # not ready to serve
     57: _A.RETRY,  # coordinator is activating
     62: _A.SCHEMA,
+    100: _A.AMBIGUOUS,  # data coordinator not available
+    1000: _A.AMBIGUOUS,  # requests race
 }
+
+#: Codes that Milvus Lite 3.2 numbers in its own way.
+LITE_CODE: dict[int, AnswerClass] = {
+    1: _A.AMBIGUOUS,  # unexpected
+    6: _A.REJECT,  # bad data or argument
+    11: _A.FATAL,  # index
+    35: _A.FATAL,  # index exists
+}
+
+#: Codes whose write may still be running when they arrive: the proxy stopped waiting for it.
+_RUNNING = frozenset({10000, 10001})
+_CONTEXT = re.compile(r"context (deadline exceeded|canceled)", re.I)
+_RATE = re.compile(r"rate limit exceeded\[rate=([\d.e+]+)\]")
+_SIZES = re.compile(r"larger than max \((\d+) vs\.? (\d+)\)")
 
 #: Reasons that are validation errors although their code says "some error" (65535, 1, 1001): seen before any write.
 _VALIDATION = re.compile(
@@ -156,22 +209,60 @@ def classify_status(status: str, details: str = "") -> AnswerClass:
     return GRPC_STATUS.get(status, AnswerClass.AMBIGUOUS)
 
 
-def classify_code(code: int, legacy: int = 0, reason: str = "", *, lite: bool = False) -> AnswerClass:
+def status_may_land(status: str) -> bool:
+    """Whether a write that ended AMBIGUOUS with gRPC ``status`` may still be applied later."""
+    return status not in _ENDED
+
+
+def classify_code(
+    code: int, legacy: int = 0, reason: str = "", *, lite: bool = False, input_error: bool = False
+) -> AnswerClass:
     """Class of a write that the server answered with ``Status.code`` and ``Status.error_code``.
 
     Success needs both to be 0. Milvus Lite numbers its refusals differently: its 6 is a bad argument.
+
+    Args:
+        code: ``Status.code``.
+        legacy: ``Status.error_code``.
+        reason: ``Status.reason``.
+        lite: Whether the server is Milvus Lite.
+        input_error: Whether the server marked the refusal as the caller's fault (``is_input_error``, Milvus 2.4).
     """
     if code == 0 and legacy == 0:
         return AnswerClass.STORED
-    if lite and code == 6:
-        return AnswerClass.REJECT
-    if code == 0:
+    if lite and code in LITE_CODE:
+        verdict = LITE_CODE[code]
+    elif code == 0:
         verdict = LEGACY_CODE.get(legacy, AnswerClass.AMBIGUOUS)
     else:
         verdict = MILVUS_CODE.get(code, AnswerClass.AMBIGUOUS)
-    if verdict is AnswerClass.AMBIGUOUS and code in (0, 1001, 65535) and _VALIDATION.search(reason):
+    if verdict is AnswerClass.AMBIGUOUS and code in (0, 1001, 65535) and (input_error or _VALIDATION.search(reason)):
         return AnswerClass.REJECT
     return verdict
+
+
+def code_may_land(code: int, reason: str = "") -> bool:
+    """Whether a write that was answered AMBIGUOUS with ``code`` may still be applied later.
+
+    A proxy that gave up waiting for its own task says so by code, or in the text of an unexpected error.
+    """
+    return code in _RUNNING or _CONTEXT.search(reason) is not None
+
+
+def rate_hint(reason: str) -> float | None:
+    """The rate in bytes per second that a rate limit's reason names, or None."""
+    match = _RATE.search(reason)
+    try:
+        rate = float(match[1]) if match else 0.0
+    except ValueError:
+        return None
+    return rate if rate > 0 else None
+
+
+def size_hint(details: str) -> int | None:
+    """The largest message in bytes that a refusal for size names, or None."""
+    match = _SIZES.search(details)
+    return int(match[2]) if match else None
 
 
 @dataclass(frozen=True)
@@ -204,3 +295,32 @@ class Backoff:
     def spent(self, idle: float) -> bool:
         """Whether ``idle`` seconds without progress use the budget up."""
         return idle >= self.budget
+
+
+class Deadline:
+    """How long an attempt may take: never less than a floor, longer where the server has shown that it needs longer.
+
+    An expired attempt may still be applied, which costs far more than waiting: the deadline is eight times the
+    slowest of the recent answers, and doubles for a request whose attempt expired.
+
+    Args:
+        floor: Seconds; the deadline of a server that answers at once.
+        ceiling: Seconds; no deadline is longer (but never below the floor).
+    """
+
+    #: How many answers are remembered.
+    _REMEMBERED = 64
+
+    def __init__(self, floor: float, *, ceiling: float = 600.0) -> None:
+        self._floor = floor
+        self._ceiling = max(floor, ceiling)
+        self._recent: deque[float] = deque(maxlen=self._REMEMBERED)
+
+    def answered(self, seconds: float) -> None:
+        """An attempt was answered after ``seconds``."""
+        self._recent.append(seconds)
+
+    def seconds(self, expired: int = 0) -> float:
+        """The deadline of the next attempt of a request of which ``expired`` attempts have expired."""
+        needed = max(self._floor, 8.0 * max(self._recent, default=0.0))
+        return min(self._ceiling, needed * 2.0 ** min(expired, 20))

@@ -6,62 +6,47 @@ loop in a thread of its own, and ends with the account.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
-import threading
 import time
 from collections.abc import Callable, Collection, Generator
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import TypeVar
 
 import pyarrow as pa
 
 from headrace import operations as ops
+from headrace.attempts import Request
 from headrace.calls import Operation
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, plan_conform
 from headrace.connection import Connection
 from headrace.errors import HeadraceError, InternalError, StoppedError, explain
 from headrace.evidence import Evidence
-from headrace.feeding import Feeder
+from headrace.identity import watch_identity
 from headrace.inference import infer_schema
 from headrace.journal import Journal
-from headrace.packing import Packer, make_packer
+from headrace.ledger import Ledger
 from headrace.patience import Patience
 from headrace.protocol import CollectionInfo
 from headrace.rejects import RejectLimit, RejectsFile
 from headrace.report import Account, Phase, Progress, Verdict
-from headrace.retry import Backoff
+from headrace.reporting import progress_of
+from headrace.resuming import Resumption, admit
 from headrace.schema import CollectionSchema
-from headrace.sending import STOP_GRACE, Ledger, Request, Sender, WriteTarget
+from headrace.sending import STOP_GRACE, Sender
 from headrace.sources import SourceBatch
-from headrace.state import open_state_dir
+from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Target, check_same, missing_collection, open_target
 from headrace.throttle import Throttle
 from headrace.verify import VerifyResult
+from headrace.watching import linger, show_progress
 from headrace.window import Window
+from headrace.wiring import Parts, make_parts
 
 __all__ = ["LoadSession"]
 
 T = TypeVar("T")
-
-#: Seconds between two calls of the progress callback.
-TICK = 0.25
-#: Rows that wait to be joined with later ones are sent after this many ticks in which none came.
-LINGER_TICKS = 4
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """What exists once a session is prepared."""
-
-    plan: ConformPlan
-    packer: Packer
-    sender: Sender
-    feeder: Feeder
-    sending: Future[None]
 
 
 class LoadSession:
@@ -74,6 +59,7 @@ class LoadSession:
         schema: Schema of a collection to create, where it is not to be made from the source's.
         progress: Called about four times a second from the sending thread; must return quickly.
         copy_waiting: Whether rows that wait are copied, because a caller may overwrite them.
+        resumable: Whether rows can be addressed by a later run, so that the state directory is one to be found again.
     """
 
     def __init__(
@@ -85,11 +71,13 @@ class LoadSession:
         schema: CollectionSchema | None = None,
         progress: Callable[[Progress], None] | None = None,
         copy_waiting: bool,
+        resumable: bool = False,
     ) -> None:
         self.collection = collection
         self.endpoint = endpoint
         self.options = options
-        self.state_dir = open_state_dir(options.state_dir, collection)
+        lasting = target_name(endpoint, collection, options.partition_name)
+        self.state_dir = open_state_dir(options.state_dir, lasting if resumable else fresh_name(collection))
         #: Aim of a request's size: what may be in flight, twice, and two source batches must fit into the window.
         self.target_bytes = max(1, min(options.batch_bytes, options.window_bytes // (2 * options.max_in_flight + 4)))
         self.window = Window(options.window_bytes, headroom=options.max_in_flight * self.target_bytes)
@@ -103,6 +91,8 @@ class LoadSession:
         self.rows_total: int | None = None
         self.failure: HeadraceError | None = None
         self.interrupted: str | None = None
+        #: The journal of earlier runs and of this one, where rows can be found again; set before :meth:`prepare`.
+        self.resumption: Resumption | None = None
         self.evidence = Evidence("none", None)
         #: The key column's name, where rows carry one.
         self.key: str | None = None
@@ -112,11 +102,11 @@ class LoadSession:
         self._progress = progress
         self._copy_waiting = copy_waiting
         self._connection = Connection(endpoint, channels=options.channels)
-        self._parts: _Parts | None = None
+        self._parts: Parts | None = None
+        self._sending: Future[None] | None = None
         self._ticking: list[Future[None]] = []
         self._stop_wanted: StoppedError | None = None
         self._broken: HeadraceError | None = None
-        self._flushing = threading.Lock()
         self._rejects_told = 0
         self._closed = False
 
@@ -132,7 +122,11 @@ class LoadSession:
         connection = self._connection
         connection.start()
         try:
-            self._ticking = [connection.submit(self._tick()), connection.submit(self._linger())]
+            rows_read = self.ledger.account.rows_read
+            self._ticking.append(connection.submit(linger(rows_read, self._waiting_rows, self._flush_quietly)))
+            if self._progress is not None:
+                shown = show_progress(self._progress, self.progress, self._progress_failed)
+                self._ticking.append(connection.submit(shown))
             connection.connect()
             self.info = self.run(ops.describe_collection(self.collection))
         except BaseException:
@@ -150,7 +144,7 @@ class LoadSession:
         return self._parts is not None
 
     @property
-    def parts(self) -> _Parts:
+    def parts(self) -> Parts:
         """What :meth:`prepare` made."""
         if self._parts is None:
             raise InternalError("session: expected prepare() to have run, found that it has not; please report this")
@@ -183,6 +177,7 @@ class LoadSession:
 
         :raises SchemaError: if columns and fields do not fit, before anything is created.
         :raises ConfigError: if the options do not fit the collection.
+        :raises SourceError, JournalError: if what earlier runs left cannot be resumed.
         """
         options = self.options
         schema = self.schema
@@ -208,43 +203,36 @@ class LoadSession:
         self.target = self.run(
             open_target(self.collection, options, self.info, schema, create=create, embedded=embedded)
         )
+        if self.resumption is not None:
+            self.resumption.begin(plan, self.target, endpoint=self.endpoint, options=options, run=self.run)
         self._start(schema, plan, self.target, lite=lite)
 
     def _start(self, schema: CollectionSchema, plan: ConformPlan, target: Target, *, lite: bool) -> None:
-        packer = make_packer(
-            schema,
-            collection_name=self.collection,
-            partition_name=self.options.partition_name,
-            columns=plan.columns,
-        )
-        upsert = target.mode == "upsert"
+        options = self.options
         self.key = schema.primary_key.name if target.keyed else None
-        self.evidence = Evidence(self.options.verify, self.key)
-        self.throttle = Throttle(1 if lite else self.options.max_in_flight, clock=time.monotonic)
-        sender = Sender(
-            self._connection.transport,
-            WriteTarget(key=self.key, lite=lite, repack=packer.pack_upsert if upsert else packer.pack_insert),
-            self.ledger,
+        self.evidence = Evidence(options.verify, self.key)
+        self.throttle = Throttle(1 if lite else options.max_in_flight, clock=time.monotonic)
+        self._parts = make_parts(
+            # Its real name: an alias may be moved while this runs.
+            collection=target.info.name,
+            options=options,
+            target=target,
+            plan=plan,
+            ledger=self.ledger,
             throttle=self.throttle,
-            backoff=Backoff(budget=self.options.give_up_after),
-            rpc_timeout=self.options.rpc_timeout,
-            clock=time.monotonic,
-        )
-        feeder = Feeder(
-            plan,
-            packer,
-            self.ledger,
-            upsert=upsert,
+            connection=self._connection,
+            lite=lite,
             target_bytes=self.target_bytes,
             copy_waiting=self._copy_waiting,
             submit=self._submit,
-            withdraw=lambda request: self._connection.post(sender.withdraw, request),
-            dry_run=self.options.dry_run,
         )
-        self._parts = _Parts(plan, packer, sender, feeder, self._connection.submit(self._send_all(sender)))
+        self._sending = self._connection.submit(self._send_all(self._parts.sender))
+        lost, stop = self.ledger.measurements.lost, self._parts.sender.stop
+        watching = watch_identity(self._connection.transport, target.info, lost, stop)
+        self._ticking.append(self._connection.submit(watching))
         self.phase = "sending"
         if self._stop_wanted is not None:
-            self._connection.post(sender.stop, self._stop_wanted)
+            self._connection.post(self._parts.sender.stop, self._stop_wanted)
 
     # -- feeding -----------------------------------------------------------------------------------------------------
 
@@ -265,9 +253,7 @@ class LoadSession:
 
     def flush(self, patience: Patience | None = None) -> None:
         """Send the rows that wait to be joined with later ones."""
-        # Held until the last row is handed over: whoever flushes next must not overtake rows on their way.
-        with self._flushing:
-            self._reserve_each(self.parts.feeder.flush(), patience)
+        self._reserve_each(self.parts.feeder.flush(), patience)
         self._check_rejects()
 
     def drain(self, patience: Patience | None = None) -> None:
@@ -305,6 +291,10 @@ class LoadSession:
 
     def _submit(self, request: Request, batch: pa.RecordBatch) -> None:
         self.evidence.add(batch)
+        keys = None if self.key is None else batch.column(self.key)
+        landing = None if self.resumption is None else self.resumption.may_land_until
+        if doubled := admit(request, self.ledger, keys, landing):
+            self._connection.post(self.ledger.measurements.double, doubled)
         # Nothing may fail after this: from here on the sender answers for the rows.
         self._connection.post(self.parts.sender.submit, request)
 
@@ -326,20 +316,29 @@ class LoadSession:
         sender, feeder = self._parts.sender, self._parts.feeder
         with contextlib.suppress(HeadraceError):
             self.flush()  # fails where the load stopped; what waits is then unsent
-        with self._flushing:
-            feeder.abandon()
+        feeder.abandon()
         self._connection.post(sender.finish)
         self._connection.wait_for(sender.settled(STOP_GRACE))
-        self._parts.sending.result()
+        if self._sending is not None:
+            self._sending.result()
         self.failure = self.failure or self._broken or sender.failure
 
+    def disown(self) -> None:
+        """The collection is another one now: rows that were stored in the former one are unknown."""
+        self.ledger.account.move(Verdict.STORED, Verdict.UNKNOWN)
+        self.ledger.journal.disown()
+        if self.resumption is not None:
+            self.resumption.disown()
+
     def close(self) -> None:
-        """Close the connection and the rejects file; twice does no harm."""
+        """Close the connection, the rejects file and the journal; twice does no harm."""
         if self._closed:
             return
         self._closed = True
         try:
             self.ledger.rejects.close()
+            if self.resumption is not None:
+                self.resumption.close(status="interrupted", rejects=self.ledger.rejects.paths)
         finally:
             for task in self._ticking:
                 task.cancel()
@@ -349,20 +348,7 @@ class LoadSession:
 
     def progress(self) -> Progress:
         """A look at the load now."""
-        account, measured = self.ledger.account, self.ledger.measurements
-        return Progress(
-            phase=self.phase,
-            rows_total=self.rows_total,
-            rows_read=account.rows_read(),
-            rows_stored=account.rows(Verdict.STORED),
-            rows_rejected=account.rows(Verdict.REJECTED),
-            bytes_sent=measured.bytes_sent,
-            in_flight=0 if self._parts is None else self._parts.sender.in_flight,
-            in_flight_bytes=self.window.used,
-            retries=measured.retries.total(),
-            throttled_seconds=self.throttle.throttled_seconds,
-            seconds=time.monotonic() - self.began,
-        )
+        return progress_of(self, in_flight=0 if self._parts is None else self._parts.sender.in_flight)
 
     async def _send_all(self, sender: Sender) -> None:
         try:
@@ -373,26 +359,12 @@ class LoadSession:
             failure.__cause__ = cause
             sender.stop(failure)
 
-    async def _tick(self) -> None:
-        while self._progress is not None:
-            await asyncio.sleep(TICK)
-            try:
-                self._progress(self.progress())
-            except Exception as error:  # noqa: BLE001 - a caller's code; the load ends and says so
-                self._broken = HeadraceError(f"the progress callback failed: {type(error).__name__}: {error}")
-                self._broken.__cause__ = error
-                self.stop(str(self._broken))
-                return
+    def _progress_failed(self, error: HeadraceError) -> None:
+        self._broken = error
+        self.stop(str(error))
 
-    async def _linger(self) -> None:
-        """Send rows that wait to be joined once a second has passed in which none came."""
-        quiet, last = 0, -1
-        while True:
-            await asyncio.sleep(TICK)
-            read = self.ledger.account.rows_read()
-            quiet, last = quiet + 1 if read == last else 0, read
-            if quiet == LINGER_TICKS and self._parts is not None and self._parts.feeder.waiting_rows:
-                await asyncio.to_thread(self._flush_quietly)
+    def _waiting_rows(self) -> int:
+        return 0 if self._parts is None else self._parts.feeder.waiting_rows
 
     def _flush_quietly(self) -> None:
         # Why it failed is kept by whoever stopped the load; the next call of the owner raises it.

@@ -61,8 +61,8 @@ class Signals:
         self._stopping = True
         if self.stop is None:
             raise Interrupted(name)
+        self.stop(name)
         if not self.quiet:
             # Not print: the handler may interrupt a print.
             text = f"\nheadrace: {name}: finishing what is in flight; once more to leave at once\n"
             os.write(2, text.encode())
-        self.stop(name)

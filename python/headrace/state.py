@@ -1,37 +1,68 @@
-"""Where a load keeps its rejects and its report: one private directory per load."""
+"""Where a load keeps its journal, its rejects and its report: one private directory."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import hashlib
+import json
 import os
 import secrets
+import socket
 import time
 from pathlib import Path
 
-from headrace.errors import ConfigError, explain
+from headrace.config import Endpoint
+from headrace.errors import ConfigError, JournalError, explain
 
-__all__ = ["open_state_dir", "write_private"]
+__all__ = ["StateLock", "fresh_name", "is_on_network", "open_state_dir", "state_home", "target_name", "write_private"]
+
+#: Characters of a collection's name in that of its directory; file systems end at 255 bytes.
+_NAME_LENGTH = 80
+#: File systems that other machines may be writing to at the same time.
+_NETWORK = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "gpfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"}
+    | {f"fuse.{name}" for name in ("ceph", "glusterfs", "s3fs", "sshfs")}
+)
+_MOUNTS = Path("/proc/self/mounts")
 
 
-def open_state_dir(wanted: Path | None, collection: str) -> Path:
+def state_home() -> Path:
+    """``$XDG_STATE_HOME/headrace``, by default ``~/.local/state/headrace``."""
+    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return base / "headrace"
+
+
+def target_name(endpoint: Endpoint, collection: str, partition: str) -> str:
+    """The name of the directory that every load into this target shares."""
+    key = json.dumps([endpoint.place, endpoint.db_name, collection, partition])
+    return f"{collection[:_NAME_LENGTH]}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+
+def fresh_name(collection: str) -> str:
+    """The name of a directory that no other load has."""
+    return f"{collection[:_NAME_LENGTH]}-{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(3)}"
+
+
+def open_state_dir(wanted: Path | None, name: str) -> Path:
     """Create the directory, readable by its owner only, and return it.
 
-    Without ``wanted`` it is a new one under ``$XDG_STATE_HOME/headrace`` (by default ``~/.local/state/headrace``).
+    Args:
+        wanted: The directory; None for one under :func:`state_home`.
+        name: The name that it has there.
 
     :raises ConfigError: if it cannot be created or written to.
     """
-    if wanted is None:
-        base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-        stamp = time.strftime("%Y%m%dT%H%M%S")
-        wanted = base / "headrace" / f"{collection}-{stamp}-{secrets.token_hex(3)}"
+    directory = state_home() / name if wanted is None else wanted
     remedy = "give a writable directory with --state-dir"
     try:
-        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         found = error.strerror or str(error)
-        raise ConfigError(explain("state directory", f"{wanted} to be a directory", found, remedy)) from error
-    if not os.access(wanted, os.W_OK | os.X_OK):
-        raise ConfigError(explain("state directory", f"{wanted} to be writable", "no permission", remedy))
-    return wanted
+        raise ConfigError(explain("state directory", f"{directory} to be a directory", found, remedy)) from error
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ConfigError(explain("state directory", f"{directory} to be writable", "no permission", remedy))
+    return directory
 
 
 def write_private(path: Path, text: str) -> None:
@@ -41,3 +72,85 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     new.replace(path)
+
+
+def is_on_network(directory: Path, mounts: Path = _MOUNTS) -> bool:
+    """Whether ``directory`` lies on a file system that other machines share; False where that cannot be told.
+
+    Args:
+        directory: An existing directory.
+        mounts: The kernel's table of mounts (Linux).
+    """
+    try:
+        table = [line.split() for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return False
+    where, kind, depth = directory.resolve(), "", -1
+    for _, point, found, *_ in table:
+        # Blanks in a path are written as \040.
+        path = Path(point.replace("\\040", " "))
+        # Of two mounts on one point the later one is seen.
+        if len(path.parts) >= depth and where.is_relative_to(path):
+            kind, depth = found, len(path.parts)
+    return kind in _NETWORK
+
+
+class StateLock:
+    """A directory that belongs to this loader alone, until :meth:`release` or the end of the process.
+
+    Args:
+        directory: An existing directory.
+
+    :raises JournalError: if another loader has it; the message names its process and host.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        path = directory / "journal.lock"
+        self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        #: When the loader that had it last was last known to be alive, in seconds since the epoch.
+        self.last_alive = os.fstat(self._descriptor).st_mtime
+        try:
+            self._take(path)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def _take(self, path: Path) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(self._descriptor, 400).decode(errors="replace").strip() or "another process"
+            remedy = "wait until it ends or end it; loads side by side need a --state-dir each"
+            raise JournalError(
+                explain(str(path.parent), "no other loader at work there", holder, remedy), path=str(path.parent)
+            ) from None
+        except OSError as error:
+            found = f"{error.strerror} from flock"
+            remedy = "give a --state-dir on a file system with locks"
+            raise JournalError(explain(str(path), "a lock", found, remedy), path=str(path)) from error
+        os.ftruncate(self._descriptor, 0)
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        os.pwrite(self._descriptor, f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode(), 0)
+
+    def beat(self) -> None:
+        """Say that this loader is alive."""
+        os.utime(self._descriptor)
+
+    def release(self) -> None:
+        """Let others have the directory; twice does no harm."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    @staticmethod
+    def holder(directory: Path) -> str | None:
+        """Who has the directory, in words; None where nobody has."""
+        with contextlib.suppress(OSError):
+            descriptor = os.open(directory / "journal.lock", os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return os.read(descriptor, 400).decode(errors="replace").strip() or "another process"
+            finally:
+                os.close(descriptor)
+        return None

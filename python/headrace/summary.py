@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.console import count, duration, size, table
 
 if TYPE_CHECKING:
+    from headrace.journals import JournalState
     from headrace.report import LoadReport
 
-__all__ = ["mapping_table", "mismatch_lines", "report_lines"]
+__all__ = ["journal_lines", "mapping_table", "mismatch_lines", "report_lines"]
 
 #: Mismatches that are named here; the report has more of them.
 NAMED = 5
@@ -26,6 +28,8 @@ def report_lines(report: LoadReport) -> list[str]:
         _entry("speed", _speed(report)),
         _entry("delivery", f"{report.guarantee}; {report.mode}: {report.mode_reason}"),
     ]
+    if report.rows_resumed:
+        lines.append(_entry("resumed", f"{count(report.rows_resumed)} rows that earlier runs had stored"))
     if report.retries or report.throttled_seconds >= 0.05:
         lines.append(_entry("retries", _retries(report)))
     if report.rows_possibly_duplicated:
@@ -44,6 +48,37 @@ def report_lines(report: LoadReport) -> list[str]:
     lines.append(_entry("state", report.state_dir))
     advice = _advice(report)
     return lines if advice is None else [*lines, _entry("next", advice)]
+
+
+def journal_lines(journals: Sequence[JournalState], *, width: int = 0, files: bool = False) -> list[str]:
+    """A table of journals, and one of the files of each where that is wanted."""
+    if not journals:
+        return ["headrace: no journals"]
+    header = ("collection", "state", "rows", "age", "directory")
+    rows = [
+        [it.collection or "?", _journal_state(it), _tally(it.verdicts), duration(it.age), it.directory]
+        for it in journals
+    ]
+    lines = [table(header, rows, width=width)]
+    for journal in journals if files else ():
+        parts = [[_file_state(it.finished), _tally(it.verdicts), it.path] for it in journal.files]
+        lines += ["", f"{journal.directory}, to {journal.collection} at {journal.uri}"]
+        lines.append(table(("state", "rows", "file"), parts, width=width))
+    return lines
+
+
+def _journal_state(journal: JournalState) -> str:
+    if journal.running is not None:
+        return f"running ({journal.running})"
+    return journal.problem or (_file_state(journal.finished) if journal.finished else journal.status or "empty")
+
+
+def _file_state(finished: bool) -> str:
+    return "finished" if finished else "unfinished"
+
+
+def _tally(verdicts: dict[str, int]) -> str:
+    return ", ".join(f"{count(rows)} {verdict}" for verdict, rows in verdicts.items()) or "none"
 
 
 def mapping_table(mapping: list[dict[str, str]], width: int = 0) -> str:

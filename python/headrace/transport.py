@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -165,18 +165,19 @@ class _Transport:
         return channel_options(index, self._endpoint)
 
 
-class _Channels:
-    """The channels of one event loop, with the methods that were called on each."""
+class _Line:
+    """One connection: a channel, the methods that were called on it, and how many calls it has open."""
 
-    def __init__(self, channels: Sequence[grpc.aio.Channel]) -> None:
-        self.channels = channels
-        self._methods: dict[tuple[int, str], Callable[..., Any]] = {}
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self.calls = 0
+        self.retired = False
+        self._methods: dict[str, Callable[..., Any]] = {}
 
-    def method(self, index: int, name: str) -> Callable[..., Any]:
-        key = (index, name)
-        if key not in self._methods:
-            self._methods[key] = self.channels[index].unary_unary(METHOD_PREFIX + name)
-        return self._methods[key]
+    def method(self, name: str) -> Callable[..., Any]:
+        if name not in self._methods:
+            self._methods[name] = self.channel.unary_unary(METHOD_PREFIX + name)
+        return self._methods[name]
 
 
 class AsyncTransport(_Transport):
@@ -197,7 +198,11 @@ class AsyncTransport(_Transport):
         super().__init__(endpoint, channels=channels)
         self._credentials_read = not endpoint.tls
         # A grpc.aio channel belongs to the loop that was running when it was made.
-        self._sets: dict[asyncio.AbstractEventLoop, _Channels] = {}
+        self._sets: dict[asyncio.AbstractEventLoop, list[_Line]] = {}
+        self._renewals = 0
+        #: Connections that were given up and still have calls, and those that are being closed.
+        self._retired: set[_Line] = set()
+        self._closing: set[asyncio.Future[None]] = set()
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -232,10 +237,11 @@ class AsyncTransport(_Transport):
 
         :raises RpcError: if the call ended with a gRPC status other than OK, also when :meth:`close` ended it.
         """
-        channels = await self._open(method)
-        index = next(self._next) % self._count if channel is None else channel
+        lines = await self._open(method)
+        line = lines[next(self._next) % self._count if channel is None else channel]
+        line.calls += 1
         try:
-            answer: bytes = await channels.method(index, method)(request, timeout=timeout, metadata=self._metadata)
+            answer: bytes = await line.method(method)(request, timeout=timeout, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise self._rpc_error(method, error) from error
         except (asyncio.CancelledError, grpc.aio.UsageError) as error:
@@ -244,20 +250,45 @@ class AsyncTransport(_Transport):
             if self._closed and not (task is not None and task.cancelling()):
                 raise self._closed_error(method) from error
             raise
+        finally:
+            line.calls -= 1
+            self._close_retired(line)
         return answer
+
+    def renew(self, channel: int) -> None:
+        """Connect anew for later calls over ``channel``; the old connection closes once its calls have ended.
+
+        What the network still holds of an abandoned call is then cut off with its connection.
+        """
+        lines = self._sets.get(asyncio.get_running_loop())
+        if lines is None or self._closed:
+            return
+        self._renewals += 1
+        # Equal arguments would share the old connection.
+        old, lines[channel] = lines[channel], _Line(self._make(channel + self._renewals * self._count))
+        old.retired = True
+        self._retired.add(old)
+        self._close_retired(old)
+
+    def _close_retired(self, line: _Line) -> None:
+        if line.retired and not line.calls and line in self._retired:
+            self._retired.remove(line)
+            closing = asyncio.ensure_future(line.channel.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
         """End the calls in flight, close this loop's channels and let go of the embedded server."""
         self._closed = True
-        channels = self._sets.pop(asyncio.get_running_loop(), None)
+        lines = [*self._sets.pop(asyncio.get_running_loop(), ()), *self._retired]
         self._sets.clear()
-        if channels is not None:
-            await asyncio.gather(*(channel.close() for channel in channels.channels))
+        self._retired.clear()
+        await asyncio.gather(*(line.channel.close() for line in lines), *self._closing)
         lease, self._lease = self._lease, None
         if lease is not None:
             await asyncio.to_thread(lease.release)
 
-    async def _open(self, method: str = "Connect") -> _Channels:
+    async def _open(self, method: str = "Connect") -> list[_Line]:
         if self._closed:
             raise self._closed_error(method)
         loop = asyncio.get_running_loop()
@@ -271,7 +302,7 @@ class AsyncTransport(_Transport):
         if loop not in self._sets:
             for ended in [other for other in self._sets if other.is_closed()]:
                 del self._sets[ended]
-            self._sets[loop] = _Channels([self._make(index) for index in range(self._count)])
+            self._sets[loop] = [_Line(self._make(index)) for index in range(self._count)]
         return self._sets[loop]
 
     async def _start_embedded(self) -> None:

@@ -88,6 +88,18 @@ def test_rejected_rows_end_with_status_3_and_are_kept(headrace, fake, source):
     assert "2 rows with their reasons in" in ended.err
 
 
+def test_keys_of_row_numbers_and_rows_without_a_vector(headrace, fake, tmp_path):
+    vectors = [[float(row)] * 4 for row in range(20)]
+    vectors[7] = None
+    columns = {"text": [f"row {row}" for row in range(20)], "vector": pa.array(vectors, pa.list_(pa.float32(), 4))}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    options = ("--create", "--key", "@row", "--null-vectors", "skip", "--max-rejects", "0%", "--mode", "insert")
+    ended = headrace.run("load", "rows.parquet", "--collection", "c", "--uri", fake.uri, *options)
+    assert ended.status == 0, ended.err
+    assert (ended.document["rows_stored"], ended.document["rows_skipped"]) == (19, 1)
+    assert sorted(fake.collections["c"].keys()) == [*range(7), *range(8, 20)]
+
+
 def test_a_vector_with_nan_is_rejected_by_row(headrace, fake, tmp_path):
     rows = table(10)
     vectors = rows["vector"].combine_chunks().flatten().to_numpy().copy()

@@ -100,3 +100,8 @@ def test_the_traceback_is_shown_to_who_asks_for_it(headrace, fake):
     ended = headrace.run("load", "none", "--collection", "c", "--uri", fake.uri, environ=environ)
     assert ended.status == 2
     assert "Traceback (most recent call last)" in ended.err
+
+
+@pytest.mark.parametrize("limit", ["many", "-1", "101%", "1.5"])
+def test_a_limit_of_rejects_that_is_none_is_named(headrace, fake, source, limit):
+    check_refused(load(headrace, fake, source, "--create", f"--max-rejects={limit}"), 2, "max_rejects", "0.5%")

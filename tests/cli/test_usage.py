@@ -13,7 +13,9 @@ SLOW = ("pyarrow", "numpy", "grpc", "google.protobuf", "rich", "headrace._core")
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["load"], ["inspect"], ["verify"]], ids=["headrace", "load", "inspect", "verify"]
+    "arguments",
+    [[], ["load"], ["inspect"], ["verify"], ["status"]],
+    ids=["headrace", "load", "inspect", "verify", "status"],
 )
 def test_help_is_on_standard_output(headrace, arguments):
     ended = headrace.run(*arguments, "--help")
@@ -57,6 +59,9 @@ def test_version_says_how_it_was_built(headrace):
         (["load", "rows.parquet", "--collection", "c", "--mode", "replace"], "'replace' is not one of"),
         (["load", "rows.parquet", "--collection", "c", "--limit", "-1"], "Invalid value for '--limit'"),
         (["load", "rows.parquet", "--collection", "c", "--batch-bytes", "many"], "expected a size such as 4MiB"),
+        (["load", "rows.parquet", "--collection", "c", "--changed", "ignore"], "'ignore' is not one of"),
+        (["status", "--older-than", "30"], "expected an age such as 12h"),
+        (["status", "--remove"], "name journals, or give --older-than"),
         (["load", "rows.parquet", "--collection", "c", "--colection", "d"], "--collection"),
         (["load", "rows.parquet", "--collection", "c", "--token", "a", "--token-file", "f"], "give one of them"),
         (["lod"], "No such command 'lod'"),

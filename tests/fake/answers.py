@@ -110,6 +110,11 @@ def _load_collection(server, request):
     return common_pb2.Status()
 
 
+def _release_collection(server, request):
+    _find(server, request.collection_name).loaded = False
+    return common_pb2.Status()
+
+
 def _get_load_state(server, request):
     found = server.collections.get(request.collection_name)
     state = 0 if found is None else 3 if found.loaded else 1
@@ -196,6 +201,7 @@ METHODS = {
     "CreateIndex": (milvus_pb2.CreateIndexRequest, _create_index),
     "DescribeIndex": (milvus_pb2.DescribeIndexRequest, _describe_index),
     "LoadCollection": (milvus_pb2.LoadCollectionRequest, _load_collection),
+    "ReleaseCollection": (milvus_pb2.ReleaseCollectionRequest, _release_collection),
     "GetLoadState": (milvus_pb2.GetLoadStateRequest, _get_load_state),
     "Flush": (milvus_pb2.FlushRequest, _flush),
     "Delete": (milvus_pb2.DeleteRequest, _delete),

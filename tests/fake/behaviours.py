@@ -73,6 +73,26 @@ async def land_late(call):
     await asyncio.Event().wait()
 
 
+def expire_and_land(when):
+    """No answer before the deadline; stored once ``when(call)``, the deadline passed or not, whoever still waits."""
+
+    async def behave(call):
+        call.server.apply_once(call, lambda: when(call))
+        await asyncio.Event().wait()
+
+    return behave
+
+
+def resent(call):
+    """Whether the rows of ``call`` have come once more."""
+    return sum(other.raw == call.raw for other in call.server.calls) > 1
+
+
+def stored_again(call):
+    """Whether the rows of ``call`` have come once more, and were answered."""
+    return any(other.raw == call.raw and other.ended and other is not call for other in call.server.calls)
+
+
 def after_release(behaviour):
     """Wait until the test calls ``server.release()``, then behave."""
 

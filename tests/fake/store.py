@@ -11,19 +11,12 @@ import pyarrow as pa
 
 from headrace.decoding import decode_fields
 from headrace.errors import TransportError
+from tests.fake.refusals import Refused, check_batch, check_columns
+
+__all__ = ["FakeCollection", "Refused", "Row"]
 
 _KEYS = re.compile(r"\s*(?P<name>[\w$]+)\s+in\s+(?P<keys>\[.*\])\s*", re.S)
 _COMPARE = re.compile(r"\s*(?P<name>[\w$]+)\s*(?P<sign>>|<)\s*(?P<value>-?\d+)\s*")
-
-
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
-    """A Status other than success."""
-
-    def __init__(self, code, reason, *, legacy=1):
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
-        self.legacy = legacy
 
 
 @dataclass
@@ -69,13 +62,17 @@ class FakeCollection:
         """The multiset of stored keys."""
         return Counter({key: len(stored) for key, stored in self.rows.items()})
 
+    def contents(self, version):
+        """The multiset of (key, version): the version is the value of that column."""
+        return Counter((key, row.as_dict()[version]) for key, stored in self.rows.items() for row in stored)
+
     def dicts(self):
         """Every stored row as a dict, duplicates included, ordered by key then by write."""
         return [row.as_dict() for key in sorted(self.rows) for row in self.rows[key]]
 
     def write(self, request, *, upsert, take=None):
         """Store the rows of a parsed request that ``take(row number)`` chooses; returns their keys."""
-        batch = self._batch(request)
+        batch = self._batch(request, upsert=upsert)
         if self.schema.auto_id:
             keys = list(range(self.next_auto_id, self.next_auto_id + batch.num_rows))
             self.next_auto_id += batch.num_rows
@@ -97,31 +94,17 @@ class FakeCollection:
         for key in keys:
             self.rows.pop(key, None)
 
-    def _batch(self, request):
+    def _batch(self, request, *, upsert):
         stale = request.schema_timestamp and self.update_timestamp
         if stale and request.schema_timestamp != self.update_timestamp:
             raise Refused(109, "collection schema mismatch", legacy=62)
-        if request.num_rows == 0:
-            raise Refused(1100, "num_rows should be greater than 0: invalid parameter", legacy=5)
-        names = [item.field_name for item in request.fields_data]
-        wanted = {item.name: item for item in self.schema.sent_fields}
-        for name, item in wanted.items():
-            if name not in names and not (item.is_dynamic or item.nullable or item.default_value is not None):
-                reason = f"fieldSchema({name}) has no corresponding fieldData pass in: invalid parameter"
-                raise Refused(1100, reason, legacy=5)
-        if set(names) - set(wanted) or len(names) != len(set(names)):
-            raise Refused(1100, "more fieldData has pass in: invalid parameter", legacy=5)
-        for item in request.fields_data:
-            dim = wanted[item.field_name].dim
-            if dim is not None and item.vectors.dim != dim:
-                reason = (
-                    f"the dim ({item.vectors.dim}) of field data({item.field_name}) is not equal to schema dim ({dim})"
-                )
-                raise Refused(1100, reason, legacy=5)
+        check_columns(request, self.schema)
         try:
-            return decode_fields(request.fields_data, request.num_rows)
+            batch = decode_fields(request.fields_data, request.num_rows)
         except TransportError as error:
             raise Refused(1100, f"{error}: invalid parameter", legacy=5) from error
+        check_batch(batch, self.schema, upsert=upsert)
+        return batch
 
     def select(self, expr):
         """Rows that a filter means, one per key and by ascending key, as a query shows them."""

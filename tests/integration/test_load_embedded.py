@@ -29,8 +29,22 @@ def test_a_second_load_finds_the_collection_and_replaces_its_rows(tmp_path):
     database = tmp_path / "words.db"
     headrace.load(SAMPLE, collection="words", uri=database, create=True, limit=300)
     report = headrace.load(SAMPLE, collection="words", uri=database, limit=300, verify="sample")
-    assert (report.mode, report.rows_stored) == ("upsert", 300)
+    assert (report.mode, report.rows_stored, report.already_complete) == ("upsert", 300, True)
     assert (report.verify["status"], report.verify["checked"]) == ("ok", 200)
+    report = headrace.load(SAMPLE, collection="words", uri=database, limit=400, again=True, verify="sample")
+    assert (report.mode, report.rows_stored, report.rows_resumed) == ("upsert", 400, 0)
+    report = headrace.load(SAMPLE, collection="words", uri=database, limit=700, verify="full")
+    assert (report.rows_stored, report.rows_resumed, report.verify["checked"]) == (700, 400, 700)
+
+
+def test_a_database_that_was_made_again_gets_every_row(tmp_path):
+    database = tmp_path / "words.db"
+    headrace.load(SAMPLE, collection="words", uri=database, create=True, limit=300)
+    kept = headrace.MilvusClient(database)
+    kept.drop_collection("words")
+    kept.close()
+    report = headrace.load(SAMPLE, collection="words", uri=database, create=True, limit=300, verify="count")
+    assert (report.rows_stored, report.rows_resumed, report.verify["status"]) == (300, 0, "ok")
 
 
 def test_a_loader_stores_what_a_program_makes(tmp_path):

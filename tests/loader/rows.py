@@ -45,8 +45,8 @@ SMALL = {"batch_bytes": 4096, "rpc_timeout": 20.0}
 
 def load(fake, source, **options):
     """Load into the collection ``docs`` of a fake server, in small requests."""
-    options = {"create": True, **SMALL, **options}
-    return headrace.load(source, collection="docs", uri=fake.uri, **options)
+    options = {"create": True, "collection": "docs", **SMALL, **options}
+    return headrace.load(source, uri=fake.uri, **options)
 
 
 def counts(report):

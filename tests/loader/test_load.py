@@ -28,7 +28,14 @@ def test_loads_a_parquet_file_and_makes_it_searchable(fake, tmp_path):
     for row, stored in zip(expected, sorted(docs.dicts(), key=lambda r: r["id"]), strict=True):
         assert stored["text"] == row["text"]
         assert stored["dense"] == row["dense"]
-    assert report.files == [{"source": str(tmp_path / "a.parquet"), "rows": 1000, "stored": 1000}]
+    (line,) = report.files
+    assert line["identity"]["size"] == (tmp_path / "a.parquet").stat().st_size
+    assert {**line, "identity": ...} == {
+        "source": str(tmp_path / "a.parquet"),
+        "rows": 1000,
+        "stored": 1000,
+        "identity": ...,
+    }
 
 
 def test_the_report_is_kept_privately_in_the_state_directory(fake, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 
 import grpc
@@ -26,7 +27,7 @@ from tests.loader.rows import counts, load, table
 def test_answers_that_pass_are_waited_out(fake):
     fake.script(
         "Insert",
-        refuse(8, "rate limit exceeded[rate=1]", legacy=49),
+        refuse(8, "rate limit exceeded[rate=1000000]", legacy=49),
         abort(grpc.StatusCode.UNAVAILABLE, "failed to connect to all addresses"),
         refuse(1, "service not ready", legacy=56),
     )
@@ -39,7 +40,7 @@ def test_answers_that_pass_are_waited_out(fake):
 
 def test_a_lost_answer_does_not_double_a_keyed_row(fake):
     fake.script("Insert", ok, apply_then(vanish), ok)
-    report = load(fake, table(300), verify="full")
+    report = load(fake, table(300), verify="full", rpc_timeout=2.0)
     assert counts(report) == {"stored": 300}
     assert fake.collections["docs"].keys() == Counter(range(300))
     assert report.retries["ambiguous"] >= 1
@@ -120,10 +121,15 @@ def test_a_full_disk_under_the_report_does_not_lose_the_account(fake, tmp_path):
 
 
 def test_a_rejects_file_that_cannot_be_written_ends_the_load_with_its_account(fake, tmp_path):
-    (tmp_path / "rejects.parquet").mkdir()
+    state = tmp_path / "state"
+
+    async def gone(call):
+        shutil.rmtree(state, ignore_errors=True)
+        return await refuse_rows(lambda row: row["id"] == 3)(call)
+
     load(fake, table(1, start=9999))
-    fake.always("Upsert", refuse_rows(lambda row: row["id"] == 3))
-    report = load(fake, table(100), state_dir=tmp_path, check=False)
+    fake.always("Upsert", gone)
+    report = load(fake, table(100), state_dir=state, check=False)
     assert report.exit_status == 4
     assert report.rows_stored + report.rows_unsent == 100
     assert "sending ended early" in report.failure

@@ -48,6 +48,7 @@ def test_the_public_names_are_these():
         "HeadraceError",
         "InputError",
         "InternalError",
+        "JournalError",
         "LoadError",
         "LoadOptions",
         "LoadReport",

@@ -163,7 +163,8 @@ def test_no_key_offers_the_columns_that_would_do():
     )
     assert problem(sample=sample) == (
         "primary key: expected a column 'id' or a named key, found the columns 'url', 'lang', 'rank', 'n', 'v'; "
-        "name the key's column with --key COLUMN (url, n would do), or let the server make keys with --auto-id"
+        "name the key's column with --key COLUMN (url, n would do), make keys of row numbers with --key @row or "
+        "--key @file_row, or let the server make them with --auto-id"
     )
 
 
@@ -171,7 +172,8 @@ def test_no_key_offers_the_columns_that_would_do():
 def test_keys_of_other_types_are_refused(kind):
     assert problem(("id", kind), VECTOR) == (
         f"primary key: expected a key of integers or strings, found 'id' of {kind}; "
-        "name the key's column with --key COLUMN, or let the server make keys with --auto-id"
+        "name the key's column with --key COLUMN, make keys of row numbers with --key @row or --key @file_row, "
+        "or let the server make them with --auto-id"
     )
 
 

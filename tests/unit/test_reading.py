@@ -1,4 +1,4 @@
-"""Reading one batch ahead: order, charges, errors, and an early end."""
+"""Reading one batch ahead: order, charges, errors, and an early end; reading what earlier runs left."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import threading
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headrace.errors import HeadraceError, SourceError
-from headrace.reading import ReadAhead, iterate
-from headrace.sources import SourceBatch, open_source
+from headrace.intervals import IntervalSet
+from headrace.reading import ReadAhead, iterate, resume
+from headrace.sources import Part, Source, SourceBatch, open_source
 from headrace.window import Window
 from tests.loader.rows import eventually, table
 
@@ -85,3 +88,83 @@ def test_a_limit_ends_the_walk(limit, expected):
         found = list(iterate(source, max_bytes=1000, columns=None, limit=limit))
     assert sum(batch.batch.num_rows for batch in found) == expected
     assert [batch.first_row for batch in found] == sorted(batch.first_row for batch in found)
+
+
+class Left:
+    """What earlier runs left of some files, and what was told about them."""
+
+    def __init__(self, settled, doubtful, known):
+        self._settled, self._doubtful, self._known = settled, doubtful, known
+        self.over, self.ends = {}, []
+
+    def settled(self, label):
+        return self._settled[label]
+
+    def doubtful(self, label):
+        return self._doubtful[label]
+
+    def rows(self, label):
+        return self._known.get(label)
+
+    def passed(self, label, start, stop):
+        assert self._settled[label].covers(start, stop)
+        self.over.setdefault(label, set()).update(range(start, stop))
+
+    def ended(self, label, rows):
+        self.ends.append((label, rows))
+
+
+def files_of(lengths, part_rows, read, *, told=True):
+    """A source of files with so many rows each, in parts; ``read`` collects the parts that were read."""
+
+    def parts():
+        for label, length in lengths.items():
+            for first in range(0, length, part_rows) if told else (0,):
+                rows = min(part_rows, length - first) if told else length
+
+                def batches_of(_bytes, _columns, label=label, first=first, rows=rows):
+                    read.append((label, first))
+                    for start in range(first, first + rows, 4):
+                        yield pa.record_batch({"n": list(range(start, min(start + 4, first + rows)))})
+
+                yield Part(label, first, rows if told else None, batches_of)
+
+    return Source("files", pa.schema([("n", pa.int64())]), parts, rows_total=None, replayable=True)
+
+
+RUNS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 12)), max_size=4)
+
+
+@given(RUNS, RUNS, RUNS, st.none() | st.integers(0, 60), st.booleans())
+def test_what_is_read_and_what_is_passed_over_are_all_rows_up_to_the_limit(done_a, done_b, doubt_a, limit, told):
+    lengths = {"a": 30, "b": 17}
+    settled = {"a": intervals(done_a, 30), "b": intervals(done_b, 17)}
+    doubtful = {"a": intervals(doubt_a, 30), "b": IntervalSet()}
+    for start, stop in settled["a"].intervals():
+        doubtful["a"].remove(start, stop)
+    read = []
+    left = Left(settled, doubtful, {} if told else lengths)
+    source = files_of(lengths, 10, read, told=told)
+    found = {"a": [], "b": []}
+    for batch in resume(source, left, max_bytes=1 << 20, columns=None, limit=limit):
+        rows = batch.batch["n"].to_pylist()
+        assert rows == list(range(batch.first_row, batch.first_row + len(rows)))
+        assert doubtful[batch.source].overlap(rows[0], rows[-1] + 1) in (0, len(rows)), "those in doubt are apart"
+        found[batch.source] += rows
+    at_most = 47 if limit is None else limit
+    wanted = {"a": set(range(min(30, at_most))), "b": set(range(max(0, min(17, at_most - 30))))}
+    for label in lengths:
+        over = left.over.get(label, set())
+        assert not over & set(found[label])
+        assert over | set(found[label]) == wanted[label]
+        assert len(found[label]) == len(set(found[label]))
+    for label, first in read if told else ():
+        last = min(first + 10, lengths[label], max(wanted[label], default=-1) + 1)
+        assert not settled[label].covers(first, last), "a part with nothing left is not read"
+    assert all(rows is None or rows == lengths[label] for label, rows in left.ends)
+    if limit is None:
+        assert left.ends == [("a", 30), ("b", 17)]
+
+
+def intervals(runs, rows):
+    return IntervalSet((start, min(start + length, rows)) for start, length in runs)

@@ -65,3 +65,31 @@ def test_the_limit_is_the_larger_of_100_rows_and_a_thousandth():
         "look into the rejects file, mend the source or raise --max-rejects"
     )
     assert RejectLimit(0).exceeded(1, 10) == expected
+
+
+def test_what_an_earlier_run_refused_stays(tmp_path):
+    (tmp_path / "rejects.parquet").write_text("before")
+    rejects = RejectsFile(tmp_path)
+    rejects.add(pa.record_batch({"id": [1]}), [Reject(0, "s", 0, "id", "x", "y", "z")])
+    rejects.close()
+    assert rejects.path == tmp_path / "rejects-2.parquet"
+    assert (tmp_path / "rejects.parquet").read_text() == "before"
+
+
+def test_a_share_counts_of_ten_thousand_rows_at_least():
+    assert RejectLimit("1%").exceeded(100, 10) is None
+    assert RejectLimit("1%").exceeded(101, 10) is not None
+    assert RejectLimit("1%").exceeded(1000, 100_000) is None
+    assert RejectLimit("0%").exceeded(1, 10**9) is not None
+
+
+def test_the_reasons_of_a_file_that_is_loaded_again_are_replaced(tmp_path):
+    first = RejectsFile(tmp_path)
+    first.add(BATCH, [reject(0, 0)])
+    first.close()
+    (tmp_path / "again").mkdir()
+    again = RejectsFile(tmp_path / "again")
+    again.add(pq.read_table(first.path).to_batches()[0], [reject(0, 5)])
+    again.close()
+    assert pq.read_table(again.path).schema.names == pq.read_table(first.path).schema.names
+    assert pq.read_table(again.path)["_row"].to_pylist() == [5]

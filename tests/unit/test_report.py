@@ -45,6 +45,7 @@ DONE = LoadReport(
     state_dir="s",
     rejects_file=None,
     journal=None,
+    already_complete=False,
     verify=None,
     concurrency=1,
     interrupted=None,

@@ -44,6 +44,7 @@ def report(**changes):
         "state_dir": "/state/docs-1",
         "rejects_file": None,
         "journal": None,
+        "already_complete": False,
         "verify": None,
         "concurrency": 4,
         "interrupted": None,

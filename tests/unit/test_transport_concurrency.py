@@ -89,3 +89,34 @@ def test_many_calls_share_one_transport(fake):
 
     assert len(asyncio.run(main())) == 200
     assert fake.connections == 4
+
+
+def test_a_renewed_connection_is_another_one_and_lets_the_old_ones_calls_end(fake):
+    async def main():
+        async with AsyncTransport(Endpoint(uri=fake.uri), channels=1) as transport:
+            await transport.call("CheckHealth", HEALTH, timeout=5)
+            fake.script("CheckHealth", stall)
+            open_call = asyncio.create_task(transport.call("CheckHealth", HEALTH, timeout=30))
+            await asyncio.to_thread(fake.wait_for, lambda: len(fake.calls_of("CheckHealth")) == 2)
+            before = fake.connections
+            transport.renew(0)
+            await transport.call("CheckHealth", HEALTH, timeout=5)
+            assert fake.connections == before + 1
+            fake.release()
+            assert await open_call
+
+    asyncio.run(main())
+
+
+def test_closing_ends_the_calls_of_a_connection_that_was_given_up(fake):
+    async def main():
+        async with AsyncTransport(Endpoint(uri=fake.uri), channels=1) as transport:
+            fake.always("CheckHealth", stall)
+            open_call = asyncio.create_task(transport.call("CheckHealth", HEALTH, timeout=30))
+            await asyncio.to_thread(fake.wait_for, lambda: len(fake.calls_of("CheckHealth")) == 1)
+            transport.renew(0)
+            await asyncio.sleep(0)
+        with pytest.raises(RpcError, match="closed"):
+            await open_call
+
+    asyncio.run(main())

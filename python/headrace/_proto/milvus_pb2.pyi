@@ -213,6 +213,14 @@ class LoadCollectionRequest(_message.Message):
     replica_number: int
     def __init__(self, db_name: _Optional[str] = ..., collection_name: _Optional[str] = ..., replica_number: _Optional[int] = ...) -> None: ...
 
+class ReleaseCollectionRequest(_message.Message):
+    __slots__ = ("db_name", "collection_name")
+    DB_NAME_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_NAME_FIELD_NUMBER: _ClassVar[int]
+    db_name: str
+    collection_name: str
+    def __init__(self, db_name: _Optional[str] = ..., collection_name: _Optional[str] = ...) -> None: ...
+
 class GetLoadStateRequest(_message.Message):
     __slots__ = ("collection_name", "db_name")
     COLLECTION_NAME_FIELD_NUMBER: _ClassVar[int]

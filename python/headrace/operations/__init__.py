@@ -20,6 +20,7 @@ from headrace.operations.collections import (
     is_loaded,
     list_collections,
     load_collection,
+    release_collection,
 )
 from headrace.operations.data import count, delete, get_by_keys, keys_filter, query
 from headrace.operations.indexes import METRICS, IndexInfo, create_index, describe_index, metric_for
@@ -70,5 +71,6 @@ __all__ = [
     "metric_for",
     "patiently",
     "query",
+    "release_collection",
     "search",
 ]

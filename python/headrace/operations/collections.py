@@ -30,6 +30,7 @@ __all__ = [
     "is_loaded",
     "list_collections",
     "load_collection",
+    "release_collection",
 ]
 
 #: Seconds to wait until a collection is in memory, where the caller says nothing.
@@ -174,6 +175,12 @@ def load_collection(name: str, *, timeout: float | None = LOAD_TIMEOUT) -> Opera
         yield Sleep(pause)
         waited += pause
         pause = min(pause * 2, _LAST_POLL)
+
+
+def release_collection(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[None]:
+    """Let a collection go from memory; its rows stay stored."""
+    request = milvus_pb2.ReleaseCollectionRequest(collection_name=name)
+    yield from ask("ReleaseCollection", request, common_pb2.Status, timeout)
 
 
 def flush(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[None]:

@@ -26,7 +26,7 @@ _LEAST = str(-(2**63))
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 
 
-def keys_filter(key_name: str, keys: Sequence[int] | Sequence[str]) -> str:
+def keys_filter(key_name: str, keys: Sequence[int | str]) -> str:
     """The filter ``key in [...]``, texts quoted and escaped."""
     wanted = [f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(int(key)) for key in keys]
     if _LEAST not in wanted:

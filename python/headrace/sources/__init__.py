@@ -12,15 +12,30 @@ from itertools import chain
 from typing import Any
 
 from headrace.schema import CollectionSchema
-from headrace.sources.base import Part, Source, SourceBatch, decoded_bytes
+from headrace.sources.base import Part, Source, SourceBatch, SourceFile, decoded_bytes
 from headrace.sources.files import open_files
+from headrace.sources.identity import FileIdentity
 from headrace.sources.memory import open_memory
+from headrace.sources.rowkeys import keyed_by_row, keyed_rows
 
-__all__ = ["Part", "Source", "SourceBatch", "decoded_bytes", "open_source"]
+__all__ = [
+    "FileIdentity",
+    "Part",
+    "Source",
+    "SourceBatch",
+    "SourceFile",
+    "decoded_bytes",
+    "keyed_rows",
+    "open_source",
+]
 
 
 def open_source(
-    source: object, *, columns: Sequence[str] | None = None, schema: CollectionSchema | None = None
+    source: object,
+    *,
+    columns: Sequence[str] | None = None,
+    schema: CollectionSchema | None = None,
+    key: str | None = None,
 ) -> Source:
     """Open whatever holds rows; nothing but heads, footers and the first item of an iterator is read.
 
@@ -31,13 +46,15 @@ def open_source(
         columns: The only columns to read, in this order; None for all.
         schema: The collection that it is for, where there is one: guides lists and dicts of Python values, which
             have no types of their own.
+        key: ``"@row"`` or ``"@file_row"`` to have a column of that name with keys made of row numbers; anything else
+            changes nothing.
 
     Raises:
         SourceError: If it is missing, damaged or nothing that holds rows.
         SchemaError: If columns in memory do not go together.
         CellError: If one Python value does not go with the others.
     """
-    opened = _open(source, schema)
+    opened = keyed_by_row(_open(source, schema), key)
     return opened if columns is None else opened.restricted(columns)
 
 

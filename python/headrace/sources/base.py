@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -11,8 +11,19 @@ from typing import Self
 import pyarrow as pa
 
 from headrace.errors import SourceError, explain
+from headrace.sources.identity import FileIdentity
 
-__all__ = ["Part", "Read", "Source", "SourceBatch", "decoded_bytes", "row_slices", "select", "unique_names"]
+__all__ = [
+    "Part",
+    "Read",
+    "Source",
+    "SourceBatch",
+    "SourceFile",
+    "decoded_bytes",
+    "row_slices",
+    "select",
+    "unique_names",
+]
 
 #: ``(max_bytes, columns)`` to the batches of a part, in row order; larger ones are sliced by the part.
 Read = Callable[[int, Sequence[str] | None], Iterator[pa.RecordBatch]]
@@ -65,6 +76,21 @@ class Part:
                 row += piece.num_rows
 
 
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a source.
+
+    Attributes:
+        label: As :attr:`Part.label`.
+        rows: How many rows it has, or None where that is known only after reading.
+        identify: In which state it is now.
+    """
+
+    label: str
+    rows: int | None
+    identify: Callable[[], FileIdentity] = field(repr=False, compare=False)
+
+
 class Source:
     """Where rows come from: an ordered sequence of parts with one schema.
 
@@ -74,6 +100,7 @@ class Source:
         rows_total: How many rows there are, or None where that is known only after reading.
         replayable: Whether it can be read again; otherwise :meth:`parts` works once.
         skipped: Files of a directory or glob that were left out (names that start with ``_`` or ``.``, empty ones).
+        files: The files it is made of, in the order of the parts; none for what is in memory.
     """
 
     def __init__(
@@ -86,6 +113,7 @@ class Source:
         replayable: bool,
         nulls: Callable[[], frozenset[str]] = frozenset,
         skipped: tuple[str, ...] = (),
+        files: tuple[SourceFile, ...] = (),
     ) -> None:
         unique_names(schema, label)
         self.label = label
@@ -94,6 +122,7 @@ class Source:
         self.replayable = replayable
         self._nulls = nulls
         self.skipped = skipped
+        self.files = files
         self._parts = parts
         self._used = False
 
@@ -140,6 +169,22 @@ class Source:
             replayable=self.replayable,
             nulls=lambda: self.nulls & frozenset(names),
             skipped=self.skipped,
+            files=self.files,
+        )
+
+    def without(self, labels: Collection[str]) -> Source:
+        """The same source without the files of these labels."""
+        files = tuple(file for file in self.files if file.label not in labels)
+        rows = [file.rows for file in files]
+        return Source(
+            self.label,
+            self.schema,
+            lambda: (part for part in self.parts() if part.label not in labels),
+            rows_total=None if None in rows else sum(count or 0 for count in rows),
+            replayable=self.replayable,
+            nulls=lambda: self.nulls,
+            skipped=(*self.skipped, *labels),
+            files=files,
         )
 
     def close(self) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 import pyarrow as pa
 
 from headrace.errors import SourceError, explain
-from headrace.sources.base import Part, Source, unique_names
+from headrace.sources.base import Part, Source, SourceFile, unique_names
+from headrace.sources.identity import identify
 from headrace.sources.ipc import IpcFileReader, IpcStreamReader
 from headrace.sources.parquet import ParquetReader
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged, find_files
@@ -79,6 +81,7 @@ def open_files(paths: Sequence[str | os.PathLike[str]]) -> Source:
         replayable=True,
         nulls=lambda: frozenset().union(*(reader.nulls() for reader in readers)),
         skipped=tuple(skipped),
+        files=tuple(SourceFile(it.ref.label, it.rows, partial(identify, it.ref)) for it in readers),
     )
 
 

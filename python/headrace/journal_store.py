@@ -1,0 +1,220 @@
+"""A journal that is written: which rows of which files are settled in which collection, in SQLite.
+
+Everything here blocks and belongs to one thread at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import astuple
+from pathlib import Path
+
+from headrace.intervals import IntervalSet
+from headrace.journal_records import (
+    APPLICATION,
+    FORMAT,
+    FileRecord,
+    JournalReader,
+    Place,
+    TargetRecord,
+    explained,
+)
+from headrace.report import Verdict
+from headrace.sources.identity import FileIdentity
+from headrace.state import StateLock, is_on_network
+
+__all__ = ["SAMPLE_KEYS", "JournalStore"]
+
+#: Most keys of stored rows that are kept for each target, to be read back before anything is skipped.
+SAMPLE_KEYS = 256
+
+_SCHEMA = """
+CREATE TABLE target (
+    id INTEGER PRIMARY KEY, uri TEXT NOT NULL, database TEXT NOT NULL, collection TEXT NOT NULL,
+    partition TEXT NOT NULL, identity TEXT NOT NULL, rows_before INTEGER, began REAL NOT NULL,
+    UNIQUE (uri, database, collection, partition, identity)
+);
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY, target INTEGER NOT NULL REFERENCES target ON DELETE CASCADE,
+    began REAL NOT NULL, ended REAL, status TEXT NOT NULL DEFAULT '', rejects TEXT NOT NULL DEFAULT '[]'
+);
+CREATE TABLE file (
+    id INTEGER PRIMARY KEY, target INTEGER NOT NULL REFERENCES target ON DELETE CASCADE, path TEXT NOT NULL,
+    identity TEXT NOT NULL, plan TEXT NOT NULL, rows INTEGER,
+    UNIQUE (target, path)
+);
+CREATE TABLE mark (
+    file INTEGER NOT NULL REFERENCES file ON DELETE CASCADE, start INTEGER NOT NULL, stop INTEGER NOT NULL
+);
+CREATE INDEX mark_file ON mark (file);
+CREATE TABLE settled (
+    file INTEGER NOT NULL REFERENCES file ON DELETE CASCADE, start INTEGER NOT NULL, stop INTEGER NOT NULL,
+    verdict TEXT NOT NULL, run INTEGER
+);
+CREATE INDEX settled_file ON settled (file);
+CREATE TABLE sample (
+    target INTEGER NOT NULL REFERENCES target ON DELETE CASCADE, slot INTEGER NOT NULL,
+    file INTEGER NOT NULL REFERENCES file ON DELETE CASCADE, row INTEGER NOT NULL, key NOT NULL,
+    PRIMARY KEY (target, slot)
+);
+"""
+
+
+class JournalStore(JournalReader):
+    """A journal that is open for one loader.
+
+    Args:
+        directory: An existing directory; the journal is made in it where there is none.
+        clock: Seconds since the epoch.
+        network: Whether other machines share the file system; None to find out.
+
+    :raises JournalError: if another loader has it, or it is damaged or cannot be written to.
+    """
+
+    def __init__(self, directory: Path, *, clock: Callable[[], float] = time.time, network: bool | None = None) -> None:
+        self._clock = clock
+        self._durable: bool | None = None
+        self._network = is_on_network(directory) if network is None else network
+        with explained(directory):
+            self._lock = StateLock(directory)
+        try:
+            super().__init__(directory)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @property
+    def last_alive(self) -> float:
+        """When the loader that had the journal last was last known to be alive, in seconds since the epoch."""
+        return self._lock.last_alive
+
+    def beat(self) -> None:
+        """Say that this loader is alive.
+
+        :raises JournalError: if that cannot be written.
+        """
+        with explained(self.path):
+            self._lock.beat()
+
+    def close(self) -> None:
+        """Let go of the journal; twice does no harm."""
+        super().close()
+        self._lock.release()
+
+    def _connect(self) -> sqlite3.Connection:
+        # Made first, and private: the files beside it get its permissions.
+        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+
+    def _check(self) -> None:
+        execute = self._connection.execute
+        execute("PRAGMA foreign_keys=ON")
+        # A write-ahead log lives in memory that processes share, which a network file system cannot give.
+        execute(f"PRAGMA journal_mode={'TRUNCATE' if self._network else 'WAL'}")
+        if not execute("PRAGMA user_version").fetchone()[0] and not execute("SELECT * FROM sqlite_master").fetchall():
+            with self.transaction(durable=True):
+                for statement in _SCHEMA.split(";\n"):
+                    execute(statement)
+                execute(f"PRAGMA application_id={APPLICATION}")
+                execute(f"PRAGMA user_version={FORMAT}")
+        super()._check()
+
+    @contextlib.contextmanager
+    def transaction(self, *, durable: bool) -> Iterator[None]:
+        """All or nothing of what is written inside; where ``durable``, on the disk when it returns.
+
+        :raises JournalError: if it cannot be written.
+        """
+        with explained(self.path):
+            if durable != self._durable:
+                # Only a commit that has to outlive the machine's power waits for the disk.
+                self._connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def begin_target(self, place: Place, rows_before: int | None) -> TargetRecord:
+        """The target of this place, which is noted where it is new."""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO target (uri, database, collection, partition, identity, rows_before, began) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*astuple(place), rows_before, self._clock()),
+        )
+        return next(found for found in self.targets() if found.place == place)
+
+    def forget_target(self, target: int) -> None:
+        """Everything that is known of a target is void."""
+        self._connection.execute("DELETE FROM target WHERE id = ?", (target,))
+
+    def begin_run(self, target: int) -> int:
+        """Note that a run begins; returns its number."""
+        values = (target, self._clock())
+        return int(self._insert("INSERT INTO run (target, began) VALUES (?, ?)", values))
+
+    def end_run(self, run: int, *, status: str, rejects: Sequence[str]) -> None:
+        """Note that a run came to its end, however, and that its rejects files are whole."""
+        self._connection.execute(
+            "UPDATE run SET ended = ?, status = ?, rejects = ? WHERE id = ?",
+            (self._clock(), status, json.dumps(list(rejects)), run),
+        )
+
+    def begin_file(self, target: int, identity: FileIdentity, plan: str, rows: int | None) -> FileRecord:
+        """Note a file that nothing is known of."""
+        self._connection.execute("DELETE FROM file WHERE target = ? AND path = ?", (target, identity.path))
+        values = (target, identity.path, json.dumps(identity.to_dict()), plan, rows)
+        number = self._insert("INSERT INTO file (target, path, identity, plan, rows) VALUES (?, ?, ?, ?, ?)", values)
+        return FileRecord(number, identity, plan, rows)
+
+    def set_rows(self, file: int, rows: int) -> None:
+        """Note how many rows a file has."""
+        self._connection.execute("UPDATE file SET rows = ? WHERE id = ?", (rows, file))
+
+    def mark(self, file: int, start: int, stop: int) -> None:
+        """Note that rows are about to be sent."""
+        self._connection.execute("INSERT INTO mark (file, start, stop) VALUES (?, ?, ?)", (file, start, stop))
+
+    def settle(self, rows: Iterable[tuple[int, int, int, str, int | None]]) -> None:
+        """Note rows ``(file, start, stop, verdict, run)`` that are settled."""
+        self._connection.executemany("INSERT INTO settled VALUES (?, ?, ?, ?, ?)", rows)
+
+    def sample(self, rows: Iterable[tuple[int, int, int, int, int | str]]) -> None:
+        """Keep ``(target, slot, file, row, key)``, each in the place of what was in its slot."""
+        self._connection.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?)", rows)
+
+    def condense(self, file: int, still_open: IntervalSet) -> None:
+        """Replace a file's marks by what is still open, and what is settled by as few intervals as there can be."""
+        execute = self._connection.execute
+        execute("DELETE FROM mark WHERE file = ?", (file,))
+        self._connection.executemany(
+            "INSERT INTO mark VALUES (?, ?, ?)", [(file, start, stop) for start, stop in still_open.intervals()]
+        )
+        grouped: dict[tuple[str, int | None], IntervalSet] = defaultdict(IntervalSet)
+        for start, stop, verdict, run in execute(
+            "SELECT start, stop, verdict, run FROM settled WHERE file = ?", (file,)
+        ):
+            # A rejected row is worth what the rejects file of its run is worth.
+            grouped[verdict, run if verdict == Verdict.REJECTED.value else None].add(start, stop)
+        execute("DELETE FROM settled WHERE file = ?", (file,))
+        self.settle(
+            (file, start, stop, verdict, run)
+            for (verdict, run), rows in grouped.items()
+            for start, stop in rows.intervals()
+        )
+
+    def _insert(self, statement: str, values: Sequence[object]) -> int:
+        cursor = self._connection.execute(statement, values)
+        if cursor.lastrowid is None:
+            raise sqlite3.DatabaseError("an insert without a row")
+        return cursor.lastrowid

@@ -1,0 +1,141 @@
+"""Two lanes of rows: most go straight on, those whose key an earlier row may have follow once that row is settled.
+
+Milvus's insert keeps rows with equal keys side by side, and requests in flight overtake each other. So a row with a
+key that came before is upserted, in a request that is not sent before the earlier row is settled; inside one request
+only the last row of a key is sent, the others are superseded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from headrace._core import Packer
+from headrace.batching import Batcher, Piece, take_rows, take_spans
+from headrace.keyfilter import Codes, key_codes
+from headrace.ledger import Ledger
+from headrace.ordering import Claim, KeyOrder, last_of_each_key, sorted_codes
+from headrace.report import Verdict
+
+__all__ = ["Lanes", "Outgoing"]
+
+#: Pieces after which rows that wait to be joined with others of their kind are sent, so that their keys do not stay
+#: locked, and their place in the source unsettled, for the whole load.
+_MOST_PIECES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A piece that is to be sent now: as an upsert or not, after the earlier rows of its keys or at once."""
+
+    piece: Piece
+    upsert: bool
+    late: bool
+
+
+class Lanes:
+    """Sorts pieces, which come in the order of the source, into what goes now and what goes later.
+
+    Args:
+        key: The key column's name; None where rows carry no key: then everything goes straight on.
+        packer: Measures encoded sizes, and finds the rows that cannot be sent and so replace nothing.
+        ledger: Where superseded rows are settled.
+        order: Knows which keys came before.
+        upsert: Whether all rows are upserted.
+        target_bytes: The wanted size of a request.
+        copy_waiting: Whether rows that wait are copied first.
+    """
+
+    def __init__(
+        self,
+        key: str | None,
+        packer: Packer,
+        ledger: Ledger,
+        order: KeyOrder,
+        *,
+        upsert: bool,
+        target_bytes: int,
+        copy_waiting: bool,
+    ) -> None:
+        self._key = key
+        self._packer = packer
+        self._ledger = ledger
+        self._order = order
+        self._upsert = upsert
+        self._later = Batcher(packer, target_bytes=target_bytes, copy_waiting=copy_waiting)
+        self._since = 0
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that wait to be joined with others of their kind."""
+        return self._later.waiting_rows
+
+    def limit(self, size: int) -> None:
+        """Make requests of at most ``size`` bytes from now on."""
+        self._later.limit(size)
+
+    def take(self, piece: Piece) -> list[Outgoing]:
+        """What is to be sent now that ``piece`` has come, in order."""
+        if self._key is None:
+            return [Outgoing(piece, self._upsert, late=False)]
+        piece = self._collapsed(piece)
+        repeated = self._order.repeated(key_codes(piece.batch.column(self._key)))
+        self._since += self._later.waiting_rows > 0
+        if repeated is None:
+            straight, later = [piece], []
+        else:
+            straight = [self._rows(piece, ~repeated)] if not repeated.all() else []
+            again = self._rows(piece, repeated) if straight else piece
+            later = self._later.add(again)
+        if self._since > _MOST_PIECES:
+            later += self._later.flush()
+        return [Outgoing(part, self._upsert, late=False) for part in straight] + self._late(later)
+
+    def flush(self) -> list[Outgoing]:
+        """Everything that waits."""
+        return self._late(self._later.flush())
+
+    def enter(self, batch: pa.RecordBatch, *, late: bool) -> Claim | None:
+        """Lock the keys of rows that are handed over now."""
+        if self._key is None:
+            return None
+        return self._order.enter(sorted_codes(key_codes(batch.column(self._key))), late=late)
+
+    def handed_over(self) -> None:
+        """Everything that was to be sent has entered."""
+        if not self._later.waiting_rows:
+            self._order.lane_enters()
+
+    def _late(self, pieces: list[Piece]) -> list[Outgoing]:
+        if pieces and not self._later.waiting_rows:
+            self._since = 0
+        return [Outgoing(self._collapsed(piece), upsert=True, late=True) for piece in pieces]
+
+    def _collapsed(self, piece: Piece) -> Piece:
+        """The last row of each key; the others are superseded."""
+        last = self._last(piece.batch)
+        if last is None:
+            return piece
+        # A row that cannot be sent replaces nothing: its own refusal comes when it is packed.
+        bad = np.array([row for row, *_ in self._packer.check(piece.batch)], np.int64)
+        if len(bad):
+            good = np.setdiff1d(np.arange(piece.batch.num_rows, dtype=np.int64), bad, assume_unique=True)
+            among = self._last(piece.batch.take(pa.array(good)))
+            last = np.union1d(good if among is None else good[among], bad)
+        superseded = np.setdiff1d(np.arange(piece.batch.num_rows, dtype=np.int64), last, assume_unique=True)
+        kept = self._rows(piece, np.isin(np.arange(piece.batch.num_rows), last))
+        self._ledger.settle(take_spans(piece.spans, superseded), len(superseded), Verdict.SUPERSEDED)
+        return kept
+
+    def _last(self, batch: pa.RecordBatch) -> npt.NDArray[np.int64] | None:
+        keys = batch.column(self._key)
+        codes: Codes = key_codes(keys)
+        return last_of_each_key(keys, codes, sorted_codes(codes))
+
+    def _rows(self, piece: Piece, mask: npt.NDArray[np.bool_]) -> Piece:
+        rows = np.flatnonzero(mask).astype(np.int64, copy=False)
+        batch = take_rows(piece.batch, rows)
+        return Piece(batch, take_spans(piece.spans, rows), self._packer.encoded_len(batch))

@@ -1,0 +1,345 @@
+"""What a load takes over from earlier runs of the same command, and what it leaves to later ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from headrace.attempts import Request
+from headrace.calls import Operation
+from headrace.config import Endpoint, LoadOptions
+from headrace.conform import ConformPlan
+from headrace.errors import JournalError, SourceError, explain
+from headrace.identity import Proof, Stored, identity_of, prove_stored
+from headrace.intervals import IntervalSet
+from headrace.journal import Journal
+from headrace.journal_records import FileRecord, Place, TargetRecord
+from headrace.journal_store import JournalStore
+from headrace.journal_writer import BEAT, JournalWriter
+from headrace.ledger import Ledger
+from headrace.report import Account, Verdict
+from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile
+from headrace.sources.rowkeys import ROW
+from headrace.target import Target
+
+__all__ = ["Resumption", "admit"]
+
+
+class Resumption:
+    """The journal of one load of files, from the lock on it to its last note.
+
+    It is a :class:`headrace.reading.Earlier`: reading asks it which rows are settled.
+
+    Args:
+        store: The journal; closed with this.
+        files: The files to load. In which state they are is looked up now.
+        account: Where rows are counted that are not read again.
+        journal: Where they are noted.
+
+    :raises SourceError: if a file cannot be read.
+    """
+
+    def __init__(self, store: JournalStore, files: Sequence[SourceFile], account: Account, journal: Journal) -> None:
+        self._store = store
+        self._account = account
+        self._journal = journal
+        self._files = {file.label: file for file in files}
+        self._identities: dict[str, FileIdentity] = {label: it.identify() for label, it in self._files.items()}
+        self._records: dict[str, FileRecord] = {}
+        self._settled: dict[str, IntervalSet] = {}
+        self._unsent: dict[str, IntervalSet] = {}
+        self._target: TargetRecord | None = None
+        self._writer: JournalWriter | None = None
+        self._rejects: list[Path] = []
+        self._left_out: set[str] = set()
+        self._passed = 0
+        self._void = False
+        self._numbered = False
+        #: The clock's (monotonic) time up to which a request of the run before may still be applied, or None.
+        self.may_land_until: float | None = None
+        #: What a person should know.
+        self.notes: list[str] = []
+
+    @property
+    def path(self) -> Path:
+        """The journal's file."""
+        return self._store.path
+
+    @property
+    def complete(self) -> bool:
+        """Whether earlier runs had left nothing to do, of what was read so far."""
+        return 0 < self._passed == self._account.rows_read()
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether earlier runs may have stored rows that this one sends again."""
+        return any(record.open for record in self._records.values())
+
+    @property
+    def rejects(self) -> list[Path]:
+        """The rejects files of earlier runs that hold rows which this one does not read again."""
+        resumed = any(Verdict.REJECTED in record.settled for record in self._records.values())
+        return self._rejects if resumed else []
+
+    # -- beginning ---------------------------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        plan: ConformPlan,
+        target: Target,
+        *,
+        endpoint: Endpoint,
+        options: LoadOptions,
+        run: Callable[[Operation[Proof]], Proof],
+    ) -> None:
+        """Decide what is left to do, and prove that what is not done again is there; nothing is sent before.
+
+        Args:
+            plan: How their columns become fields.
+            target: The collection.
+            endpoint: Where it is.
+            options: What the caller asked for.
+            run: Runs an operation.
+
+        :raises SourceError: if a file changed since its load began.
+        :raises JournalError: if the journal cannot be used, or rows are missing that it knows.
+        """
+        self._numbered = options.key == ROW
+        place = _place(target, endpoint, options)
+        plans = _plan_digests(plan, self._files.values(), self._identities, numbered=self._numbered)
+        with self._store.transaction(durable=True):
+            record = self._store.begin_target(place, target.rows_before)
+        known = {} if options.again else {it.identity.path: it for it in self._store.files(record.id)}
+        left_out = {label for label in self._files if not self._take(label, known, plans[label], options.changed)}
+        void = bool(self._records) and not self._proven(record, target, options, run)
+        with self._store.transaction(durable=True):
+            if void:
+                self._records.clear()
+                self._store.forget_target(record.id)
+                record = self._store.begin_target(place, target.rows_before)
+            for label, file in self._files.items():
+                if label not in self._records and label not in left_out:
+                    identity = self._identities[label]
+                    self._records[label] = self._store.begin_file(record.id, identity, plans[label], file.rows)
+            run_number = self._store.begin_run(record.id)
+        self._target = record
+        # A clock that was set back must not make anybody wait for long.
+        landing = BEAT + options.rpc_timeout
+        left = min(landing, self._store.last_alive + landing - time.time())
+        self.may_land_until = time.monotonic() + left if left > 0.0 and self.in_doubt else None
+        self._take_over(at_most_once=options.at_most_once and not target.keyed)
+        self._writer = JournalWriter(self._store, run_number)
+        self._journal.keep(self._writer, record.id, self._records, keyed=target.keyed)
+        self._left_out = left_out
+
+    def left(self, source: Source) -> Source:
+        """The source without the files that are left out."""
+        return source.without(self._left_out) if self._left_out else source
+
+    def _take_over(self, *, at_most_once: bool) -> None:
+        for label, file in self._records.items():
+            rows = self._settled[label] = IntervalSet()
+            for start, stop in [it for settled in file.settled.values() for it in settled.intervals()]:
+                rows.add(start, stop)
+            if at_most_once:
+                # In doubt, and never to be sent a second time.
+                self._unsent[label] = file.open
+                for start, stop in file.open.intervals():
+                    rows.add(start, stop)
+        if self._target is not None:
+            directory = self._store.path.parent
+            names = [name for it in self._store.runs(self._target.id) for name in it["rejects"]]
+            self._rejects = [directory / name for name in names if (directory / name).exists()]
+
+    def _take(self, label: str, known: dict[str, FileRecord], digest: str, changed: str) -> bool:
+        """Take over what is known of a file; False where it is to be left out."""
+        now = self._identities[label]
+        record = known.get(now.path)
+        if record is None:
+            return True
+        difference = record.identity.difference(now)
+        if not difference and record.plan != digest:
+            difference = "columns that go to other fields"
+        if not difference:
+            self._records[label] = record
+            return True
+        if record.finished or not (record.settled or record.open) or changed == "reload":
+            return True
+        if changed == "skip" and self._numbered:
+            expected, found = "files that all have their place in the numbers", f"{difference}, and --changed skip"
+            raise SourceError(explain(label, expected, found, "use --changed reload"), source=label)
+        if changed == "skip":
+            self.notes.append(f"{label} was left out: {difference} since an earlier run began to load it")
+            return False
+        expected = "the file as it was when an earlier run began to load it"
+        remedy = "load all of it again with --changed reload, or leave it out with --changed skip"
+        raise SourceError(explain(label, expected, difference, remedy), source=label)
+
+    def _proven(
+        self, record: TargetRecord, target: Target, options: LoadOptions, run: Callable[[Operation[Proof]], Proof]
+    ) -> bool:
+        """Whether what is known still holds; False where all of it is void."""
+        stored = self._stored(record)
+        if not stored.rows or (target.keyed and not stored.keys):
+            return True
+        proof = run(prove_stored(target, stored, partition_name=options.partition_name, budget=options.give_up_after))
+        if proof.outcome == "there":
+            return True
+        if proof.outcome == "unknown":
+            self.notes.append(f"what earlier runs stored was not read back: {proof.detail}")
+            return True
+        if proof.outcome == "empty":
+            self.notes.append(f"earlier runs stored {stored.rows} rows, but {proof.detail}: all are sent again")
+            return False
+        where, expected = f"collection {target.info.name!r}", f"the {stored.rows} rows that earlier runs stored"
+        remedy = "find out who deleted them; --again sends every row again"
+        raise JournalError(explain(where, expected, proof.detail, remedy), path=str(self.path))
+
+    def _stored(self, target: TargetRecord) -> Stored:
+        """What the journal says is stored, of all files of this target."""
+        records = self._store.files(target.id)
+        stored = {it.id: it.settled.get(Verdict.STORED, IntervalSet()) for it in records}
+        sampled = self._store.sampled(target.id)
+        keys = [key for _, file, row, key in sampled if stored[file].covers(row, row + 1)]
+        return Stored(sum(len(rows) for rows in stored.values()), target.rows_before, keys)
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def settled(self, label: str) -> IntervalSet:
+        """The rows of a file that are not to be read again."""
+        return self._settled[label]
+
+    def doubtful(self, label: str) -> IntervalSet:
+        """The rows of a file that an earlier run may have sent, and that are sent again."""
+        return IntervalSet() if label in self._unsent else self._records[label].open
+
+    def rows(self, label: str) -> int | None:
+        """How many rows a file has, where that is known and need not be counted again for their numbers."""
+        return None if self._numbered else self._records[label].rows
+
+    def passed(self, label: str, start: int, stop: int) -> None:
+        """Count rows that are not read again, as earlier runs settled them."""
+        self._passed += stop - start
+        self._account.read(stop - start)
+        known = list(self._records[label].settled.items())
+        for verdict, rows in [*known, (Verdict.UNKNOWN, self._unsent.get(label, IntervalSet()))]:
+            for begin, end, inside in rows.split(start, stop):
+                if inside:
+                    self._account.add(verdict, end - begin)
+                    self._journal.resume(label, begin, end, verdict)
+
+    def ended(self, label: str, rows: int | None) -> None:
+        """Note the end of a file, and that it is still the one whose load began.
+
+        :raises SourceError: if it changed while it was read.
+        """
+        if rows is not None:
+            self._journal.ended(label, rows)
+            if self._settled[label].covers(0, rows):
+                return
+        difference = self._identities[label].difference(self._files[label].identify())
+        if difference:
+            expected = "a file that stays as it is while it is loaded"
+            remedy = "load it again once nobody writes to it"
+            raise SourceError(explain(label, expected, difference, remedy), source=label)
+
+    def without_rejected(self, batches: Iterable[SourceBatch]) -> Iterator[SourceBatch]:
+        """The batches without the rows that earlier runs rejected: nobody has stored them."""
+        for found in batches:
+            first, record = found.first_row, self._records.get(found.source)
+            rejected = IntervalSet() if record is None else record.settled.get(Verdict.REJECTED, IntervalSet())
+            for start, stop, left_out in rejected.split(first, first + found.batch.num_rows):
+                if not left_out:
+                    yield SourceBatch(found.batch.slice(start - first, stop - start), found.source, start)
+
+    # -- ending ------------------------------------------------------------------------------------------------------
+
+    def disown(self) -> None:
+        """The collection is another one now: what the journal knows of the former one is void."""
+        self._void = True
+
+    def close(self, *, status: str, rejects: Sequence[Path]) -> None:
+        """Write the last notes and let go of the journal; twice does no harm.
+
+        Args:
+            status: How the load ended, in words.
+            rejects: Its rejects files, all of them whole.
+        """
+        writer, self._writer = self._writer, None
+        try:
+            if writer is not None and self._target is not None:
+                # Rows without a verdict keep their marks.
+                settled = self._account.adds_up()
+                writer.close(self._journal.still_open() if settled else {})
+                self._end(writer, self._target.id, status, [path.name for path in rejects] if settled else None)
+        finally:
+            self._store.close()
+
+    def _end(self, writer: JournalWriter, target: int, status: str, rejects: list[str] | None) -> None:
+        try:
+            if writer.failure is not None:
+                raise writer.failure
+            with self._store.transaction(durable=True):
+                if self._void:
+                    self._store.forget_target(target)
+                elif rejects is not None:
+                    self._store.end_run(writer.run, status=status, rejects=rejects)
+        except JournalError as error:
+            self.notes.append(f"the journal is not complete: {error}")
+
+
+def admit(request: Request, ledger: Ledger, keys: pa.Array | None, may_land_until: float | None) -> int:
+    """Let a request's rows be found by later runs, and see whether an earlier one may have sent them.
+
+    Those are in doubt from the start: with keys of their own they go as an upsert.
+
+    Args:
+        request: Rows about to be sent.
+        ledger: Where their verdicts will go.
+        keys: Their keys; None where the server makes them.
+        may_land_until: Up to when a request of the earlier run may still be applied, or None.
+
+    Returns:
+        How many rows may be doubled by this.
+    """
+    if keys is not None:
+        ledger.journal.sample(request.spans, keys)
+    doubtful = ledger.journal.doubtful_rows(request.spans)
+    if doubtful:
+        request.doubtful = True
+        if keys is not None:
+            request.upsert, request.may_land_until = True, may_land_until
+    return 0 if keys is not None else doubtful
+
+
+def _place(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
+    return Place(
+        uri=endpoint.place,
+        database=endpoint.db_name,
+        collection=target.info.name,
+        partition=options.partition_name,
+        identity=identity_of(target.info),
+    )
+
+
+def _plan_digests(
+    plan: ConformPlan, files: Iterable[SourceFile], identities: Mapping[str, FileIdentity], *, numbered: bool
+) -> dict[str, str]:
+    """Of each file what tells one way from its columns to fields from another; types belong to the collection.
+
+    Where rows are ``numbered`` over all files, what stands before a file is part of its way: one row more there, and
+    its rows have other keys.
+    """
+    way = hashlib.sha256(json.dumps(sorted((it.source, it.field, it.source_type) for it in plan.mapping)).encode())
+    digests = {}
+    for file in files:
+        digests[file.label] = way.hexdigest()
+        if numbered:
+            before = identities[file.label].to_dict() if file.rows is None else file.rows
+            way.update(json.dumps(before).encode())
+    return digests

@@ -1,0 +1,69 @@
+"""What tells a file from what it was when a load began."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import asdict, dataclass
+
+import pyarrow.fs as pafs
+
+from headrace.sources.paths import READ_ERRORS, FileRef, damaged
+
+__all__ = ["FileIdentity", "identify"]
+
+#: The end of a file that is read: the footer of a Parquet or Arrow IPC file lies in it, wholly or to a good part.
+_END_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class FileIdentity:
+    """One state of one file; any difference means that its rows may be others.
+
+    Attributes:
+        path: The absolute path with links resolved, or the URI.
+        size: Its bytes.
+        modified: When it was written, in nanoseconds since the epoch; None where the file system does not say.
+        tag: The store's own tag of its content (``ETag``), or empty.
+        digest: SHA-256 of its last 64 KiB, where columnar files have their footer.
+    """
+
+    path: str
+    size: int
+    modified: int | None
+    tag: str
+    digest: str
+
+    def to_dict(self) -> dict[str, str | int | None]:
+        """The attributes as plain values."""
+        return asdict(self)
+
+    def difference(self, other: FileIdentity) -> str:
+        """How ``other``, a later state of the same file, differs, in words; empty where it does not."""
+        if self.size != other.size:
+            return f"{other.size} bytes instead of {self.size}"
+        if self.digest != other.digest:
+            return "another end of the file"
+        if self.tag != other.tag:
+            return "another ETag"
+        return "another time of writing" if self.modified != other.modified else ""
+
+
+def identify(ref: FileRef) -> FileIdentity:
+    """The state in which a file is now. Its end is read, nothing else.
+
+    Raises:
+        SourceError: If it cannot be read.
+    """
+    local = isinstance(ref.filesystem, pafs.LocalFileSystem)
+    try:
+        with ref.filesystem.open_input_file(ref.path) as file:
+            size = int(file.size())
+            tag = str((file.metadata() or {}).get("ETag", ""))
+            file.seek(max(0, size - _END_BYTES))
+            digest = hashlib.sha256(file.read(_END_BYTES)).hexdigest()
+        modified = ref.filesystem.get_file_info(ref.path).mtime_ns
+    except READ_ERRORS as error:
+        raise damaged(ref, "a file that can be read", error, None) from error
+    path = os.path.realpath(ref.path) if local else ref.label
+    return FileIdentity(path, size, modified, tag, digest)

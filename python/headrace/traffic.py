@@ -1,0 +1,150 @@
+"""What goes on while requests are sent: who is in flight, who waits, whether the load goes on.
+
+Everything here belongs to one event loop; nothing is shared between threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from headrace.errors import HeadraceError
+from headrace.throttle import Throttle
+
+__all__ = ["Traffic"]
+
+
+class Traffic:
+    """The deliveries of one load, as they see each other.
+
+    Args:
+        throttle: How many of them may be active at once, and when all of them pause.
+        clock: Seconds, monotonic; the running loop's own time.
+    """
+
+    def __init__(self, throttle: Throttle, *, clock: Callable[[], float]) -> None:
+        self._throttle = throttle
+        self._clock = clock
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._delivering = 0
+        self._resting = 0
+        self._calls = 0
+        self._wanting_solitude = 0
+        self._solitary = False
+        #: Why nothing more is sent, or None.
+        self.failure: HeadraceError | None = None
+        #: Requests that were stored so far.
+        self.stored = 0
+        #: When a request was last stored, or the server was last owed nothing.
+        self.last_progress = clock()
+        #: Whether requests wait that may be sent; told by who holds them.
+        self.more: Callable[[], bool] = lambda: False
+
+    @property
+    def delivering(self) -> int:
+        """Deliveries that have begun and not ended."""
+        return self._delivering
+
+    def stopped(self) -> bool:
+        """Whether nothing more is to be sent."""
+        return self.failure is not None
+
+    @property
+    def calls(self) -> int:
+        """Calls that are in flight."""
+        return self._calls
+
+    @property
+    def active(self) -> int:
+        """Deliveries that are sending, or about to: those that rest are not among them."""
+        return self._delivering - self._resting
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more delivery may be active."""
+        return self.active < self._throttle.limit
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody sends, and nothing waits that may be sent."""
+        return self.active == 0 and not self.more()
+
+    def begin(self) -> None:
+        """A delivery begins."""
+        if not self._delivering:
+            self.last_progress = self._clock()  # an idle caller is not an idle server
+        self._delivering += 1
+
+    def end(self) -> None:
+        """A delivery has ended."""
+        self._delivering -= 1
+        self.changed()
+
+    def progress(self) -> None:
+        """A request was stored."""
+        self.stored += 1
+        self.last_progress = self._clock()
+        self.changed()
+
+    def changed(self) -> None:
+        """Wake everyone who waits for a change."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return once ``condition`` holds; it is asked again whenever something changed."""
+        while not condition():
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+
+    async def observe_pause(self) -> None:
+        """Wait while the throttle has everybody pause, unless the load stops."""
+        while not self.stopped() and (pause := self._throttle.wait()) > 0.0:
+            await self._wait(pause, self.stopped)
+
+    async def rest(self, until: float = math.inf, *, unless: Callable[[], bool] = lambda: False) -> None:
+        """Let others send until the clock shows ``until``, ``unless`` holds, or the load stops; then take a turn."""
+        self._resting += 1
+        self.changed()
+        try:
+            await self._wait(until - self._clock(), lambda: self.stopped() or unless())
+            await self.until(lambda: self.stopped() or self.has_room)
+        finally:
+            self._resting -= 1
+        if self.active == 1:
+            self.last_progress = self._clock()  # time that passed on purpose is no fault of the server
+
+    @asynccontextmanager
+    async def sending(self, *, alone: bool) -> AsyncIterator[None]:
+        """The time of one call. ``alone`` waits for the other calls to end, and lets none begin meanwhile."""
+        if alone:
+            self._wanting_solitude += 1
+            try:
+                await self.until(lambda: not self._calls)
+                self._solitary = True
+            finally:
+                self._wanting_solitude -= 1
+                self.changed()
+        else:
+            await self.until(lambda: not self._solitary and not self._wanting_solitude)
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+            self._solitary = False
+            self.changed()
+
+    async def _wait(self, seconds: float, condition: Callable[[], bool]) -> None:
+        try:
+            async with asyncio.timeout(None if seconds == math.inf else seconds):
+                await self.until(condition)
+        except TimeoutError:
+            return
