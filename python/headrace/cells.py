@@ -7,6 +7,7 @@ Values have no declared types here, so the values themselves decide; a value tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from itertools import chain
 from typing import Any
 
@@ -16,9 +17,9 @@ import pyarrow as pa
 from headrace.casts import jsontext
 from headrace.errors import CellError
 from headrace.matrices import BrokenMatrixError, compressed_rows, is_sparse_matrix
-from headrace.ndarrays import bfloat16_values, is_bfloat16
+from headrace.ndarrays import bfloat16_values, is_bfloat16, plain_values
 
-__all__ = ["cells_to_array", "json_cells", "sparse_cells"]
+__all__ = ["cells_to_array", "checked_times", "json_cells", "sparse_cells"]
 
 _INDEX_KEYS = ("indices", "index")
 _VALUE_KEYS = ("values", "value")
@@ -32,6 +33,7 @@ def cells_to_array(cells: Sequence[Any], name: str) -> pa.Array:
     Raises:
         CellError: If a value does not go with those before it.
     """
+    cells = _readable(cells, name)
     first = _first_telling(cells)
     if _is_sparse_cell(first):
         return sparse_cells(cells, name)
@@ -41,6 +43,76 @@ def cells_to_array(cells: Sequence[Any], name: str) -> pa.Array:
         return pa.array(cells)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise _first_bad(cells, name, error) from error
+
+
+def _readable(cells: Sequence[Any], name: str) -> Sequence[Any]:
+    """The cells as pyarrow reads them right; the same sequence where it already does."""
+    kinds = set(map(type, cells))
+    if any(issubclass(kind, date) for kind in kinds):
+        cells = checked_times(cells, name)
+    changed = {kind for kind in kinds if _is_array_kind(kind) or issubclass(kind, np.datetime64 | np.timedelta64)}
+    if not changed:
+        return cells
+    return [_readable_cell(row, cell, name) if type(cell) in changed else cell for row, cell in enumerate(cells)]
+
+
+def _is_array_kind(kind: type) -> bool:
+    """Whether values of this type are arrays to numpy alone: ndarrays, tensors."""
+    if issubclass(kind, np.generic) or hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__"):
+        return False
+    return hasattr(kind, "__array__")
+
+
+def _readable_cell(row: int, cell: Any, name: str) -> Any:
+    try:
+        values = np.asanyarray(cell)
+        if is_bfloat16(values.dtype):
+            return values
+        plain = plain_values(np.asarray(values))
+    except (TypeError, ValueError, RuntimeError) as error:
+        expected, found = "a value of one type in every row", f"{type(cell).__name__} ({error})"
+        raise CellError(row=row, field=name, expected=expected, found=found, remedy="convert the values") from error
+    if plain.ndim == 0:
+        return None if np.ma.is_masked(values) else plain[()]
+    if plain.ndim == 1 and np.ma.is_masked(values):
+        return [None if gone else item for item, gone in zip(plain, np.ma.getmaskarray(values), strict=True)]
+    return plain
+
+
+def checked_times(cells: Sequence[Any], name: str) -> list[Any]:
+    """The cells with pandas' NaT as None.
+
+    Raises:
+        CellError: If dates and times are of several kinds, of which pyarrow would change some, or a pandas.Timestamp
+            has nanoseconds, which it would drop.
+    """
+    checked = list(cells)
+    first: str | None = None
+    for row, cell in enumerate(checked):
+        if not isinstance(cell, date | np.datetime64):
+            continue
+        if cell != cell:  # noqa: PLR0124 - NaT alone differs from itself
+            checked[row] = None
+            continue
+        kind = _time_kind(cell)
+        first = first or kind
+        if kind != first:
+            remedy = "give all of them a zone, or none"
+            raise CellError(
+                row=row, field=name, expected=f"{first}, as before", found=f"{kind} ({cell})", remedy=remedy
+            )
+        if getattr(cell, "nanosecond", 0):
+            expected, remedy = "a time in whole microseconds", "round it, as with .floor('us')"
+            raise CellError(row=row, field=name, expected=expected, found=str(cell), remedy=remedy)
+    return checked
+
+
+def _time_kind(cell: date | np.datetime64) -> str:
+    if isinstance(cell, np.datetime64):
+        return "a numpy.datetime64"
+    if not isinstance(cell, datetime):
+        return "a date"
+    return "a time without a zone" if cell.tzinfo is None else "a time with a zone"
 
 
 def _first_telling(cells: Sequence[Any]) -> Any:

@@ -99,7 +99,7 @@ def _from_typed(value: object, name: str) -> pa.Array:
 
 def _as_numpy(value: Any, name: str) -> np.ndarray:
     try:
-        return np.asarray(value)
+        return np.asanyarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
         # PyTorch has no numpy form of bfloat16, and none of a tensor that needs a gradient.
         raise _no_column(name, f"{type(value).__name__} ({error})") from error
