@@ -169,29 +169,51 @@ def json_cells(cells: Sequence[Any], name: str) -> pa.Array:
     """A JSON column: text passes as a JSON document, every other value is written as one; None is null.
 
     Raises:
-        CellError: If a value has no JSON form.
+        CellError: If a value has no JSON form: NaN, a dict key that is no text, a lone surrogate, nesting too deep.
     """
-    texts: list[str | bytes | None] = []
-    for row, cell in enumerate(cells):
-        if cell is None or isinstance(cell, str | bytes):
-            texts.append(cell)
-            continue
-        try:
-            texts.append(jsontext.dumps(_plain(cell)))
-        except (TypeError, ValueError) as error:
-            raise CellError(
-                row=row, field=name, expected="a value with a JSON form", found=str(error), remedy="convert the value"
-            ) from error
-    if any(isinstance(text, bytes) for text in texts):
-        return pa.array([text.encode() if isinstance(text, str) else text for text in texts], pa.large_binary())
-    return pa.array(texts, pa.large_utf8())
+    texts = [_document(row, cell, name) for row, cell in enumerate(cells)]
+    try:
+        if any(isinstance(text, bytes) for text in texts):
+            return pa.array([text.encode() if isinstance(text, str) else text for text in texts], pa.large_binary())
+        return pa.array(texts, pa.large_utf8())
+    except UnicodeEncodeError as error:
+        row = next(row for row, text in enumerate(texts) if isinstance(text, str) and not _is_encodable(text))
+        raise _no_document(row, name, str(error)) from error
+
+
+def _document(row: int, cell: Any, name: str) -> str | bytes | None:
+    if cell is None or isinstance(cell, str | bytes):
+        return cell
+    try:
+        return jsontext.dumps(_plain(cell))
+    except (TypeError, ValueError) as error:
+        raise _no_document(row, name, str(error)) from error
+    except RecursionError as error:
+        raise _no_document(row, name, "a value nested too deep for Python") from error
+
+
+def _no_document(row: int, name: str, found: str) -> CellError:
+    expected = "a value with a JSON form"
+    return CellError(row=row, field=name, expected=expected, found=found, remedy="convert the value")
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain(value: Any) -> Any:
-    """numpy's scalars and arrays inside a document as Python's own."""
+    """numpy's scalars and arrays inside a document as Python's own; keys are text, json would write others as text."""
     if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
+        items = value.tolist()
+        return _plain(items) if value.dtype.kind == "O" else items
     if isinstance(value, Mapping):
+        wrong = [key for key in value if not isinstance(key, str)]
+        if wrong:
+            raise TypeError(f"a dict with the key {wrong[0]!r}, which is no text")
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from headrace.casts import canonical_type, find_cast, packs_as_is
 from headrace.casts.joining import joined
-from headrace.cells import cells_to_array, json_cells, sparse_cells
-from headrace.errors import SchemaError, explain
+from headrace.cells import cells_to_array, checked_times, json_cells, sparse_cells
+from headrace.errors import CellError, SchemaError, explain
 from headrace.matrices import BrokenMatrixError, is_sparse_matrix, matrix_column
 from headrace.ndarrays import from_numpy
 from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, DataType, FieldSchema
@@ -89,12 +89,27 @@ def _from_typed(value: object, name: str) -> pa.Array:
     if hasattr(value, "__arrow_c_array__"):
         return pa.array(value)
     if _root_module(value) == "pandas":
-        return _one_piece(pa.array(value, from_pandas=True), name)
+        return _one_piece(_from_pandas(value, name), name)
     if hasattr(value, "__arrow_c_stream__"):
         return _one_piece(pa.chunked_array(value), name)
     if hasattr(value, "__array__") or isinstance(value, stdlib_array.array | memoryview):
         return from_numpy(_as_numpy(value, name), name)
     raise _no_column(name, type(value).__name__)
+
+
+def _from_pandas(value: Any, name: str) -> pa.Array | pa.ChunkedArray:
+    dtype = getattr(value, "dtype", None)
+    if isinstance(dtype, np.dtype) and not dtype.isnative:
+        value = value.astype(dtype.newbyteorder("="))
+    elif dtype == object:
+        checked_times(value, name)
+    try:
+        return pa.array(value, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        expected, found = "a column of one type", f"{type(value).__name__} of dtype {dtype} ({error})"
+        raise SchemaError(
+            explain(f"column {name!r}", expected, found, "convert it with .astype()"), field=name
+        ) from error
 
 
 def _as_numpy(value: Any, name: str) -> np.ndarray:
@@ -147,8 +162,10 @@ def _from_matrix(matrix: Any, name: str) -> pa.Array:
     try:
         return matrix_column(matrix)
     except BrokenMatrixError as error:
-        where = explain(f"column {name!r}", error.expected, error.found, "build the sparse matrix again")
-        raise SchemaError(where, field=name) from error
+        expected, found, remedy = error.expected, error.found, "build the sparse matrix again"
+        if error.row is not None:
+            raise CellError(row=error.row, field=name, expected=expected, found=found, remedy=remedy) from error
+        raise SchemaError(explain(f"column {name!r}", expected, found, remedy), field=name) from error
 
 
 def is_row(value: object) -> bool:
@@ -279,7 +296,7 @@ def _length(value: object, name: str) -> int:
     if shape is not None and not isinstance(value, pa.Array | pa.ChunkedArray):
         if len(tuple(shape)) == 0:
             raise _no_column(name, f"a single value ({value!r})")
-        return int(shape[0])
+        return 1 if len(tuple(shape)) == 1 and is_sparse_matrix(value) else int(shape[0])
     if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
         raise _no_column(name, type(value).__name__)
     return len(value)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import scipy.sparse
 
-from headrace.columns import to_array
+from headrace.columns import to_array, to_batch
 from headrace.errors import CellError, SchemaError
+from headrace.schema import DataType, FieldSchema
 
-NAIVE = datetime(2020, 1, 1)
-AWARE = datetime(2020, 1, 1, tzinfo=timezone.utc)
+JSON = FieldSchema("j", DataType.JSON)
+
+NAIVE = datetime(2020, 1, 1)  # noqa: DTZ001 - a time without a zone is what is tested
+AWARE = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 class Producer:
@@ -104,3 +109,75 @@ def test_masks_of_producers_are_kept():
 
 def test_byte_swapped_rows_are_read():
     assert to_array([np.array([1, 2], ">f4"), np.array([3, 4], "<f4")]).to_pylist() == [[1, 2], [3, 4]]
+
+
+def test_a_byte_swapped_series_is_read():
+    assert to_array(pd.Series(np.array([1, 2], ">i8"))).to_pylist() == [1, 2]
+
+
+@pytest.mark.parametrize("values", [[1, "a"], ["\ud800"], [2**70]])
+def test_a_series_that_is_no_column_is_refused(values):
+    with pytest.raises(SchemaError, match="column 'c': expected a column of one type, found Series of dtype object"):
+        to_array(pd.Series(values, dtype=object), name="c")
+
+
+def test_a_series_of_naive_and_aware_times_is_refused_by_row():
+    with pytest.raises(CellError, match="row 1, field 'c': expected a time without a zone, as before"):
+        to_array(pd.Series([NAIVE, AWARE], dtype=object), name="c")
+
+
+# JSON
+
+
+def nested(depth: int) -> list[object]:
+    value: list[object] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("cell", "found"),
+    [
+        ({1: "a", "1": "b"}, "a dict with the key 1, which is no text"),
+        ({"a": [{None: 1}]}, "a dict with the key None, which is no text"),
+        (np.array([{True: 1}]), "a dict with the key True, which is no text"),
+        (nested(5000), "a value nested too deep for Python"),
+    ],
+)
+def test_documents_that_would_change_are_refused_by_row(cell, found):
+    with pytest.raises(CellError) as caught:
+        to_array([{}, cell], JSON)
+    assert (caught.value.row, caught.value.found) == (1, found)
+
+
+@pytest.mark.parametrize("cells", [["{}", {"a": "\ud800"}], [b"{}", "\ud800"]])
+def test_documents_with_a_lone_surrogate_are_refused_by_row(cells):
+    with pytest.raises(CellError, match="row 1, field 'j': expected a value with a JSON form, found .*surrogates"):
+        to_array(cells, JSON)
+
+
+# Sparse matrices
+
+
+def csr(indptr, indices, data, shape):
+    return SimpleNamespace(indptr=np.array(indptr), indices=indices, data=data, shape=shape)
+
+
+def test_an_index_beyond_the_matrix_is_refused_by_row():
+    matrix = csr([0, 1, 1, 3], np.array([2, 1, 3]), np.ones(3, np.float32), (3, 3))
+    with pytest.raises(CellError) as caught:
+        to_array(matrix, name="s")
+    assert (caught.value.row, caught.value.field, caught.value.found) == (2, "s", "3")
+    assert caught.value.expected == "indices below 3, the matrix's width"
+
+
+def test_masked_entries_of_a_matrix_are_refused():
+    masked = np.ma.array([1, 2], mask=[0, 1], dtype=np.float32)
+    with pytest.raises(SchemaError, match="column 's': expected parts without masked entries, found 1 masked"):
+        to_array(csr([0, 2], np.array([0, 1]), masked, (1, 3)), name="s")
+
+
+def test_a_sparse_array_of_one_dimension_is_one_row():
+    array = scipy.sparse.coo_array(np.array([0, 2.0, 0], np.float32))
+    assert to_batch({"id": [1], "s": array}).num_rows == 1
