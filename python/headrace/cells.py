@@ -19,7 +19,7 @@ from headrace.errors import CellError
 from headrace.matrices import BrokenMatrixError, compressed_rows, is_sparse_matrix
 from headrace.ndarrays import bfloat16_values, is_bfloat16, plain_values
 
-__all__ = ["cells_to_array", "checked_times", "json_cells", "sparse_cells"]
+__all__ = ["cells_to_array", "checked_times", "has_double_rows", "json_cells", "sparse_cells"]
 
 _INDEX_KEYS = ("indices", "index")
 _VALUE_KEYS = ("values", "value")
@@ -224,10 +224,12 @@ def sparse_cells(cells: Sequence[Any], name: str) -> pa.Array:
     """A column of sparse vectors, ``list<struct<index: int64, value: float32 or float64>>``; None is null.
 
     Each cell is a dict ``{index: value}``, a dict ``{"indices": [...], "values": [...]}``, a sequence of
-    ``(index, value)`` pairs or a one-row sparse matrix. Values that float32 cannot hold keep the column in float64.
+    ``(index, value)`` pairs or a one-row sparse matrix. Values that float32 cannot hold keep the column in float64,
+    and so does a matrix of float64, as it does as a whole column.
 
     Raises:
-        CellError: If a cell is none of these, an index is not an integer or a value not a number.
+        CellError: If a cell is none of these, an index is not an integer, or a value not a number, masked or so small
+            that float32 makes it 0.
     """
     parts = [_sparse_parts(row, cell, name) for row, cell in enumerate(cells)]
     lengths = np.fromiter((len(index) for index, _ in parts), np.int64, count=len(parts))
@@ -235,7 +237,12 @@ def sparse_cells(cells: Sequence[Any], name: str) -> pa.Array:
     value = _joined([value for _, value in parts], np.dtype(np.float64))
     with np.errstate(over="ignore"):
         narrow = value.astype(np.float32)
-    if not (np.isinf(narrow) & np.isfinite(value)).any():
+    lost = (narrow == 0) & (value != 0)
+    if lost.any():
+        entry = int(np.argmax(lost))
+        row = int(np.searchsorted(np.cumsum(lengths), entry, side="right"))
+        raise _sparse_error(row, name, "values that float32 tells from 0", repr(float(value[entry])))
+    if not (has_double_rows(cells) or (np.isinf(narrow) & np.isfinite(value)).any()):
         value = narrow
     pairs = pa.StructArray.from_arrays([pa.array(index), pa.array(value)], names=["index", "value"])
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
@@ -245,6 +252,17 @@ def sparse_cells(cells: Sequence[Any], name: str) -> pa.Array:
     if offsets[-1] > np.iinfo(np.int32).max:
         return pa.LargeListArray.from_arrays(pa.array(offsets, mask=mask), pairs)
     return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32), mask=mask), pairs)
+
+
+def has_double_rows(cells: Sequence[Any]) -> bool:
+    """Whether some cell is an array or a sparse matrix of float64, which FLOAT is not made from without being asked."""
+    return any(_is_double_row(cell) for cell in cells if hasattr(type(cell), "shape"))
+
+
+def _is_double_row(cell: Any) -> bool:
+    if isinstance(cell, np.generic) or not tuple(cell.shape):
+        return False
+    return str(getattr(cell, "dtype", "")).endswith(("float64", "f8"))
 
 
 def _joined(parts: list[np.ndarray], dtype: np.dtype[Any]) -> np.ndarray:
@@ -280,12 +298,16 @@ def _matrix_parts(row: int, cell: Any, name: str) -> tuple[np.ndarray, np.ndarra
     except BrokenMatrixError as error:
         raise _sparse_error(row, name, error.expected, error.found) from error
     part = slice(int(indptr[0]), int(indptr[-1]))
-    return indices[part].astype(np.int64), _values(row, name, data[part])
+    return _indices(row, name, indices[part]), _values(row, name, data[part])
 
 
 def _indices(row: int, name: str, indices: Iterable[Any]) -> np.ndarray:
+    if np.ma.is_masked(indices):
+        raise _sparse_error(row, name, "integer indices", "a masked one")
     if isinstance(indices, np.ndarray) and indices.dtype.kind in "iu" and indices.ndim == 1:
-        return indices.astype(np.int64)
+        if len(indices) and int(indices.max()) > np.iinfo(np.int64).max:
+            raise _sparse_error(row, name, "indices below 4294967295", str(indices.max()))
+        return np.asarray(indices).astype(np.int64)
     # JSON has only text keys, so digits are an index as well.
     indices = [int(key) if isinstance(key, str) and key.isdecimal() else key for key in indices]
     wrong = [key for key in indices if not isinstance(key, int | np.integer) or isinstance(key, bool)]
@@ -298,8 +320,10 @@ def _indices(row: int, name: str, indices: Iterable[Any]) -> np.ndarray:
 
 
 def _values(row: int, name: str, values: Iterable[Any]) -> np.ndarray:
+    if np.ma.is_masked(values):
+        raise _sparse_error(row, name, "numbers as values", "a masked one")
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiu" and values.ndim == 1:
-        return values.astype(np.float64)
+        return np.asarray(values).astype(np.float64)
     values = list(chain(values))
     wrong = [v for v in values if not isinstance(v, int | float | np.integer | np.floating) or isinstance(v, bool)]
     if wrong:

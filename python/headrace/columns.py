@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from headrace.casts import canonical_type, find_cast, packs_as_is
 from headrace.casts.joining import joined
-from headrace.cells import cells_to_array, checked_times, json_cells, sparse_cells
+from headrace.cells import cells_to_array, checked_times, has_double_rows, json_cells, sparse_cells
 from headrace.errors import CellError, SchemaError, explain
 from headrace.matrices import BrokenMatrixError, is_sparse_matrix, matrix_column
 from headrace.ndarrays import from_numpy
@@ -33,15 +33,19 @@ def to_array(value: object, field: FieldSchema | None = None, *, name: str | Non
         value: A numpy array, shape (n,) or (n, d); a sparse matrix of n rows; an Arrow array or chunked array, or
             anything with ``__arrow_c_array__``, ``__arrow_c_stream__`` or ``__array__``; a list of Python values.
         field: What the column is for. A layout that is packed as it is stays; another becomes one where that loses
-            nothing (for plain Python values: where each keeps its value); else the column keeps its own type.
+            nothing; else the column keeps its own type. Of Python values, where every one fits the field: integers and
+            text keep their values, Python floats are rounded to the nearest FLOAT (they have no narrower type to say
+            what is meant), while rows that are arrays or matrices of float64 are no more rounded than a whole one.
         name: The column's name for messages; by default the field's.
 
     Returns:
-        (n, d) becomes ``fixed_size_list[d]``, a sparse matrix ``list|large_list<struct<index, value>>``.
+        (n, d) becomes ``fixed_size_list[d]``, a sparse matrix ``list|large_list<struct<index, value>>``. Masked
+        elements are null, and in pandas NaN and NaT are, which is how it says that nothing is there; NaN anywhere
+        else stays, for the packer to refuse.
 
     Raises:
         SchemaError: If the value is no column.
-        CellError: If one Python value does not go with the others.
+        CellError: If one Python value does not go with the others, or would become another one.
     """
     label = name if name is not None else "column" if field is None else field.name
     if _is_cells(value):
@@ -60,7 +64,7 @@ def _from_cells(cells: list[Any], field: FieldSchema | None, name: str) -> pa.Ar
         return json_cells(cells, name)
     if field is not None and field.dtype is DataType.SPARSE_FLOAT_VECTOR:
         return sparse_cells(cells, name)
-    return _fitted(cells_to_array(cells, name), field, by_value=True)
+    return _fitted(cells_to_array(cells, name), field, by_value=not has_double_rows(cells))
 
 
 def _fitted(array: pa.Array, field: FieldSchema | None, *, by_value: bool) -> pa.Array:
@@ -101,7 +105,7 @@ def _from_pandas(value: Any, name: str) -> pa.Array | pa.ChunkedArray:
     dtype = getattr(value, "dtype", None)
     if isinstance(dtype, np.dtype) and not dtype.isnative:
         value = value.astype(dtype.newbyteorder("="))
-    elif dtype == object:
+    elif isinstance(dtype, np.dtype) and dtype.kind == "O":
         checked_times(value, name)
     try:
         return pa.array(value, from_pandas=True)

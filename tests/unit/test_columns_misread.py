@@ -16,6 +16,7 @@ from headrace.errors import CellError, SchemaError
 from headrace.schema import DataType, FieldSchema
 
 JSON = FieldSchema("j", DataType.JSON)
+SPARSE = FieldSchema("s", DataType.SPARSE_FLOAT_VECTOR)
 
 NAIVE = datetime(2020, 1, 1)  # noqa: DTZ001 - a time without a zone is what is tested
 AWARE = datetime(2020, 1, 1, tzinfo=UTC)
@@ -153,7 +154,7 @@ def test_documents_that_would_change_are_refused_by_row(cell, found):
 
 @pytest.mark.parametrize("cells", [["{}", {"a": "\ud800"}], [b"{}", "\ud800"]])
 def test_documents_with_a_lone_surrogate_are_refused_by_row(cells):
-    with pytest.raises(CellError, match="row 1, field 'j': expected a value with a JSON form, found .*surrogates"):
+    with pytest.raises(CellError, match=r"row 1, field 'j': expected a value with a JSON form, found .*surrogates"):
         to_array(cells, JSON)
 
 
@@ -181,3 +182,37 @@ def test_masked_entries_of_a_matrix_are_refused():
 def test_a_sparse_array_of_one_dimension_is_one_row():
     array = scipy.sparse.coo_array(np.array([0, 2.0, 0], np.float32))
     assert to_batch({"id": [1], "s": array}).num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected", "found"),
+    [
+        ({"indices": np.array([2**64 - 1], np.uint64), "values": [1.0]}, "indices below 4294967295", str(2**64 - 1)),
+        (csr([0, 1], np.array([2**63], np.uint64), np.ones(1), (1, 2**64)), "indices below 4294967295", str(2**63)),
+        ({"indices": [1, 2], "values": np.ma.array([1.0, 2.0], mask=[0, 1])}, "numbers as values", "a masked one"),
+        ({"indices": np.ma.array([1, 2], mask=[0, 1]), "values": [1.0, 2.0]}, "integer indices", "a masked one"),
+        ({3: 1.0, 5: 1e-60}, "values that float32 tells from 0", "1e-60"),
+        (csr([0, 1], np.array([3]), np.ones(1, np.float32), (1, 3)), "indices below 3, the matrix's width", "3"),
+    ],
+)
+def test_sparse_cells_that_would_change_are_refused_by_row(cell, expected, found):
+    with pytest.raises(CellError) as caught:
+        to_array([{1: 0.5}, None, cell], SPARSE)
+    assert (caught.value.row, caught.value.expected, caught.value.found) == (2, expected, found)
+
+
+# float64
+
+
+@pytest.mark.parametrize("dtype", ["<f8", ">f8"])
+def test_float64_rows_are_no_more_rounded_than_a_float64_matrix(dtype):
+    field = FieldSchema("v", DataType.FLOAT_VECTOR, dim=2)
+    assert to_array([np.array([0.1, 2], dtype)], field).type == pa.list_(pa.float64())
+    assert to_array([[0.1, 2.0], np.array([1, 2], np.float32)], field).type == pa.list_(pa.float32(), 2)
+    assert to_array([[np.float64(0.1), 2.0]], field).type == pa.list_(pa.float32(), 2)
+
+
+@pytest.mark.parametrize(("dtype", "value"), [(np.float64, pa.float64()), (np.float32, pa.float32())])
+def test_float64_matrices_in_a_list_stay_float64(dtype, value):
+    matrix = scipy.sparse.csr_matrix(np.array([[0, 0.5]], dtype))
+    assert to_array([matrix], SPARSE).type.value_type.field(1).type == value
