@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array as stdlib_array
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,9 @@ from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, DataType, Fiel
 __all__ = ["canonical_type", "is_frame", "is_row", "pandas_table", "row_columns", "to_array", "to_batch"]
 
 
-def to_array(value: object, field: FieldSchema | None = None, *, name: str | None = None) -> pa.Array:
+def to_array(
+    value: object, field: FieldSchema | None = None, *, name: str | None = None, strict: bool = False
+) -> pa.Array:
     """One column as an Arrow array.
 
     Args:
@@ -37,6 +40,8 @@ def to_array(value: object, field: FieldSchema | None = None, *, name: str | Non
             text keep their values, Python floats are rounded to the nearest FLOAT (they have no narrower type to say
             what is meant), while rows that are arrays or matrices of float64 are no more rounded than a whole one.
         name: The column's name for messages; by default the field's.
+        strict: Whether a Python value that does not fit the field is an error at once. Else the column keeps its own
+            type, for a load to set aside the rows that do not fit and to go on with the others.
 
     Returns:
         (n, d) becomes ``fixed_size_list[d]``, a sparse matrix ``list|large_list<struct<index, value>>``. Masked
@@ -45,12 +50,13 @@ def to_array(value: object, field: FieldSchema | None = None, *, name: str | Non
 
     Raises:
         SchemaError: If the value is no column.
-        CellError: If one Python value does not go with the others, or would become another one.
+        CellError: If one Python value does not go with the others, or would become another one; with ``strict`` for
+            the first one that does not fit the field.
     """
     label = name if name is not None else "column" if field is None else field.name
     if _is_cells(value):
-        return _from_cells(list(value), field, label)  # type: ignore[call-overload]
-    return _fitted(_from_typed(value, label), field, by_value=False)
+        return _from_cells(list(value), field, label, strict=strict)  # type: ignore[call-overload]
+    return _fitted(_from_typed(value, label), field, by_value=False, strict=False)
 
 
 def _is_cells(value: object) -> bool:
@@ -59,15 +65,15 @@ def _is_cells(value: object) -> bool:
     return isinstance(value, list | tuple | range)
 
 
-def _from_cells(cells: list[Any], field: FieldSchema | None, name: str) -> pa.Array:
+def _from_cells(cells: list[Any], field: FieldSchema | None, name: str, *, strict: bool) -> pa.Array:
     if field is not None and field.dtype is DataType.JSON:
         return json_cells(cells, name)
     if field is not None and field.dtype is DataType.SPARSE_FLOAT_VECTOR:
         return sparse_cells(cells, name)
-    return _fitted(cells_to_array(cells, name), field, by_value=not has_double_rows(cells))
+    return _fitted(cells_to_array(cells, name), field, by_value=not has_double_rows(cells), strict=strict)
 
 
-def _fitted(array: pa.Array, field: FieldSchema | None, *, by_value: bool) -> pa.Array:
+def _fitted(array: pa.Array, field: FieldSchema | None, *, by_value: bool, strict: bool) -> pa.Array:
     if field is None or (packs_as_is(array.type, field) and not by_value):
         return array
     try:
@@ -78,6 +84,9 @@ def _fitted(array: pa.Array, field: FieldSchema | None, *, by_value: bool) -> pa
     if cast.run is None or not (cast.lossless or by_value):
         return array
     converted, refused = cast.run(array)
+    if refused and strict:
+        first = min(refused, key=lambda refusal: refusal.row)
+        raise CellError(**asdict(first))
     return array if refused else converted
 
 
@@ -191,7 +200,7 @@ def _is_pandas_frame(value: object) -> bool:
     return _root_module(value) == "pandas" and type(value).__name__ == "DataFrame"
 
 
-def to_batch(data: object, schema: CollectionSchema | None = None) -> pa.RecordBatch:
+def to_batch(data: object, schema: CollectionSchema | None = None, *, strict: bool = False) -> pa.RecordBatch:
     """A batch of columns or rows as one record batch.
 
     Args:
@@ -199,19 +208,20 @@ def to_batch(data: object, schema: CollectionSchema | None = None) -> pa.RecordB
             null), a RecordBatch or Table, or a frame that gives Arrow data.
         schema: The collection that the batch is for; guides each column as in :func:`to_array`. Arrow data and
             frames stay as they are.
+        strict: As in :func:`to_array`.
 
     Raises:
         SchemaError: If the columns have different lengths (compared before anything else), or are no columns.
-        CellError: If one Python value does not go with the others.
+        CellError: As :func:`to_array`.
     """
     if isinstance(data, Mapping):
-        return _from_columns(data, schema)
+        return _from_columns(data, schema, strict=strict)
     if isinstance(data, pa.RecordBatch):
         return data
     if is_frame(data):
         return _from_frame(data)
     if isinstance(data, list | tuple):
-        return _from_columns(row_columns(data), schema, rows=len(data))
+        return _from_columns(row_columns(data), schema, rows=len(data), strict=strict)
     found = type(data).__name__
     raise SchemaError(explain("batch", "a dict of columns, a list of dicts or Arrow data", found, "give one of them"))
 
@@ -262,11 +272,13 @@ def row_columns(rows: Sequence[Any]) -> dict[str, list[Any]]:
 
 
 def _from_columns(
-    data: Mapping[str, object], schema: CollectionSchema | None, rows: int | None = None
+    data: Mapping[str, object], schema: CollectionSchema | None, rows: int | None = None, *, strict: bool
 ) -> pa.RecordBatch:
     _check_lengths(data)
     fields = _guides(schema)
-    arrays = [to_array(value, fields.get(str(name).casefold()), name=str(name)) for name, value in data.items()]
+    arrays = [
+        to_array(value, fields.get(str(name).casefold()), name=str(name), strict=strict) for name, value in data.items()
+    ]
     if not arrays and schema is not None and not rows:
         return pa.RecordBatch.from_pylist([], _empty_schema(schema))
     return pa.RecordBatch.from_arrays(arrays, names=[str(name) for name in data])
