@@ -85,7 +85,7 @@ def compressed_rows(matrix: Any) -> Csr:
 def _part(value: Any) -> np.ndarray:
     values = np.asanyarray(value)
     if np.ma.is_masked(values):
-        raise BrokenMatrixError("parts without masked entries", f"{np.ma.count_masked(values)} masked")
+        raise BrokenMatrixError("parts without masked entries", f"{int(np.ma.getmaskarray(values).sum())} masked")
     return native(np.asarray(values))
 
 

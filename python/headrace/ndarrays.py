@@ -66,15 +66,19 @@ def _whole_units(value: np.ndarray) -> np.ndarray:
     numbers = value.view(np.int64)
     if (~np.isnat(value) & ((numbers > most) | (numbers < -most))).any():
         raise ValueError(f"times that 64 bits of {unit} do not hold")
-    return value.astype(f"{value.dtype.kind}8[{unit}]")
+    whole: np.ndarray = value.astype(f"{value.dtype.kind}8[{unit}]")
+    return whole
 
 
 def _has_inner_nul(value: np.ndarray) -> bool:
     """Whether a text or bytes value goes on after a NUL; those at the end are numpy's padding."""
-    code = {"U": np.dtype(np.uint32), "S": np.dtype(np.uint8)}.get(value.dtype.kind)
-    if code is None or value.dtype.itemsize < 2 * code.itemsize:
+    if value.dtype.kind not in "US":
         return False
-    codes = value.reshape(-1).view(code).reshape(-1, value.dtype.itemsize // code.itemsize)
+    code = np.dtype("u4" if value.dtype.kind == "U" else "u1")
+    length = value.dtype.itemsize // code.itemsize
+    if length < 2:
+        return False
+    codes = value.reshape(-1).view(code).reshape(-1, length)
     return bool(((codes[:, :-1] == 0) & (codes[:, 1:] != 0)).any())
 
 

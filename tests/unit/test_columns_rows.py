@@ -238,7 +238,7 @@ def test_strict_names_the_first_row_that_does_not_fit(cells, field):
     with pytest.raises(CellError) as caught:
         to_array(cells, field, strict=True)
     assert (caught.value.row, caught.value.field) == (1, field.name)
-    assert caught.value.expected and caught.value.found and caught.value.remedy
+    assert all((caught.value.expected, caught.value.found, caught.value.remedy))
     key = FieldSchema("id", DataType.INT64, is_primary=True)
     with pytest.raises(CellError, match="row 1, field"):
         to_batch({field.name: cells}, CollectionSchema([key, field, VECTOR][: 2 + (field.name != "v")]), strict=True)
