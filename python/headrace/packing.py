@@ -27,9 +27,10 @@ What a column may look like (rows of a batch, one column for each sent field):
     any list      list, large_list, fixed_size_list, list_view, large_list_view
     bytes         fixed_size_binary, binary, large_binary, binary_view of a vector's bytes, little endian
 
-Any of them may be dictionary or run-end encoded, sliced, and of an extension type (its storage counts). Nulls are
-allowed where the field is nullable. NaN and infinity are refused in float vectors of every width. Nothing is rounded:
-float32 does not become FLOAT16_VECTOR before it is converted.
+Any of them may be dictionary or run-end encoded, sliced, and of an extension type (its storage counts; tensors with a
+permutation are refused). Nulls are allowed where the field is nullable. NaN and infinity are refused in float vectors of
+every width. No typed column is rounded: float32 does not become FLOAT16_VECTOR before it is converted. Python numbers
+take the field's type, and are rounded to float32 for FLOAT and FLOAT_VECTOR.
 
 A batch may also be a dict of columns, which :func:`headrace.columns.to_batch` turns into Arrow:
 

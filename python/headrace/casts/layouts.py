@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from headrace.casts.base import canonical_type
-from headrace.casts.plain import is_bool8, is_list_view
+from headrace.casts.plain import is_bool8, is_list_view, is_permuted
 from headrace.schema import DataType, FieldSchema
 
 __all__ = ["INDEX_TYPES", "is_bytes", "is_list", "is_text", "packs_as_is"]
@@ -49,7 +49,7 @@ def is_bytes(kind: pa.DataType) -> bool:
 def packs_as_is(kind: pa.DataType, field: FieldSchema) -> bool:
     """Whether the core packs a column of this type for ``field``, refusing cells rather than the column."""
     if isinstance(kind, pa.BaseExtensionType):
-        return not is_bool8(kind) and packs_as_is(kind.storage_type, field)
+        return not (is_bool8(kind) or is_permuted(kind)) and packs_as_is(kind.storage_type, field)
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return packs_as_is(kind.value_type, field)
     dtype = field.dtype
