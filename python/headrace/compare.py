@@ -116,7 +116,7 @@ class SparseRows:
                 indices, values = column.keys, column.items
             else:
                 indices, values = column.values.field(0), column.values.field(1)
-        lengths = np.where(_nulls(column), 0, lengths)
+        lengths = np.where(_null_rows(column), 0, lengths)
         flat_indices = _numbers(indices)[_positions(starts, lengths)].astype(np.uint64)
         flat_values = _numbers(values)[_positions(value_starts, lengths)].astype(np.float32, copy=False)
         rows = np.repeat(np.arange(len(lengths)), lengths)
@@ -153,8 +153,18 @@ def _nulls(column: pa.Array) -> Mask:
     return mask
 
 
+def _null_rows(column: pa.Array) -> Mask:
+    """Where a cell is null: of sparse vectors as two lists also where both are, or one beside an empty other."""
+    nulls = _nulls(column)
+    if pa.types.is_struct(column.type):
+        halves = [column.field(0), column.field(1)]
+        empty = np.all([_ranges(half)[1] == 0 for half in halves], axis=0)
+        nulls = nulls | (empty & np.any([_nulls(half) for half in halves], axis=0))
+    return nulls
+
+
 def _differs(sent: pa.Array, stored: pa.Array, field: FieldSchema, zone: tzinfo) -> Mask:
-    null_sent, null_stored = _nulls(sent), _nulls(stored)
+    null_sent, null_stored = _null_rows(sent), _null_rows(stored)
     both = ~(null_sent | null_stored)
     if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
         unequal = _sparse_differ(SparseRows.of(sent).nonzero(), SparseRows.of(stored).nonzero())
@@ -291,13 +301,14 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _shown(column: pa.Array, row: int) -> str:
-    value = column[row].as_py()
-    return "null" if value is None else shorten(repr(value))
+    if _null_rows(column.slice(row, 1))[0]:
+        return "null"
+    return shorten(repr(column[row].as_py()))
 
 
 def _explain(sent: pa.Array, stored: pa.Array, row: int, field: FieldSchema) -> tuple[str, str]:
     """Both sides of a cell that differs; of a vector the first element that does."""
-    if not (sent[row].is_valid and stored[row].is_valid):
+    if any(_null_rows(side.slice(row, 1))[0] for side in (sent, stored)):
         return _shown(sent, row), _shown(stored, row)
     if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
         entries = [_sparse_text(SparseRows.of(side.slice(row, 1))) for side in (sent, stored)]

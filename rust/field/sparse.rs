@@ -36,6 +36,8 @@ pub(crate) struct SparseVectors<'a> {
     index_offsets: Offsets<'a>,
     /// Where they differ from those of the indices, because index and value are lists of their own.
     value_offsets: Option<Offsets<'a>>,
+    /// Which of these lists are null, and then have no entries, whatever their offsets say.
+    list_nulls: [Option<NullBuffer>; 2],
     indices: Indices<'a>,
     values: Primitive<'a, f32>,
     index_nulls: Option<NullBuffer>,
@@ -76,10 +78,10 @@ impl<'a> SparseVectors<'a> {
                 let (keys, values) = (lists.column(0), lists.column(1));
                 let (index_offsets, indices) = list_of(keys)?.ok_or_else(unfit)?;
                 let (value_offsets, elements) = list_of(values)?.ok_or_else(unfit)?;
-                let rows =
+                let mut rows =
                     Self::new((index_offsets, Some(value_offsets)), [indices, elements], None).ok_or_else(unfit)?;
-                // A row is null where the struct or one of its lists is.
-                let nulls = NullBuffer::union(NullBuffer::union(array.nulls(), keys.nulls()).as_ref(), values.nulls());
+                rows.list_nulls = [nulls_of(keys), nulls_of(values)];
+                let nulls = NullBuffer::union(array.nulls(), rows.without_a_list(array.len()).as_ref());
                 Ok((rows, nulls.as_ref().and_then(with_nulls)))
             }
             _ => Err(unfit()),
@@ -102,6 +104,7 @@ impl<'a> SparseVectors<'a> {
         Some(Self {
             index_offsets: offsets.0,
             value_offsets: offsets.1,
+            list_nulls: [None, None],
             indices,
             values: Primitive::of(floats),
             index_nulls: NullBuffer::union(outer, keys.nulls()).as_ref().and_then(with_nulls),
@@ -127,11 +130,20 @@ impl<'a> SparseVectors<'a> {
     #[allow(clippy::inline_always, reason = "called for each row; inlined, the whole takes a tenth less time")]
     fn ranges(&self, row: usize) -> Result<(Range<usize>, Range<usize>), Fault> {
         let indices = self.index_offsets.range(row)?;
-        let values = match &self.value_offsets {
-            None => indices.clone(),
-            Some(offsets) => offsets.range(row)?,
+        let Some(offsets) = &self.value_offsets else {
+            return Ok((indices.clone(), indices));
         };
-        Ok((indices, values))
+        let [index_nulls, value_nulls] = &self.list_nulls;
+        let values = offsets.range(row)?;
+        Ok((present(index_nulls.as_ref(), row, indices), present(value_nulls.as_ref(), row, values)))
+    }
+
+    /// The mask of rows that are null because a list is and the other has nothing either: a null list beside entries is
+    /// for [`Self::refusal`].
+    fn without_a_list(&self, rows: usize) -> Option<NullBuffer> {
+        let lists = NullBuffer::union(self.list_nulls[0].as_ref(), self.list_nulls[1].as_ref())?;
+        let empty = |row| self.ranges(row).is_ok_and(|(indices, values)| indices.is_empty() && values.is_empty());
+        Some((0..rows).map(|row| lists.is_valid(row) || !empty(row)).collect())
     }
 
     fn null_in(&self, indices: &Range<usize>, values: &Range<usize>) -> Option<usize> {
@@ -227,6 +239,12 @@ impl Cells for SparseVectors<'_> {
             _ => None,
         }
     }
+}
+
+/// `range`, or nothing where `row` is null.
+#[inline]
+fn present(nulls: Option<&NullBuffer>, row: usize, range: Range<usize>) -> Range<usize> {
+    if nulls.is_some_and(|nulls| nulls.is_null(row)) { range.start..range.start } else { range }
 }
 
 enum CellOrFault {
