@@ -64,6 +64,8 @@ def _is_array_kind(kind: type) -> bool:
 
 
 def _readable_cell(row: int, cell: Any, name: str) -> Any:
+    if type(cell) is np.ndarray and cell.ndim and cell.dtype.kind in "biuf" and cell.dtype.isnative:
+        return cell
     try:
         values = np.asanyarray(cell)
         if is_bfloat16(values.dtype):
@@ -256,13 +258,18 @@ def sparse_cells(cells: Sequence[Any], name: str) -> pa.Array:
 
 def has_double_rows(cells: Sequence[Any]) -> bool:
     """Whether some cell is an array or a sparse matrix of float64, which FLOAT is not made from without being asked."""
-    return any(_is_double_row(cell) for cell in cells if hasattr(type(cell), "shape"))
+    kinds = {kind for kind in set(map(type, cells)) if kind.__module__ != "builtins"}
+    return bool(kinds) and any(_is_double_row(cell) for cell in cells if type(cell) in kinds)
 
 
 def _is_double_row(cell: Any) -> bool:
-    if isinstance(cell, np.generic) or not tuple(cell.shape):
+    if isinstance(cell, np.generic) or not getattr(cell, "shape", ()):
         return False
-    return str(getattr(cell, "dtype", "")).endswith(("float64", "f8"))
+    dtype = getattr(cell, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        return dtype.kind == "f" and dtype.itemsize == 8
+    # Tensors have dtypes of their own: torch.float64.
+    return str(dtype).endswith("float64")
 
 
 def _joined(parts: list[np.ndarray], dtype: np.dtype[Any]) -> np.ndarray:

@@ -70,7 +70,9 @@ def _from_cells(cells: list[Any], field: FieldSchema | None, name: str, *, stric
         return json_cells(cells, name)
     if field is not None and field.dtype is DataType.SPARSE_FLOAT_VECTOR:
         return sparse_cells(cells, name)
-    return _fitted(cells_to_array(cells, name), field, by_value=not has_double_rows(cells), strict=strict)
+    array = cells_to_array(cells, name)
+    doubles = array.type.num_fields == 1 and array.type.field(0).type == pa.float64()
+    return _fitted(array, field, by_value=not (doubles and has_double_rows(cells)), strict=strict)
 
 
 def _fitted(array: pa.Array, field: FieldSchema | None, *, by_value: bool, strict: bool) -> pa.Array:
