@@ -28,9 +28,9 @@ What a column may look like (rows of a batch, one column for each sent field):
     bytes         fixed_size_binary, binary, large_binary, binary_view of a vector's bytes, little endian
 
 Any of them may be dictionary or run-end encoded, sliced, and of an extension type (its storage counts; tensors with a
-permutation are refused). Nulls are allowed where the field is nullable. NaN and infinity are refused in float vectors of
-every width. No typed column is rounded: float32 does not become FLOAT16_VECTOR before it is converted. Python numbers
-take the field's type, and are rounded to float32 for FLOAT and FLOAT_VECTOR.
+permutation are refused). Nulls are allowed where the field is nullable. NaN and infinity are refused in float vectors
+of every width. No Arrow or numpy column is rounded: float32 does not become FLOAT16_VECTOR before it is converted.
+Python numbers take the field's type: for FLOAT and FLOAT_VECTOR they are rounded to float32.
 
 A batch may also be a dict of columns, which :func:`headrace.columns.to_batch` turns into Arrow:
 

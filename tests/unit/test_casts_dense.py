@@ -187,3 +187,11 @@ def test_tensors_in_another_order_are_refused(wrap):
     ):
         find_cast(kind, field)
     assert packs_as_is(wrap(pa.fixed_shape_tensor(pa.float32(), [2, 3], permutation=[0, 1])), field)
+
+
+@pytest.mark.parametrize("field", [FLOAT16, BFLOAT16], ids=lambda field: field.dtype.name)
+@pytest.mark.parametrize(("item", "rounds"), [(pa.int8(), False), (pa.int16(), True), (pa.float32(), True)], ids=str)
+def test_the_way_to_halves_says_whether_it_rounds(field, item, rounds):
+    with pytest.raises(SchemaError, match=r"convert the vectors first, with \.astype") as caught:
+        find_cast(pa.list_(item, 4), field)
+    assert str(caught.value).endswith(": it rounds") == rounds
