@@ -163,7 +163,7 @@ def pack_insert(
         CellError: For the first cell that Milvus would refuse.
         SchemaError: If columns and fields do not fit each other.
     """
-    columns = to_batch(batch, schema)
+    columns = to_batch(batch, schema, strict=True)
     if fill_defaults:
         columns = _with_defaults(columns, schema)
     fields = _fields_of(columns.schema, schema.sent_fields)
@@ -201,7 +201,7 @@ def pack_upsert(
     if fill_defaults and partial_update:
         expected = "no fill_defaults beside partial_update, which keeps what a batch has no column for"
         raise SchemaError(explain("pack_upsert", expected, "both", "leave one of them out"))
-    columns = to_batch(batch, schema)
+    columns = to_batch(batch, schema, strict=True)
     if fill_defaults:
         columns = _with_defaults(columns, schema)
     sent = (schema.primary_key, *schema.sent_fields) if schema.auto_id else schema.sent_fields
@@ -221,7 +221,7 @@ def pack_field(field: FieldSchema, column: object) -> bytes:
         CellError: For the first cell that Milvus would refuse.
         SchemaError: If the column does not fit the field.
     """
-    array = to_array(column, field)
+    array = to_array(column, field, strict=True)
     _check_fit(array.type, field)
     return _core.pack_field(_core_field(field), array)
 

@@ -289,7 +289,8 @@ def test_values_that_are_no_numbers_are_refused_in_every_width(field, matrix, va
 
 def test_integers_that_no_int8_holds_are_refused():
     assert pack_field(INT8, SMALL.astype(np.int64).tolist()) == pack_field(INT8, SMALL)
-    with pytest.raises(SchemaError, match="found list<int64>"):
+    refused = "row 1, field .f.: expected an integer from -128 to 127, found 128 at element 0"
+    with pytest.raises(CellError, match=refused):
         pack_field(INT8, (SMALL.astype(np.int64) + 1).tolist())
 
 
