@@ -57,6 +57,7 @@ class Request:
         upsert: Whether it goes out as an Upsert.
         claim: Its keys' place in the order of the source; None where rows carry no key.
         timestamp: The schema's timestamp in the payload.
+        aim: The size in bytes that it was cut for; 0 where it was not cut for any.
         doubtful: Whether an attempt was made that may have been applied.
         may_land_until: The clock's time up to which an unanswered attempt may still be applied; None where none is.
         proofs: How often the count of its keys was wrong, after an unanswered attempt.
@@ -76,6 +77,7 @@ class Request:
     upsert: bool
     claim: Claim | None = None
     timestamp: int = 0
+    aim: int = 0
     doubtful: bool = False
     may_land_until: float | None = None
     proofs: int = 0
@@ -124,7 +126,7 @@ class Answer:
         status: The gRPC status or the code, as one text that is the same for the same trouble.
         may_land: Whether the attempt may still be applied, although it has ended for us.
         unreachable: Whether the connection was lost under it.
-        pause: Seconds after which the server may take as much again, where it named its rate.
+        rate: The bytes per second that the server takes, where it named them.
         largest: The largest request in bytes that the server takes, where it named it.
     """
 
@@ -133,7 +135,7 @@ class Answer:
     status: str = ""
     may_land: bool = False
     unreachable: bool = False
-    pause: float | None = None
+    rate: float | None = None
     largest: int | None = None
 
     @property
@@ -207,11 +209,10 @@ def _answered(raw: bytes, method: str, request: Request, *, lite: bool) -> Answe
     if kind is AnswerClass.STORED and written != request.rows:
         reason = f"{method}: the server acknowledged {written} of {request.rows} rows"
         return Answer(AnswerClass.AMBIGUOUS, reason, "fewer rows acknowledged")
-    rate = rate_hint(status.reason)
     return Answer(
         kind,
         f"{method}: code {status.effective_code}: {status.reason}",
         f"code {status.effective_code}",
         may_land=kind is AnswerClass.AMBIGUOUS and code_may_land(status.code, status.reason),
-        pause=None if rate is None else len(request.payload) / rate,
+        rate=rate_hint(status.reason),
     )

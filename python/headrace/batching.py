@@ -7,7 +7,7 @@ joined or left out on the way.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,18 @@ import pyarrow as pa
 from headrace._core import Packer
 from headrace.errors import InternalError
 
-__all__ = ["Batcher", "Piece", "Span", "locate", "own", "slice_spans", "span_rows", "take_rows", "take_spans"]
+__all__ = [
+    "Aim",
+    "Batcher",
+    "Piece",
+    "Span",
+    "locate",
+    "own",
+    "slice_spans",
+    "span_rows",
+    "take_rows",
+    "take_spans",
+]
 
 #: Rows per run above which rows are joined from slices instead of being taken one by one.
 _ROWS_PER_RUN = 16
@@ -94,30 +105,50 @@ def own(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Aim:
+    """What a request should be: about ``size`` encoded bytes, but no more than ``rows`` rows where that is a number."""
+
+    size: int
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Piece:
-    """Rows that make one request: a conformed batch and the source rows it came from."""
+    """Rows that make one request: a conformed batch and the source rows it came from.
+
+    Attributes:
+        batch: The rows.
+        spans: Where they came from.
+        size: Length of the encoded request, in bytes.
+        aim: The size in bytes that it was cut or joined for; 0 where it was not yet.
+    """
 
     batch: pa.RecordBatch
     spans: tuple[Span, ...]
     size: int
-    """Length of the encoded request, in bytes."""
+    aim: int = 0
+
+
+#: A piece may be larger than the aim by this factor: a batch of about its size is not worth cutting.
+TOLERANCE = 1.125
 
 
 class Batcher:
-    """Makes pieces of about ``target_bytes`` encoded bytes: larger batches are cut, smaller ones wait and are joined.
+    """Makes pieces of about the size aimed at: larger batches are cut, smaller ones wait and are joined.
 
-    Cutting copies nothing (pieces are slices). Joining copies, so it is only for batches below half the target.
+    Cutting copies nothing (pieces are slices). Joining copies, so it is only for batches of which two make a request.
 
     Args:
         packer: Measures encoded sizes.
-        target_bytes: The wanted size of a request.
+        aim: Says what a request should be; asked for every batch.
         copy_waiting: Whether a batch that waits is copied first, because its memory belongs to a caller
             who may overwrite it.
     """
 
-    def __init__(self, packer: Packer, *, target_bytes: int, copy_waiting: bool) -> None:
+    def __init__(self, packer: Packer, *, aim: Callable[[], Aim], copy_waiting: bool) -> None:
         self._packer = packer
-        self._target = target_bytes
+        self._aim = aim
+        self._limit: int | None = None
         self._keep: Callable[[pa.RecordBatch], pa.RecordBatch] = own if copy_waiting else lambda batch: batch
         self._waiting: list[Piece] = []
         self._waiting_bytes = 0
@@ -129,13 +160,14 @@ class Batcher:
 
     def limit(self, size: int) -> None:
         """Make pieces of at most ``size`` bytes from now on, where they were to be larger."""
-        self._target = min(self._target, max(1, size))
+        self._limit = max(1, size if self._limit is None else min(size, self._limit))
 
     def add(self, piece: Piece) -> list[Piece]:
         """Take a conformed batch of any size; return the pieces that are ready, in row order."""
         if piece.batch.num_rows == 0:
             return []
-        if self._waiting_bytes + piece.size < self._target // 2:
+        aim = self._aim()
+        if 2 * (self._waiting_bytes + piece.size) <= self._most(aim, piece):
             self._waiting.append(Piece(self._keep(piece.batch), piece.spans, piece.size))
             self._waiting_bytes += piece.size
             return []
@@ -143,7 +175,7 @@ class Batcher:
             piece = self._join([*self._waiting, piece])
             self._waiting.clear()
             self._waiting_bytes = 0
-        return self._cut(piece)
+        return self._cut(piece, aim)
 
     def flush(self) -> list[Piece]:
         """Return what waits, as pieces."""
@@ -152,7 +184,15 @@ class Batcher:
         piece = self._join(self._waiting)
         self._waiting = []
         self._waiting_bytes = 0
-        return self._cut(piece)
+        return self._cut(piece, self._aim())
+
+    def _most(self, aim: Aim, piece: Piece) -> int:
+        """Bytes of the largest piece of such rows."""
+        size = aim.size
+        if aim.rows is not None:
+            size = min(size, max(1, aim.rows * piece.size // piece.batch.num_rows))
+        most = int(size * TOLERANCE)
+        return most if self._limit is None else min(most, self._limit)
 
     def _join(self, pieces: list[Piece]) -> Piece:
         if len(pieces) == 1:
@@ -162,19 +202,20 @@ class Batcher:
         spans = _merge([span for piece in pieces for span in piece.spans])
         return Piece(joined, spans, self._packer.encoded_len(joined))
 
-    def _cut(self, piece: Piece) -> list[Piece]:
+    def _cut(self, piece: Piece, aim: Aim) -> list[Piece]:
         batch, spans, size = piece.batch, piece.spans, piece.size
-        if size <= self._target or batch.num_rows == 1:
-            return [piece]
-        # Even pieces: a request of the target's size followed by a sliver would cost a round trip for nothing.
-        count = -(-size // self._target)
-        even = min(self._target, size // count + 2 * (size // batch.num_rows) + 64)
+        most = self._most(aim, piece)
+        if size <= most or batch.num_rows == 1:
+            return [replace(piece, aim=aim.size)]
+        # Even pieces: a request of the size aimed at, followed by a sliver, would cost a round trip for nothing.
+        count = -(-size // most)
+        even = min(most, size // count + 2 * (size // batch.num_rows) + 64)
         pieces: list[Piece] = []
         offset = 0
         while offset < batch.num_rows:
             rows = self._packer.fit(batch, offset, even)
             part = batch.slice(offset, rows)
-            pieces.append(Piece(part, slice_spans(spans, offset, rows), self._packer.encoded_len(part)))
+            pieces.append(Piece(part, slice_spans(spans, offset, rows), self._packer.encoded_len(part), aim.size))
             offset += rows
         return pieces
 

@@ -215,10 +215,34 @@ load_options: Callable[[F], F] = _all(
         "cost a restart of the server.",
     ),
     click.option(
-        "--batch-bytes", type=ByteSize(), metavar="SIZE", help="Size of a request, such as 4MiB. For experts."
+        "--nice",
+        is_flag=True,
+        default=None,
+        help="Stay well below what the server can take, for a cluster that serves people meanwhile.",
     ),
     click.option(
-        "--max-in-flight", type=click.IntRange(min=1), metavar="N", help="Most requests in flight. For experts."
+        "--max-rows-per-second",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="N",
+        help="Send at most N rows per second.",
+    ),
+    click.option(
+        "--max-mb-per-second",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="N",
+        help="Send at most N megabytes per second.",
+    ),
+    click.option(
+        "--max-in-flight",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="At most N requests in flight. [default: as many as are best]",
+    ),
+    click.option(
+        "--batch-bytes",
+        type=ByteSize(),
+        metavar="SIZE",
+        help="Size of a request, such as 4MiB. For experts. [default: the size that is best]",
     ),
     click.option(
         "--state-dir",

@@ -233,9 +233,12 @@ class LoadOptions:
             being sent again and perhaps stored twice.
         bisect_poison: Whether a request that the server does not survive is taken apart, row by row if need be, instead
             of being set aside whole.
-        batch_bytes: Aim for requests of about this many bytes.
+        batch_bytes: Aim for requests of about this many bytes; None: the size is found while loading.
         window_bytes: Most memory for source batches, packed requests and gRPC's copies together.
-        max_in_flight: Most requests in flight at once.
+        max_in_flight: Most requests in flight at once; None: how many are best is found while loading.
+        max_rows_per_second: Most rows sent per second; None for no cap.
+        max_mb_per_second: Most megabytes (10^6 bytes) sent per second; None for no cap.
+        nice: Stay well below what the server can take, for a cluster that serves people meanwhile.
         channels: gRPC channels, each with a connection of its own.
         rpc_timeout: Seconds after which the outcome of a write counts as unknown, at least; more where the server is
             slow.
@@ -269,9 +272,12 @@ class LoadOptions:
     null_vectors: NullVectors = "reject"
     at_most_once: bool = False
     bisect_poison: bool = False
-    batch_bytes: int = 4 * MIB
+    batch_bytes: int | None = None
     window_bytes: int = 64 * MIB
-    max_in_flight: int = 4
+    max_in_flight: int | None = None
+    max_rows_per_second: float | None = None
+    max_mb_per_second: float | None = None
+    nice: bool = False
     channels: int = 2
     rpc_timeout: float = 60.0
     give_up_after: float = 120.0
@@ -298,3 +304,7 @@ class LoadOptions:
             value = getattr(self, name)
             if not 0 < value < math.inf:
                 raise ConfigError(explain(name, "seconds above 0", repr(value), "give a positive number"))
+        for name in ("max_rows_per_second", "max_mb_per_second"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(explain(name, "a number above 0", repr(value), "give a positive number"))

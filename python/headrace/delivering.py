@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random
 from collections import deque
 from collections.abc import Callable
 
@@ -17,7 +16,7 @@ from headrace.freshness import LiveSchema
 from headrace.ledger import Ledger
 from headrace.rejects import Reject
 from headrace.report import Verdict
-from headrace.retry import AnswerClass, Backoff, Deadline
+from headrace.retry import AnswerClass, Deadline
 from headrace.settling import LateWrites
 from headrace.throttle import Throttle
 from headrace.traffic import Traffic
@@ -44,13 +43,12 @@ class Delivery:
         schema: What rows are packed for.
         ledger: Where verdicts go.
         traffic: Who else is on the way, and whether the load goes on.
-        throttle: Told when the server asks for less.
-        backoff: How long to wait between attempts, and when to give up.
+        throttle: Told of every attempt.
+        budget: Seconds without a stored request after which the load gives up.
         deadline: How long an attempt may take.
         stop: Ends the load.
         limit: Told the largest request in bytes that the server takes.
         clock: Seconds, monotonic.
-        rng: Source of jitter.
     """
 
     def __init__(
@@ -62,12 +60,11 @@ class Delivery:
         traffic: Traffic,
         *,
         throttle: Throttle,
-        backoff: Backoff,
+        budget: float,
         deadline: Deadline,
         stop: Callable[[HeadraceError], None],
         limit: Callable[[int], None],
         clock: Callable[[], float],
-        rng: random.Random,
     ) -> None:
         self._transport = transport
         self._target = target
@@ -75,13 +72,12 @@ class Delivery:
         self._ledger = ledger
         self._traffic = traffic
         self._throttle = throttle
-        self._backoff = backoff
+        self._budget = budget
         self._deadline = deadline
         self._stop = stop
         self._limit = limit
         self._clock = clock
-        self._rng = rng
-        self._late = LateWrites(transport, target, traffic, ledger, clock=clock, patience=backoff.budget)
+        self._late = LateWrites(transport, target, traffic, ledger, clock=clock, patience=budget)
         self._channels = itertools.count()
         self._largest: int | None = None
 
@@ -112,14 +108,12 @@ class Delivery:
 
     async def _resolve(self, request: Request, *, others: bool) -> Outcome:
         """Send ``request`` until its fate, or what has to be sent in its place, is known."""
-        tries = 0
         try:
             await self._ledger.journal.cover(request.spans)
         except JournalError as error:
             self._stop(error)
             return undelivered(request)
         while True:
-            await self._traffic.observe_pause()
             if self._largest is not None and len(request.payload) > self._largest and request.rows > 1:
                 return await divided(request, self._schema, parts=-(-len(request.payload) // self._largest))
             if request.timestamp != self._schema.timestamp:
@@ -132,39 +126,46 @@ class Delivery:
                 return outcome
             if answer.kind is AnswerClass.STORED:
                 continue  # once more, to be sure
-            if self._backoff.spent(self._clock() - self._traffic.last_progress):
-                budget = self._backoff.budget
-                self._stop(TransportError(f"no request succeeded for {budget:g} s; the last answer: {answer.reason}"))
+            if self._clock() - self._traffic.last_progress >= self._budget:
+                idle = f"no request succeeded for {self._budget:g} s"
+                self._stop(TransportError(f"{idle}; the last answer: {answer.reason}"))
                 return undelivered(request)
             self._ledger.measurements.retries[answer.kind.value] += 1
-            wait = self._backoff.wait(tries, self._rng)
-            tries += 1
-            # Whatever the class, the server is in trouble: nobody sends meanwhile.
-            self._throttle.hold(max(wait, min(answer.pause or 0.0, self._backoff.cap)))
             if outcome is not None:
                 return outcome
 
     async def _attempt(self, request: Request) -> Answer | None:
         """Send it once, alone where it is suspected of what others must not suffer; None where the load has stopped."""
         alone = request.lost > 0
-        async with self._traffic.sending(alone=alone):
+        if alone and self._traffic.probing and self._traffic.others:
+            # A suspect proves nothing about a server that may be down: let another one find out first.
+            await self._traffic.rest(unless=lambda: not self._traffic.probing or self._traffic.idle)
+        async with self._traffic.sending(len(request.payload), alone=alone):
             if self._traffic.stopped():
                 return None
             timeout = self._deadline.seconds(request.expired)
             channel = next(self._channels) % self._transport.channels
-            accompanied = self._traffic.calls > 1
+            # Nor is it alone to blame for the end of a server that was not well.
+            accompanied = self._traffic.calls > 1 or (self._traffic.probing and not alone)
             began = self._clock()
             # Should this be cancelled, nobody knows.
             doubtful, request.doubtful = request.doubtful, True
             self._ledger.measurements.bytes_sent += len(request.payload)
-            answer = await attempt(
-                self._transport,
-                request,
-                lite=self._target.lite,
-                timeout=timeout,
-                channel=channel,
-                lend=self._ledger.window.lend,
-            )
+            sent = self._throttle.sent(len(request.payload), request.rows, aim=request.aim)
+            try:
+                answer = await attempt(
+                    self._transport,
+                    request,
+                    lite=self._target.lite,
+                    timeout=timeout,
+                    channel=channel,
+                    lend=self._ledger.window.lend,
+                )
+            except BaseException:
+                self._throttle.answered(sent, None)
+                raise
+            expired = answer.status == "DEADLINE_EXCEEDED"
+            self._throttle.answered(sent, answer.kind, rate=answer.rate, expired=expired)
             request.doubtful = doubtful
             accompanied = accompanied or self._traffic.calls > 1
         if answer.may_land and self._target.key is not None:
@@ -173,8 +174,7 @@ class Delivery:
         if answer.may_land and not answer.unreachable:
             # What the network still holds of it must not come after its repeat.
             self._transport.renew(channel)
-        if answer.status == "DEADLINE_EXCEEDED":
-            request.expired += 1
+        request.expired += expired
         if answer.unreachable:
             request.lost += 1
             request.lost_alone += not accompanied

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.attempts import Request
-from headrace.batching import Batcher, Piece, Span, locate, take_spans
+from headrace.batching import Aim, Batcher, Piece, Span, locate, take_spans
 from headrace.config import NullVectors
 from headrace.conform import ConformPlan, NullVector, Refusal
 from headrace.errors import CellError
@@ -56,7 +56,7 @@ class Feeder:
         key: The key column's name; None where rows carry no key.
         order: Knows which keys came before.
         upsert: Whether requests go out as upserts.
-        target_bytes: The wanted size of a request.
+        aim: Says what a request should be.
         copy_waiting: Whether rows that wait to be joined are copied first, because a caller may overwrite them.
         submit: Takes each packed request, with the rows in it.
         withdraw: Gives a request up that ``submit`` may or may not have taken.
@@ -73,7 +73,7 @@ class Feeder:
         key: str | None,
         order: KeyOrder,
         upsert: bool,
-        target_bytes: int,
+        aim: Callable[[], Aim],
         copy_waiting: bool,
         submit: Callable[[Request, pa.RecordBatch], None],
         withdraw: Callable[[Request], None],
@@ -88,14 +88,14 @@ class Feeder:
         self._withdraw = withdraw
         self._null_vectors = null_vectors
         self._dry_run = dry_run
-        self._batcher = Batcher(self._packer, target_bytes=target_bytes, copy_waiting=copy_waiting)
+        self._batcher = Batcher(self._packer, aim=aim, copy_waiting=copy_waiting)
         self._lanes = Lanes(
             key,
             self._packer,
             ledger,
             order,
             upsert=upsert,
-            target_bytes=target_bytes,
+            aim=aim,
             copy_waiting=copy_waiting,
         )
         # Held from the moment rows leave the batcher until they are handed over, so that none overtakes another.
@@ -222,7 +222,9 @@ class Feeder:
         if rows.batch.num_rows and not self._dry_run:
             claim = self._lanes.enter(rows.batch, late=outgoing.late)
             count = rows.batch.num_rows
-            request = Request(payload, count, rows.spans, charge, outgoing.upsert, claim, timestamp)
+            request = Request(
+                payload, count, rows.spans, charge, outgoing.upsert, claim, timestamp, aim=outgoing.piece.aim
+            )
             return _Packed(request, rows.batch)
         self._ledger.settle(rows.spans, rows.batch.num_rows, Verdict.SKIPPED)
         self._ledger.window.release(charge, outgoing=True)

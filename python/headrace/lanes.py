@@ -7,6 +7,7 @@ only the last row of a key is sent, the others are superseded.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace._core import Packer
-from headrace.batching import Batcher, Piece, take_rows, take_spans
+from headrace.batching import Aim, Batcher, Piece, take_rows, take_spans
 from headrace.keyfilter import Codes, key_codes
 from headrace.ledger import Ledger
 from headrace.ordering import Claim, KeyOrder, last_of_each_key, sorted_codes
@@ -45,7 +46,7 @@ class Lanes:
         ledger: Where superseded rows are settled.
         order: Knows which keys came before.
         upsert: Whether all rows are upserted.
-        target_bytes: The wanted size of a request.
+        aim: Says what a request should be.
         copy_waiting: Whether rows that wait are copied first.
     """
 
@@ -57,7 +58,7 @@ class Lanes:
         order: KeyOrder,
         *,
         upsert: bool,
-        target_bytes: int,
+        aim: Callable[[], Aim],
         copy_waiting: bool,
     ) -> None:
         self._key = key
@@ -65,7 +66,7 @@ class Lanes:
         self._ledger = ledger
         self._order = order
         self._upsert = upsert
-        self._later = Batcher(packer, target_bytes=target_bytes, copy_waiting=copy_waiting)
+        self._later = Batcher(packer, aim=aim, copy_waiting=copy_waiting)
         self._since = 0
 
     @property
@@ -138,4 +139,4 @@ class Lanes:
     def _rows(self, piece: Piece, mask: npt.NDArray[np.bool_]) -> Piece:
         rows = np.flatnonzero(mask).astype(np.int64, copy=False)
         batch = take_rows(piece.batch, rows)
-        return Piece(batch, take_spans(piece.spans, rows), self._packer.encoded_len(batch))
+        return Piece(batch, take_spans(piece.spans, rows), self._packer.encoded_len(batch), piece.aim)

@@ -26,6 +26,9 @@ Guarantee = Literal["effectively-once", "at-least-once"]
 EXIT_DONE, EXIT_UNEXPECTED, EXIT_REJECTED, EXIT_UNSENT, EXIT_DIFFERENT = 0, 1, 3, 4, 5
 EXIT_SIGNAL = {"SIGINT": 130, "SIGTERM": 143}
 
+#: Requests of which the median is where a load has settled.
+RECENT = 20
+
 
 class Verdict(Enum):
     """How a row ended."""
@@ -112,6 +115,10 @@ class Measurements:
     def lost(self) -> int:
         """Requests whose answer never came."""
         return self.retries["ambiguous"] + self.retries["retry"]
+
+    def recent_rows(self) -> int:
+        """Rows of the median one of the last acknowledged requests; 0 where there was none."""
+        return int(np.median(self.batch_rows[-RECENT:])) if self.batch_rows else 0
 
     def batch_rows_summary(self) -> dict[str, int]:
         """Rows of the smallest, median and largest acknowledged request."""
@@ -206,7 +213,8 @@ class LoadReport:
         journal: The durable journal, or None where the load kept none.
         already_complete: Whether earlier runs had left nothing to do.
         verify: Level, checked, mismatches; None where nothing was asked for.
-        concurrency: Requests in flight that the load settled at.
+        concurrency: Where the search for the best settings ended: ``in_flight``, most requests in flight;
+            ``request_bytes``, the size aimed at; ``request_rows``, the median of the last requests.
         interrupted: ``"SIGINT"`` or ``"SIGTERM"`` where a signal ended the load.
         failure: Why the load ended early, or None.
         mapping: Source column, field, types and a note, per column.
@@ -249,7 +257,7 @@ class LoadReport:
     journal: str | None
     already_complete: bool
     verify: dict[str, Any] | None
-    concurrency: int
+    concurrency: dict[str, int]
     interrupted: str | None
     failure: str | None
     mapping: list[dict[str, str]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from headrace.report import Guarantee, LoadReport, Progress, Verdict
@@ -104,7 +104,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         journal=None if resumption is None else str(resumption.path),
         already_complete=source_exhausted and resumption is not None and resumption.complete,
         verify=None if session.verification is None else session.verification.to_dict(),
-        concurrency=session.throttle.limit,
+        concurrency={**asdict(session.throttle.settled), "request_rows": measured.recent_rows()},
         interrupted=session.interrupted,
         failure=None if session.failure is None else str(session.failure),
         mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],

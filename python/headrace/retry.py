@@ -274,15 +274,13 @@ class Backoff:
     Attributes:
         base: Seconds; the first wait is uniform between 0 and this.
         cap: Seconds; no wait is longer.
-        budget: Seconds without any stored request after which the load gives up.
     """
 
     base: float = 0.1
     cap: float = 5.0
-    budget: float = 120.0
 
     def __post_init__(self) -> None:
-        for name in ("base", "cap", "budget"):
+        for name in ("base", "cap"):
             value = getattr(self, name)
             if not value > 0:
                 raise ConfigError(explain(f"back-off {name}", "seconds above 0", repr(value), "give a positive number"))
@@ -291,10 +289,6 @@ class Backoff:
         """Seconds to wait after failed attempt number ``attempt`` (0 for the first)."""
         # 2**attempt leaves float range long after the cap has been reached.
         return rng.uniform(0.0, min(self.cap, self.base * 2.0 ** min(attempt, 60)))
-
-    def spent(self, idle: float) -> bool:
-        """Whether ``idle`` seconds without progress use the budget up."""
-        return idle >= self.budget
 
 
 class Deadline:

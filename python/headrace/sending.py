@@ -8,7 +8,6 @@ exactly once, also when it is cancelled in the middle.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import deque
 from collections.abc import Callable
 
@@ -19,7 +18,7 @@ from headrace.freshness import LiveSchema
 from headrace.ledger import Ledger
 from headrace.ordering import KeyOrder
 from headrace.report import Verdict
-from headrace.retry import Backoff, Deadline
+from headrace.retry import Deadline
 from headrace.throttle import Throttle
 from headrace.traffic import Traffic
 
@@ -41,11 +40,10 @@ class Sender:
         ledger: Where verdicts go.
         order: Who holds which keys; None where rows carry none.
         throttle: How many requests may be in flight.
-        backoff: How long to wait between attempts, and when to give up.
+        budget: Seconds without a stored request after which the load gives up.
         rpc_timeout: Seconds that an attempt may take at least before it has expired.
         clock: Seconds, monotonic; the loop's own time.
         limit: Told the largest request in bytes that the server takes, should it say so.
-        rng: Source of jitter.
     """
 
     def __init__(
@@ -57,11 +55,10 @@ class Sender:
         *,
         order: KeyOrder | None,
         throttle: Throttle,
-        backoff: Backoff,
+        budget: float,
         rpc_timeout: float,
         clock: Callable[[], float],
         limit: Callable[[int], None] = lambda _: None,
-        rng: random.Random | None = None,
     ) -> None:
         self._ledger = ledger
         self._order = order
@@ -74,12 +71,11 @@ class Sender:
             ledger,
             self._traffic,
             throttle=throttle,
-            backoff=backoff,
+            budget=budget,
             deadline=Deadline(rpc_timeout),
             stop=self.stop,
             limit=limit,
             clock=clock,
-            rng=rng or random.Random(),
         )
         self._queue: deque[Request] = deque()
         #: Requests whose keys an earlier one still has, in order.

@@ -38,11 +38,10 @@ from headrace.sending import STOP_GRACE, Sender
 from headrace.sources import SourceBatch
 from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Target, check_same, missing_collection, open_target
-from headrace.throttle import Throttle
 from headrace.verify import VerifyResult
 from headrace.watching import linger, show_progress
 from headrace.window import Window
-from headrace.wiring import Parts, make_parts
+from headrace.wiring import Parts, make_parts, make_throttle, request_size
 
 __all__ = ["LoadSession"]
 
@@ -78,12 +77,12 @@ class LoadSession:
         self.options = options
         lasting = target_name(endpoint, collection, options.partition_name)
         self.state_dir = open_state_dir(options.state_dir, lasting if resumable else fresh_name(collection))
-        #: Aim of a request's size: what may be in flight, twice, and two source batches must fit into the window.
-        self.target_bytes = max(1, min(options.batch_bytes, options.window_bytes // (2 * options.max_in_flight + 4)))
-        self.window = Window(options.window_bytes, headroom=options.max_in_flight * self.target_bytes)
+        #: Bytes of a source batch.
+        self.target_bytes = request_size(options)
+        self.throttle, in_flight = make_throttle(options, lite=endpoint.is_embedded)
+        self.window = Window(options.window_bytes, headroom=in_flight)
         rejects, limit = RejectsFile(self.state_dir), RejectLimit(options.max_rejects)
         self.ledger = Ledger(Account(), Journal(), rejects, limit, self.window)
-        self.throttle = Throttle(options.max_in_flight, clock=time.monotonic)
         self.phase: Phase = "preparing"
         self.info: CollectionInfo | None = None
         self.target: Target | None = None
@@ -211,7 +210,7 @@ class LoadSession:
         options = self.options
         self.key = schema.primary_key.name if target.keyed else None
         self.evidence = Evidence(options.verify, self.key)
-        self.throttle = Throttle(1 if lite else options.max_in_flight, clock=time.monotonic)
+        self.throttle, _ = make_throttle(options, lite=lite)
         self._parts = make_parts(
             # Its real name: an alias may be moved while this runs.
             collection=target.info.name,
@@ -222,7 +221,6 @@ class LoadSession:
             throttle=self.throttle,
             connection=self._connection,
             lite=lite,
-            target_bytes=self.target_bytes,
             copy_waiting=self._copy_waiting,
             submit=self._submit,
         )

@@ -1,47 +1,207 @@
-"""How many requests may be in flight: a pure object, fed with answers and a clock.
+"""How much may be in flight, when the next request may leave, and how large it should be.
 
-The limit is fixed for now (the seam of the adaptive controller): what it does decide is when to hold everything
-back, because the server asked for less or cannot be reached.
+A pure object: it is told what was sent and what was answered, reads a clock, and does nothing by itself. It is made of
+a :class:`~headrace.climbing.Climber` that looks for the server's knee, a :class:`~headrace.breaker.Breaker` that pauses
+and probes while the server is in trouble, and rates (:mod:`headrace.pacing`) that users cap and refusals teach.
 """
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Callable
+from dataclasses import dataclass
 
-__all__ = ["Throttle"]
+from headrace.batching import Aim
+from headrace.breaker import Breaker, Circuit
+from headrace.climbing import Climber
+from headrace.pacing import REQUEST_SECONDS, Debt, RatePacer
+from headrace.retry import AnswerClass, Backoff
+from headrace.trials import Bounds, Setting
+
+__all__ = ["FIRST_BYTES", "FIRST_IN_FLIGHT", "Attempt", "Limits", "Throttle"]
+
+MIB = 1 << 20
+#: Where the search begins. On Milvus 2.3.5 two requests of 4,000 rows of 384 float32 each are best; rows that are much
+#: smaller than these are fewer to a request than its bytes would allow.
+FIRST_IN_FLIGHT, FIRST_BYTES, FIRST_ROWS = 2, 6 * MIB, 8_192
+#: What the search may reach. A server that needs more in flight than that is far away, and better loaded by several.
+MOST_IN_FLIGHT, SMALLEST_BYTES, LARGEST_BYTES = 64, 256 << 10, 16 * MIB
+#: Answers by which a server shows that it is well.
+_WELL = frozenset({AnswerClass.STORED, AnswerClass.REJECT, AnswerClass.SPLIT, AnswerClass.FATAL})
+#: How many of these answers in a row it takes until only a probe tells whether it is.
+_OPENS_AFTER = {AnswerClass.RETRY: 1, AnswerClass.DENY: 1, AnswerClass.AMBIGUOUS: 2, AnswerClass.SCHEMA: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request on the wire."""
+
+    number: int
+    sent_at: float
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the throttle may not exceed, and what it need not look for.
+
+    Attributes:
+        in_flight: Most requests in flight; None for no cap.
+        bytes_in_flight: Most bytes of them together; a larger request passes alone.
+        request_bytes: The aim of a request's size; None: it is looked for.
+        rows_per_second: Most rows sent per second; None for no cap.
+        bytes_per_second: Most bytes sent per second; None for no cap.
+        nice: Whether to stay well below the server's knee.
+    """
+
+    in_flight: int | None = None
+    bytes_in_flight: int = 3 * FIRST_BYTES
+    request_bytes: int | None = None
+    rows_per_second: float | None = None
+    bytes_per_second: float | None = None
+    nice: bool = False
 
 
 class Throttle:
-    """The number of requests that may be in flight, and a pause that all of them observe.
+    """Decides what may be sent. Belongs to one event loop; :attr:`aim` may be read from any thread.
 
     Args:
-        limit: Most requests in flight, at least 1.
+        limits: Caps.
+        backoff: Length of pauses while the server is in trouble.
         clock: Seconds, monotonic; injected so that tests need no waiting.
+        rng: Source of jitter.
+        wall_clock_offset: What to add to ``clock`` for the time of day; loaders that agree on it search together.
     """
 
-    def __init__(self, limit: int, *, clock: Callable[[], float]) -> None:
-        self._limit = limit
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        clock: Callable[[], float],
+        backoff: Backoff | None = None,
+        rng: random.Random | None = None,
+        wall_clock_offset: float = 0.0,
+    ) -> None:
+        self._limits = limits
         self._clock = clock
-        self._open_at = 0.0
+        fixed = limits.request_bytes
+        first = fixed or max(1, min(FIRST_BYTES, limits.bytes_in_flight // 3))
+        bounds = Bounds(
+            in_flight=min(limits.in_flight or MOST_IN_FLIGHT, MOST_IN_FLIGHT),
+            bytes_in_flight=max(limits.bytes_in_flight, first),
+            smallest=fixed or min(SMALLEST_BYTES, first),
+            largest=fixed or max(first, min(LARGEST_BYTES, limits.bytes_in_flight)),
+        )
+        start = Setting(1 if limits.nice else FIRST_IN_FLIGHT, first)
+        self._climber = Climber(start, bounds, nice=limits.nice, offset=wall_clock_offset)
+        self._room = bounds.bytes_in_flight
+        self._breaker = Breaker(backoff or Backoff(), rng or random.Random())
+        self._pacer = RatePacer()
+        self._rows = None if limits.rows_per_second is None else Debt(limits.rows_per_second)
+        self._bytes = None if limits.bytes_per_second is None else Debt(limits.bytes_per_second)
+        self._in_flight = 0
+        self._bytes_in_flight = 0
         self._throttled = 0.0
+        self._held_since: float | None = None
+
+    # -- what it decides ---------------------------------------------------------------------------------------------
 
     @property
     def limit(self) -> int:
-        """Most requests in flight."""
-        return self._limit
+        """Most requests in flight now; one while a server that was in trouble is probed."""
+        return self._climber.setting.in_flight if self.circuit is Circuit.CLOSED else 1
+
+    @property
+    def circuit(self) -> Circuit:
+        """Whether requests flow."""
+        return self._breaker.state(self._clock())
+
+    @property
+    def request_bytes(self) -> int:
+        """Aim of the size of requests that are cut now."""
+        if self._limits.request_bytes is not None:
+            return self._limits.request_bytes
+        size = self._climber.setting.request_bytes
+        rate = min(self._pacer.rate or math.inf, self._limits.bytes_per_second or math.inf)
+        if rate < math.inf:
+            # A power of two, so that a rate that is being learnt does not change the size with every answer.
+            size = min(size, max(SMALLEST_BYTES, 1 << int(math.log2(max(1.0, rate * REQUEST_SECONDS)))))
+        return size
+
+    @property
+    def aim(self) -> Aim:
+        """What requests that are cut now should be."""
+        rows = math.inf
+        if self._limits.request_bytes is None:
+            rows = self.request_bytes * FIRST_ROWS // FIRST_BYTES
+        if self._limits.rows_per_second is not None:
+            rows = min(rows, self._limits.rows_per_second * REQUEST_SECONDS)
+        return Aim(self.request_bytes, None if rows == math.inf else max(1, int(rows)))
+
+    @property
+    def settled(self) -> Setting:
+        """The best setting found so far."""
+        best = self._climber.best
+        return Setting(best.in_flight, min(best.request_bytes, self.request_bytes))
 
     @property
     def throttled_seconds(self) -> float:
-        """Seconds of pause that the server asked for by its answers, overlaps counted once."""
-        return self._throttled
+        """Seconds in which something was ready to leave and the server's answers held it back."""
+        return self._throttled + (0.0 if self._held_since is None else self._clock() - self._held_since)
 
-    def hold(self, seconds: float) -> None:
-        """The server asked for less, or is away: send nothing for ``seconds``."""
+    def wait(self, size: int) -> float:
+        """Seconds until a request of ``size`` bytes may leave: 0 for now, infinite for not before an answer."""
         now = self._clock()
-        until = max(self._open_at, now + seconds)
-        self._throttled += until - max(self._open_at, now)
-        self._open_at = until
+        pause = max(self._breaker.wait(now), self._pacer.wait(now))
+        if pause > 0.0:
+            self._held_since = now if self._held_since is None else self._held_since
+            return pause
+        if self._in_flight >= self.limit or (self._in_flight and self._bytes_in_flight + size > self._room):
+            return math.inf
+        return max((debt.wait(now) for debt in (self._rows, self._bytes) if debt is not None), default=0.0)
 
-    def wait(self) -> float:
-        """Seconds until the next request may leave; 0 when it may leave now."""
-        return max(0.0, self._open_at - self._clock())
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def sent(self, size: int, rows: int, *, aim: int) -> Attempt:
+        """A request leaves, cut for the :attr:`request_bytes` ``aim``. Every attempt must be answered."""
+        now = self._clock()
+        if self._held_since is not None:
+            self._throttled += now - self._held_since
+            self._held_since = None
+        self._in_flight += 1
+        self._bytes_in_flight += size
+        self._pacer.sent(now, size)
+        if self._rows is not None:
+            self._rows.take(now, rows)
+        if self._bytes is not None:
+            self._bytes.take(now, size)
+        return Attempt(self._climber.sent(now, size, stale=aim != self.request_bytes), now, size)
+
+    def answered(
+        self, attempt: Attempt, answer: AnswerClass | None, *, rate: float | None = None, expired: bool = False
+    ) -> None:
+        """An attempt is over.
+
+        Args:
+            attempt: Which one.
+            answer: What the answer means; None where nobody waits for it any more.
+            rate: The bytes per second that the server takes, where it named them.
+            expired: Whether the deadline passed.
+        """
+        now = self._clock()
+        self._in_flight -= 1
+        self._bytes_in_flight -= attempt.size
+        self._climber.answered(now, attempt.number, attempt.size, stored=answer is AnswerClass.STORED)
+        if answer is AnswerClass.STORED:
+            self._pacer.stored(now, attempt.size)
+        if expired:
+            self._climber.shrink(now, attempt.sent_at)
+        # A named rate is a matter of rate; other refusals are of requests at a time, as long as there are several.
+        if answer is AnswerClass.THROTTLE and (rate or not self._climber.shrink(now, attempt.sent_at)):
+            self._pacer.refused(now, attempt.size, rate)
+        if answer in _WELL:
+            self._breaker.succeeded()
+        elif answer is not None:
+            opens_after = _OPENS_AFTER.get(answer)
+            self._breaker.failed(now, attempt.sent_at, opens_after=opens_after, slow=answer is AnswerClass.DENY)

@@ -10,6 +10,7 @@ import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from headrace.breaker import Circuit
 from headrace.errors import HeadraceError
 from headrace.throttle import Throttle
 
@@ -20,7 +21,7 @@ class Traffic:
     """The deliveries of one load, as they see each other.
 
     Args:
-        throttle: How many of them may be active at once, and when all of them pause.
+        throttle: How many of them may be active at once, and when each may send.
         clock: Seconds, monotonic; the running loop's own time.
     """
 
@@ -67,6 +68,16 @@ class Traffic:
         return self.active < self._throttle.limit
 
     @property
+    def others(self) -> bool:
+        """Whether, beside one, somebody sends or waits to."""
+        return self.active > 1 or self.more()
+
+    @property
+    def probing(self) -> bool:
+        """Whether the server was in trouble, and nothing was heard of it since."""
+        return self._throttle.circuit is not Circuit.CLOSED
+
+    @property
     def idle(self) -> bool:
         """Whether nobody sends, and nothing waits that may be sent."""
         return self.active == 0 and not self.more()
@@ -104,11 +115,6 @@ class Traffic:
             finally:
                 self._waiters.discard(waiter)
 
-    async def observe_pause(self) -> None:
-        """Wait while the throttle has everybody pause, unless the load stops."""
-        while not self.stopped() and (pause := self._throttle.wait()) > 0.0:
-            await self._wait(pause, self.stopped)
-
     async def rest(self, until: float = math.inf, *, unless: Callable[[], bool] = lambda: False) -> None:
         """Let others send until the clock shows ``until``, ``unless`` holds, or the load stops; then take a turn."""
         self._resting += 1
@@ -122,18 +128,21 @@ class Traffic:
             self.last_progress = self._clock()  # time that passed on purpose is no fault of the server
 
     @asynccontextmanager
-    async def sending(self, *, alone: bool) -> AsyncIterator[None]:
-        """The time of one call. ``alone`` waits for the other calls to end, and lets none begin meanwhile."""
+    async def sending(self, size: int, *, alone: bool) -> AsyncIterator[None]:
+        """The time of one call with ``size`` bytes, once the throttle lets it go or the load stops.
+
+        ``alone`` waits for the other calls to end, and lets none begin meanwhile.
+        """
         if alone:
             self._wanting_solitude += 1
             try:
-                await self.until(lambda: not self._calls)
+                await self._admit(size, lambda: not self._calls)
                 self._solitary = True
             finally:
                 self._wanting_solitude -= 1
                 self.changed()
         else:
-            await self.until(lambda: not self._solitary and not self._wanting_solitude)
+            await self._admit(size, lambda: not self._solitary and not self._wanting_solitude)
         self._calls += 1
         try:
             yield
@@ -141,6 +150,15 @@ class Traffic:
             self._calls -= 1
             self._solitary = False
             self.changed()
+
+    async def _admit(self, size: int, turn: Callable[[], bool]) -> None:
+        """Return when it is the request's turn and the throttle lets it go, or the load stops."""
+        while True:
+            await self.until(turn)
+            if self.stopped() or (wait := self._throttle.wait(size)) <= 0.0:
+                return
+            # An infinite wait ends with somebody's answer, a finite one by itself.
+            await self._wait(wait, lambda: self.stopped() or wait == math.inf > self._throttle.wait(size))
 
     async def _wait(self, seconds: float, condition: Callable[[], bool]) -> None:
         try:

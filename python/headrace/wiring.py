@@ -17,13 +17,46 @@ from headrace.freshness import LiveSchema
 from headrace.ledger import Ledger
 from headrace.ordering import KeyOrder
 from headrace.packing import Packer
-from headrace.retry import Backoff
 from headrace.schema import DYNAMIC_FIELD_NAME
 from headrace.sending import Sender
 from headrace.target import Target
-from headrace.throttle import Throttle
+from headrace.throttle import FIRST_BYTES, Limits, Throttle
 
-__all__ = ["Parts", "make_parts"]
+__all__ = ["Parts", "make_parts", "make_throttle", "request_size"]
+
+
+#: Requests in flight for which the first size leaves room; more of them are smaller.
+_LARGE_ONES = 3
+
+
+def request_size(options: LoadOptions) -> int:
+    """Bytes of a source batch, and of a request at first.
+
+    What is in flight, twice, three source batches and a request that waits must fit into the window.
+    """
+    in_flight = min(options.max_in_flight or _LARGE_ONES, _LARGE_ONES)
+    most = min(options.window_bytes // (2 * in_flight + 4), _room(options) // in_flight)
+    return max(1, min(options.batch_bytes or FIRST_BYTES, most))
+
+
+def make_throttle(options: LoadOptions, *, lite: bool) -> tuple[Throttle, int]:
+    """The throttle of a load, and the most bytes that it lets be in flight."""
+    size = request_size(options)
+    room = max(size, _room(options))
+    limits = Limits(
+        # Milvus Lite works at one request at a time.
+        in_flight=1 if lite else options.max_in_flight,
+        bytes_in_flight=room,
+        request_bytes=None if options.batch_bytes is None else size,
+        rows_per_second=options.max_rows_per_second,
+        bytes_per_second=None if options.max_mb_per_second is None else options.max_mb_per_second * 1e6,
+        nice=options.nice,
+    )
+    return Throttle(limits, clock=time.monotonic, wall_clock_offset=time.time() - time.monotonic()), room
+
+
+def _room(options: LoadOptions) -> int:
+    return options.window_bytes * 9 // 32
 
 
 @dataclass(frozen=True)
@@ -58,7 +91,6 @@ def make_parts(
     throttle: Throttle,
     connection: Connection,
     lite: bool,
-    target_bytes: int,
     copy_waiting: bool,
     submit: Callable[[Request, pa.RecordBatch], None],
 ) -> Parts:
@@ -81,7 +113,7 @@ def make_parts(
         key=key,
         order=order,
         upsert=upsert,
-        target_bytes=target_bytes,
+        aim=lambda: throttle.aim,
         copy_waiting=copy_waiting,
         submit=submit,
         withdraw=lambda request: connection.post(sender.withdraw, request),
@@ -95,7 +127,7 @@ def make_parts(
         ledger,
         order=order,
         throttle=throttle,
-        backoff=Backoff(budget=options.give_up_after),
+        budget=options.give_up_after,
         rpc_timeout=options.rpc_timeout,
         clock=time.monotonic,
         limit=feeder.limit,

@@ -8,6 +8,7 @@ import random
 import pyarrow as pa
 
 from headrace.attempts import WriteTarget
+from headrace.batching import Aim
 from headrace.config import LoadOptions
 from headrace.conform import plan_conform
 from headrace.feeding import Feeder
@@ -18,11 +19,10 @@ from headrace.ordering import KeyOrder
 from headrace.protocol import CollectionInfo
 from headrace.rejects import RejectLimit, RejectsFile
 from headrace.report import Account, Verdict
-from headrace.retry import Backoff
 from headrace.schema import CollectionSchema, DataType, FieldSchema
 from headrace.sending import Sender
 from headrace.sources import SourceBatch
-from headrace.throttle import Throttle
+from headrace.throttle import Limits, Throttle
 from headrace.window import Window
 from tests import virtual_time
 from tests.fake.wire import Wire
@@ -108,11 +108,12 @@ class Rig:
             self.live,
             self.ledger,
             order=self.order,
-            throttle=Throttle(limit, clock=clock),
-            backoff=Backoff(budget=budget),
+            throttle=Throttle(
+                Limits(in_flight=limit, request_bytes=target_bytes), clock=clock, rng=random.Random(seed)
+            ),
+            budget=budget,
             rpc_timeout=TIMEOUT,
             clock=clock,
-            rng=random.Random(seed),
         )
         arrow = pa.schema([(name, pa.int64()) for name in columns])
         self.feeder = Feeder(
@@ -122,7 +123,7 @@ class Rig:
             key=key,
             order=self.order,
             upsert=upsert,
-            target_bytes=target_bytes,
+            aim=lambda: Aim(target_bytes),
             copy_waiting=False,
             submit=lambda request, batch: self.sender.submit(request),
             withdraw=self.sender.withdraw,

@@ -16,7 +16,7 @@ import pytest
 from tests.fake.behaviours import apply_then, land_late, ok, refuse, refuse_rows, stall, stall_forever
 from tests.loader.rows import SMALL, counts, load, table, write_parquet, writes
 
-ROWS, IN_FLIGHT = 3000, 4
+ROWS, IN_FLIGHT = 3000, 2
 #: What a killed loader sent may land until its deadline has passed, and is waited for.
 SOON = {"rpc_timeout": 1.0}
 #: In a process of its own, because that is what a kill ends.
@@ -55,7 +55,12 @@ def kill_after(fake, path, requests, **options):
 
 def mixed(rng, fake):
     """Answers that come, that get lost after and before the rows are stored, and refusals."""
-    slow = [ok] * 6 + [stall, stall_forever, apply_then(stall_forever), refuse(8, "rate limit exceeded", legacy=49)]
+    slow = [ok] * 6 + [
+        stall,
+        stall_forever,
+        apply_then(stall_forever),
+        refuse(8, "rate limit exceeded[rate=1e+07]", legacy=49),
+    ]
 
     async def behave(call):
         return await rng.choice(slow)(call)

@@ -114,7 +114,7 @@ def test_put_waits_while_the_window_is_full_and_memory_stays_bounded(fake):
         feeder.join()
     assert loader.report.rows_stored == 90_000
     assert loader.report.peak_in_flight_bytes <= window
-    assert fake.peak_writes <= loader.report.concurrency
+    assert fake.peak_writes <= 2 * loader.report.concurrency["in_flight"]
 
 
 def test_a_cancelled_put_gives_the_arrays_back_and_keeps_the_account(fake):

@@ -98,6 +98,8 @@ def test_an_endpoint_is_given_whole_or_in_parts():
         {"batch_bytes": 0},
         {"window_bytes": -1},
         {"max_in_flight": 0},
+        {"max_rows_per_second": 0},
+        {"max_mb_per_second": float("inf")},
         {"channels": 0},
         {"num_shards": 0},
         {"limit": -1},

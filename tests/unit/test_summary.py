@@ -46,7 +46,7 @@ def report(**changes):
         "journal": None,
         "already_complete": False,
         "verify": None,
-        "concurrency": 4,
+        "concurrency": {"in_flight": 2, "request_bytes": 6_000_000, "request_rows": 4_000},
         "interrupted": None,
         "failure": None,
         "mapping": [],

@@ -1,28 +1,130 @@
-"""The throttle's pause, on a clock that is turned by hand."""
+"""What the throttle lets leave, on a clock that is turned by hand."""
 
 from __future__ import annotations
 
-from headrace.throttle import Throttle
+import math
+import random
+
+import pytest
+
+from headrace.breaker import Circuit
+from headrace.retry import AnswerClass
+from headrace.throttle import FIRST_BYTES, FIRST_IN_FLIGHT, Limits, Throttle
+
+STORED, THROTTLE, RETRY = AnswerClass.STORED, AnswerClass.THROTTLE, AnswerClass.RETRY
+AMBIGUOUS, DENY, REJECT = AnswerClass.AMBIGUOUS, AnswerClass.DENY, AnswerClass.REJECT
 
 
-def test_a_pause_holds_everything_back_until_it_is_over():
-    now = [100.0]
-    throttle = Throttle(4, clock=lambda: now[0])
-    assert (throttle.limit, throttle.wait(), throttle.throttled_seconds) == (4, 0.0, 0.0)
-    throttle.hold(2.0)
-    assert throttle.wait() == 2.0
-    now[0] += 1.5
-    assert throttle.wait() == 0.5
-    now[0] += 1.0
-    assert throttle.wait() == 0.0
+class Rig:
+    def __init__(self, **limits):
+        self.now = 1_000.0
+        self.throttle = Throttle(Limits(**limits), clock=lambda: self.now, rng=random.Random(1))
+
+    def send(self, size=1_000, rows=10):
+        assert self.throttle.wait(size) == 0.0
+        return self.throttle.sent(size, rows, aim=self.throttle.request_bytes)
+
+    def fail(self, answer, **facts):
+        self.throttle.answered(self.send(), answer, **facts)
 
 
-def test_overlapping_pauses_are_counted_once():
-    now = [0.0]
-    throttle = Throttle(1, clock=lambda: now[0])
-    throttle.hold(2.0)
-    throttle.hold(1.0)
-    now[0] = 1.0
-    throttle.hold(3.0)
-    assert throttle.wait() == 3.0
-    assert throttle.throttled_seconds == 4.0
+def test_begins_with_what_is_good_on_a_known_server():
+    throttle = Rig().throttle
+    assert (throttle.limit, throttle.request_bytes) == (FIRST_IN_FLIGHT, FIRST_BYTES)
+    assert (throttle.aim.size, throttle.aim.rows) == (FIRST_BYTES, 8_192)
+    assert throttle.circuit is Circuit.CLOSED
+
+
+def test_takes_no_more_than_its_limit_until_an_answer_comes():
+    rig = Rig()
+    first, _ = rig.send(), rig.send()
+    assert rig.throttle.wait(1) == math.inf
+    rig.throttle.answered(first, STORED)
+    assert rig.throttle.wait(1) == 0.0
+
+
+def test_takes_no_more_bytes_than_there_is_room_for_but_one_large_request_alone():
+    rig = Rig(bytes_in_flight=3_000)
+    assert rig.throttle.wait(10_000) == 0.0
+    rig.send(2_500)
+    assert rig.throttle.wait(501) == math.inf
+    assert rig.throttle.wait(500) == 0.0
+
+
+@pytest.mark.parametrize("answer", [THROTTLE, RETRY, AMBIGUOUS, DENY])
+def test_trouble_holds_everybody_back_for_a_while(answer):
+    rig = Rig()
+    rig.fail(answer)
+    wait = rig.throttle.wait(1)
+    assert 0.0 < wait <= 5.0
+    rig.now += wait
+    assert rig.throttle.wait(1) == 0.0
+    rig.send()
+    assert rig.throttle.throttled_seconds == pytest.approx(wait)
+
+
+@pytest.mark.parametrize("answer", [STORED, REJECT, AnswerClass.SPLIT, None])
+def test_other_answers_hold_nobody_back(answer):
+    rig = Rig()
+    rig.fail(answer)
+    assert rig.throttle.wait(1) == 0.0
+    assert rig.throttle.throttled_seconds == 0.0
+
+
+def test_a_lost_server_is_probed_with_one_request():
+    rig = Rig()
+    rig.fail(RETRY)
+    assert (rig.throttle.circuit, rig.throttle.limit) == (Circuit.OPEN, 1)
+    rig.now += 10.0
+    assert rig.throttle.circuit is Circuit.HALF_OPEN
+    probe = rig.send()
+    assert rig.throttle.wait(1) == math.inf
+    rig.throttle.answered(probe, STORED)
+    assert (rig.throttle.circuit, rig.throttle.limit) == (Circuit.CLOSED, FIRST_IN_FLIGHT)
+
+
+def test_expiry_and_refusals_without_a_rate_halve_what_is_in_flight_once_per_occasion():
+    for facts in ({"answer": AMBIGUOUS, "expired": True}, {"answer": THROTTLE}):
+        rig = Rig()
+        attempts = [rig.send(), rig.send()]
+        for attempt in attempts:
+            rig.throttle.answered(attempt, **facts)
+        assert rig.throttle.settled.in_flight == 1
+        assert rig.throttle.request_bytes == FIRST_BYTES
+
+
+def test_a_refusal_at_the_floor_teaches_a_rate():
+    rig = Rig(in_flight=1)
+    rig.fail(THROTTLE)
+    assert rig.throttle.settled.in_flight == 1
+    assert rig.throttle.request_bytes < FIRST_BYTES, "small steady requests"
+
+
+def test_a_named_rate_is_followed_with_as_many_in_flight():
+    rig = Rig()
+    rig.fail(THROTTLE, rate=2e6)
+    assert rig.throttle.settled.in_flight == FIRST_IN_FLIGHT
+    assert rig.throttle.request_bytes == 1 << 19
+
+
+def test_caps_make_requests_small_and_wait_for_each_other():
+    rig = Rig(rows_per_second=1_000.0)
+    assert rig.throttle.aim.rows == 500
+    rig.send(size=10, rows=500)
+    assert rig.throttle.wait(10) == pytest.approx(0.5, abs=0.06)
+    assert rig.throttle.throttled_seconds == 0.0, "not the server's doing"
+    rig = Rig(bytes_per_second=4e6)
+    assert rig.throttle.request_bytes == 1 << 20
+    rig.send(size=2_000_000)
+    assert rig.throttle.wait(10) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_size_that_a_user_chose_is_neither_changed_nor_cut_by_rows():
+    rig = Rig(request_bytes=100)
+    rig.fail(THROTTLE, rate=10.0)
+    assert (rig.throttle.aim.size, rig.throttle.aim.rows) == (100, None)
+    assert rig.throttle.settled.request_bytes == 100
+
+
+def test_a_nice_load_begins_with_one_request():
+    assert Rig(nice=True).throttle.limit == 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from headrace.errors import HeadraceError
-from headrace.throttle import Throttle
+from headrace.retry import AnswerClass
+from headrace.throttle import Limits, Throttle
 from headrace.traffic import Traffic
 from tests import virtual_time
 
@@ -14,7 +15,7 @@ def play(story, *, limit=2):
     """Run ``story(traffic, clock)`` in virtual time."""
 
     def main(clock):
-        return story(Traffic(Throttle(limit, clock=clock), clock=clock), clock)
+        return story(Traffic(Throttle(Limits(in_flight=limit), clock=clock), clock=clock), clock)
 
     return virtual_time.run(main)
 
@@ -57,7 +58,7 @@ def test_one_that_goes_alone_waits_for_the_others_and_holds_them_back():
         log = []
 
         async def call(name, *, alone, seconds):
-            async with traffic.sending(alone=alone):
+            async with traffic.sending(1, alone=alone):
                 log.append((name, "begins", traffic.calls))
                 await asyncio.sleep(seconds)
                 log.append((name, "ends", traffic.calls))
@@ -83,28 +84,49 @@ def test_one_that_goes_alone_waits_for_the_others_and_holds_them_back():
 
 def test_who_gives_up_waiting_to_be_alone_holds_nobody_back():
     async def story(traffic, clock):
-        async with traffic.sending(alone=False):
-            waiting = asyncio.create_task(traffic.sending(alone=True).__aenter__())
+        async with traffic.sending(1, alone=False):
+            waiting = asyncio.create_task(traffic.sending(1, alone=True).__aenter__())
             await asyncio.sleep(1)
             waiting.cancel()
             await asyncio.wait([waiting])
-            async with traffic.sending(alone=False):
+            async with traffic.sending(1, alone=False):
                 assert traffic.calls == 2
 
     play(story)
 
 
+def refuse(traffic, seconds):
+    """The server refuses a request for its rate, which it can take again after that time."""
+    throttle = traffic._throttle
+    throttle.answered(throttle.sent(100, 1, aim=throttle.request_bytes), AnswerClass.THROTTLE, rate=100 / seconds)
+
+
 def test_a_pause_holds_everybody_until_it_is_over_or_the_load_stops():
     async def story(traffic, clock):
-        traffic._throttle.hold(7.0)
-        await traffic.observe_pause()
-        assert clock() == 7.0
-        traffic._throttle.hold(100.0)
-        waiting = asyncio.create_task(traffic.observe_pause())
+        refuse(traffic, 4.0)
+        async with traffic.sending(1, alone=False):
+            assert clock() == 4.0
+        refuse(traffic, 4.0)
+        waiting = asyncio.create_task(traffic.sending(1, alone=True).__aenter__())
         await asyncio.sleep(1)
         traffic.failure = HeadraceError("stop")
         traffic.changed()
         await waiting
-        assert clock() == 8.0
+        assert clock() == 5.0
 
     play(story)
+
+
+def test_who_waits_for_a_place_gets_it_with_the_next_answer():
+    async def story(traffic, clock):
+        throttle = traffic._throttle
+        attempt = throttle.sent(1, 1, aim=throttle.request_bytes)
+        waiting = asyncio.create_task(traffic.sending(1, alone=False).__aenter__())
+        await asyncio.sleep(3)
+        assert not waiting.done()
+        throttle.answered(attempt, AnswerClass.STORED)
+        traffic.changed()
+        await waiting
+        assert clock() == 3.0
+
+    play(story, limit=1)
