@@ -1,6 +1,7 @@
 """What the packing benches share: sources that take turns, thread CPU time, a machine's description, results as text.
 
-Other processes of the machine then cost caches and memory bandwidth, but no turns, and all meet them alike.
+Other processes of the machine then cost caches and memory bandwidth, but no turns, and what is compared meets them
+alike.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from headrace._proto import milvus_pb2
 from headrace.columns import to_batch
 from headrace.packing import make_packer
 
-TURNS = 240
+TURNS = 160
 PEER_TURNS = 6
 
 

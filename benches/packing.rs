@@ -6,6 +6,7 @@
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::{
     Array, ArrayRef, FixedSizeListArray, Float32Array, Int32Array, Int64Array, ListArray, StringArray, StructArray,
@@ -100,7 +101,7 @@ fn text(criterion: &mut Criterion) {
 
 criterion_group! {
     name = packing;
-    config = Criterion::default().sample_size(20);
+    config = Criterion::default().sample_size(20).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2));
     targets = dense, sparse, varints, text
 }
 criterion_main!(packing);

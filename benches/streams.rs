@@ -1,38 +1,43 @@
-//! Why `Sink::put_each` reads at four places at once: ways to copy 8 MB of float32 and to find NaN and infinity in it.
+//! Why `Sink::put_each` writes blocks of 64 values at four places: ways to copy 8 MB of float32 and to find NaN and infinity
+//! in it.
 //!
-//! `cargo bench --bench streams`. Eight sources take turns, so that none is in a cache when its turn comes.
+//! `cargo bench --bench streams` prints the table and keeps it in `benches/results/streams.md`. The ways take turns, each on
+//! the next of eight sources, so that none is in a cache and all meet the same machine.
 
+use std::fmt::Write as _;
 use std::hint::black_box;
+use std::io::Write as _;
+use std::time::Instant;
+use std::{fs, io};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+/// A float32 as bytes.
+type Value = [u8; 4];
 
 const VALUES: usize = 2_000_000;
 const SOURCES: usize = 8;
+const TURNS: usize = 160;
 /// Values of one region of four streams: 512 KB.
 const REGION: usize = 128 * 1024;
 
-fn carry(value: f32) -> u32 {
-    (value.to_bits() & 0x7f80_0000) + 0x0080_0000
+fn carry(value: Value) -> u32 {
+    (u32::from_le_bytes(value) & 0x7f80_0000) + 0x0080_0000
 }
 
 fn finite(carries: u32) -> bool {
     carries & 0x8000_0000 == 0
 }
 
-fn check(values: &[f32]) -> u32 {
-    values.iter().fold(0, |carries, value| carries | carry(*value))
-}
-
-fn copy(from: &[f32], to: &mut [f32]) -> bool {
+fn copy(from: &[Value], to: &mut [Value]) -> bool {
     to.copy_from_slice(from);
     true
 }
 
-fn blocks(from: &[f32], to: &mut [f32], block: usize) -> bool {
-    from.chunks(block).zip(to.chunks_mut(block)).all(|(from, to)| finite(check(from)) && copy(from, to))
+fn check_then_copy<const BLOCK: usize>(from: &[Value], to: &mut [Value]) -> bool {
+    let check = |values: &[Value]| values.iter().fold(0, |carries, value| carries | carry(*value));
+    from.chunks(BLOCK).zip(to.chunks_mut(BLOCK)).all(|(from, to)| finite(check(from)) && copy(from, to))
 }
 
-fn one_place(from: &[f32], to: &mut [f32]) -> bool {
+fn one_place(from: &[Value], to: &mut [Value]) -> bool {
     let mut carries = 0;
     for (from, to) in from.iter().zip(to) {
         carries |= carry(*from);
@@ -41,49 +46,67 @@ fn one_place(from: &[f32], to: &mut [f32]) -> bool {
     finite(carries)
 }
 
-fn four_places(from: &[f32], to: &mut [f32]) -> bool {
+fn four_places<const BLOCK: usize>(from: &[Value], to: &mut [Value]) -> bool {
     let mut carries = 0;
     for (from, to) in from.chunks(REGION).zip(to.chunks_mut(REGION)) {
-        let quarter = from.len() / 4;
-        let [a, b, c, d] = [0, 1, 2, 3].map(|part| &from[part * quarter..(part + 1) * quarter]);
-        let (to_a, rest) = to.split_at_mut(quarter);
-        let (to_b, rest) = rest.split_at_mut(quarter);
-        let (to_c, rest) = rest.split_at_mut(quarter);
-        let (to_d, rest) = rest.split_at_mut(quarter);
+        let (from, from_left) = from.as_chunks::<BLOCK>();
+        let (to, to_left) = to.as_chunks_mut::<BLOCK>();
+        let quarter = from.len().div_ceil(4);
         for at in 0..quarter {
-            carries |= carry(a[at]) | carry(b[at]) | carry(c[at]) | carry(d[at]);
-            (to_a[at], to_b[at], to_c[at], to_d[at]) = (a[at], b[at], c[at], d[at]);
+            for at in [at, at + quarter, at + 2 * quarter, at + 3 * quarter] {
+                if let (Some(from), Some(to)) = (from.get(at), to.get_mut(at)) {
+                    for (from, to) in from.iter().zip(to) {
+                        carries |= carry(*from);
+                        *to = *from;
+                    }
+                }
+            }
         }
-        carries |= check(&from[4 * quarter..]);
-        rest.copy_from_slice(&from[4 * quarter..]);
+        for (from, to) in from_left.iter().zip(to_left) {
+            carries |= carry(*from);
+            *to = *from;
+        }
     }
     finite(carries)
 }
 
-fn streams(criterion: &mut Criterion) {
-    let sources: Vec<Vec<f32>> = (0..SOURCES).map(|_| vec![0.5; VALUES]).collect();
-    let mut target = vec![0.0; VALUES];
-    let mut group = criterion.benchmark_group("8 MB of float32");
-    group.throughput(Throughput::Bytes(4 * VALUES as u64));
-    let mut measure = |name: &str, way: &dyn Fn(&[f32], &mut [f32]) -> bool| {
-        let mut turn = 0;
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                turn += 1;
-                assert!(way(black_box(&sources[turn % SOURCES]), &mut target));
-            });
-        });
-    };
-    measure("memcpy, no check", &copy);
-    measure("check 16 KB, then copy it", &|from, to| blocks(from, to, 4 * 1024));
-    measure("check 3 KB, then copy it", &|from, to| blocks(from, to, 768));
-    measure("check while copying, at one place", &one_place);
-    measure("check while copying, at four places", &four_places);
-}
+type Way = fn(&[Value], &mut [Value]) -> bool;
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default().sample_size(50);
-    targets = streams
+const WAYS: [(&str, Way); 6] = [
+    ("memcpy, no check", copy),
+    ("check 16 KB, then copy it", check_then_copy::<4096>),
+    ("check while copying, one place", one_place),
+    ("check while copying, four places, blocks of 1", four_places::<1>),
+    ("check while copying, four places, blocks of 64", four_places::<64>),
+    ("check while copying, four places, blocks of 256", four_places::<256>),
+];
+
+fn main() -> io::Result<()> {
+    let sources: Vec<Vec<Value>> = (0..SOURCES).map(|_| vec![0.5_f32.to_le_bytes(); VALUES]).collect();
+    let mut target = vec![Value::default(); VALUES];
+    let mut ratios = WAYS.map(|_| Vec::with_capacity(TURNS));
+    for turn in 0..TURNS {
+        let spent: Vec<f64> = (0..WAYS.len())
+            .map(|way| {
+                let source = black_box(&sources[(turn * WAYS.len() + way) % SOURCES]);
+                let start = Instant::now();
+                assert!(WAYS[way].1(source, black_box(&mut target)), "every value is finite");
+                start.elapsed().as_secs_f64()
+            })
+            .collect();
+        for (ratios, seconds) in ratios.iter_mut().zip(&spent) {
+            ratios.push(spent[0] / seconds);
+        }
+    }
+    let mut table =
+        "# Ways to check and copy 8 MB of float32\n\nMade by `cargo bench --bench streams`: medians of the \
+                     turns' ratios, wall clock.\n\n| way | speed, of memcpy |\n|---|---|\n"
+            .to_owned();
+    for ((name, _), ratios) in WAYS.iter().zip(&mut ratios) {
+        ratios.sort_by(f64::total_cmp);
+        // A string takes every character.
+        let _ = writeln!(table, "| {name} | {:.2} |", ratios[TURNS / 2]);
+    }
+    fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/results/streams.md"), &table)?;
+    io::stdout().write_all(table.as_bytes())
 }
-criterion_main!(benches);

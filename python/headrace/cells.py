@@ -7,6 +7,7 @@ Values have no declared types here, so the values themselves decide; a value tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from itertools import chain
 from typing import Any
 
@@ -16,9 +17,9 @@ import pyarrow as pa
 from headrace.casts import jsontext
 from headrace.errors import CellError
 from headrace.matrices import BrokenMatrixError, compressed_rows, is_sparse_matrix
-from headrace.ndarrays import bfloat16_values, is_bfloat16
+from headrace.ndarrays import bfloat16_values, is_bfloat16, plain_values
 
-__all__ = ["cells_to_array", "json_cells", "sparse_cells"]
+__all__ = ["cells_to_array", "checked_times", "has_double_rows", "json_cells", "sparse_cells"]
 
 _INDEX_KEYS = ("indices", "index")
 _VALUE_KEYS = ("values", "value")
@@ -32,6 +33,7 @@ def cells_to_array(cells: Sequence[Any], name: str) -> pa.Array:
     Raises:
         CellError: If a value does not go with those before it.
     """
+    cells = _readable(cells, name)
     first = _first_telling(cells)
     if _is_sparse_cell(first):
         return sparse_cells(cells, name)
@@ -41,6 +43,78 @@ def cells_to_array(cells: Sequence[Any], name: str) -> pa.Array:
         return pa.array(cells)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise _first_bad(cells, name, error) from error
+
+
+def _readable(cells: Sequence[Any], name: str) -> Sequence[Any]:
+    """The cells as pyarrow reads them right; the same sequence where it already does."""
+    kinds = set(map(type, cells))
+    if any(issubclass(kind, date) for kind in kinds):
+        cells = checked_times(cells, name)
+    changed = {kind for kind in kinds if _is_array_kind(kind) or issubclass(kind, np.datetime64 | np.timedelta64)}
+    if not changed:
+        return cells
+    return [_readable_cell(row, cell, name) if type(cell) in changed else cell for row, cell in enumerate(cells)]
+
+
+def _is_array_kind(kind: type) -> bool:
+    """Whether values of this type are arrays to numpy alone: ndarrays, tensors."""
+    if issubclass(kind, np.generic) or hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__"):
+        return False
+    return hasattr(kind, "__array__")
+
+
+def _readable_cell(row: int, cell: Any, name: str) -> Any:
+    if type(cell) is np.ndarray and cell.ndim and cell.dtype.kind in "biuf" and cell.dtype.isnative:
+        return cell
+    try:
+        values = np.asanyarray(cell)
+        if is_bfloat16(values.dtype):
+            return values
+        plain = plain_values(np.asarray(values))
+    except (TypeError, ValueError, RuntimeError) as error:
+        expected, found = "a value of one type in every row", f"{type(cell).__name__} ({error})"
+        raise CellError(row=row, field=name, expected=expected, found=found, remedy="convert the values") from error
+    if plain.ndim == 0:
+        return None if np.ma.is_masked(values) else plain[()]
+    if plain.ndim == 1 and np.ma.is_masked(values):
+        return [None if gone else item for item, gone in zip(plain, np.ma.getmaskarray(values), strict=True)]
+    return plain
+
+
+def checked_times(cells: Sequence[Any], name: str) -> list[Any]:
+    """The cells with pandas' NaT as None.
+
+    Raises:
+        CellError: If dates and times are of several kinds, of which pyarrow would change some, or a pandas.Timestamp
+            has nanoseconds, which it would drop.
+    """
+    checked = list(cells)
+    first: str | None = None
+    for row, cell in enumerate(checked):
+        if not isinstance(cell, date | np.datetime64):
+            continue
+        if cell != cell:  # noqa: PLR0124 - NaT alone differs from itself
+            checked[row] = None
+            continue
+        kind = _time_kind(cell)
+        first = first or kind
+        if kind != first:
+            remedy = "give all of them a zone, or none"
+            raise CellError(
+                row=row, field=name, expected=f"{first}, as before", found=f"{kind} ({cell})", remedy=remedy
+            )
+        if getattr(cell, "nanosecond", 0):
+            expected, remedy = "a time in whole microseconds", "round it, as with .floor('us')"
+            raise CellError(row=row, field=name, expected=expected, found=str(cell), remedy=remedy)
+    return checked
+
+
+def _time_kind(cell: date | np.datetime64) -> str:
+    if isinstance(cell, np.datetime64):
+        return "a numpy.datetime64"
+    if not isinstance(cell, datetime):
+        return "a date"
+    return "a time without a zone" if cell.tzinfo is None else "a time with a zone"
 
 
 def _first_telling(cells: Sequence[Any]) -> Any:
@@ -97,29 +171,51 @@ def json_cells(cells: Sequence[Any], name: str) -> pa.Array:
     """A JSON column: text passes as a JSON document, every other value is written as one; None is null.
 
     Raises:
-        CellError: If a value has no JSON form.
+        CellError: If a value has no JSON form: NaN, a dict key that is no text, a lone surrogate, nesting too deep.
     """
-    texts: list[str | bytes | None] = []
-    for row, cell in enumerate(cells):
-        if cell is None or isinstance(cell, str | bytes):
-            texts.append(cell)
-            continue
-        try:
-            texts.append(jsontext.dumps(_plain(cell)))
-        except (TypeError, ValueError) as error:
-            raise CellError(
-                row=row, field=name, expected="a value with a JSON form", found=str(error), remedy="convert the value"
-            ) from error
-    if any(isinstance(text, bytes) for text in texts):
-        return pa.array([text.encode() if isinstance(text, str) else text for text in texts], pa.large_binary())
-    return pa.array(texts, pa.large_utf8())
+    texts = [_document(row, cell, name) for row, cell in enumerate(cells)]
+    try:
+        if any(isinstance(text, bytes) for text in texts):
+            return pa.array([text.encode() if isinstance(text, str) else text for text in texts], pa.large_binary())
+        return pa.array(texts, pa.large_utf8())
+    except UnicodeEncodeError as error:
+        row = next(row for row, text in enumerate(texts) if isinstance(text, str) and not _is_encodable(text))
+        raise _no_document(row, name, str(error)) from error
+
+
+def _document(row: int, cell: Any, name: str) -> str | bytes | None:
+    if cell is None or isinstance(cell, str | bytes):
+        return cell
+    try:
+        return jsontext.dumps(_plain(cell))
+    except (TypeError, ValueError) as error:
+        raise _no_document(row, name, str(error)) from error
+    except RecursionError as error:
+        raise _no_document(row, name, "a value nested too deep for Python") from error
+
+
+def _no_document(row: int, name: str, found: str) -> CellError:
+    expected = "a value with a JSON form"
+    return CellError(row=row, field=name, expected=expected, found=found, remedy="convert the value")
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _plain(value: Any) -> Any:
-    """numpy's scalars and arrays inside a document as Python's own."""
+    """numpy's scalars and arrays inside a document as Python's own; keys are text, json would write others as text."""
     if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
+        items = value.tolist()
+        return _plain(items) if value.dtype.kind == "O" else items
     if isinstance(value, Mapping):
+        wrong = [key for key in value if not isinstance(key, str)]
+        if wrong:
+            raise TypeError(f"a dict with the key {wrong[0]!r}, which is no text")
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
@@ -130,10 +226,12 @@ def sparse_cells(cells: Sequence[Any], name: str) -> pa.Array:
     """A column of sparse vectors, ``list<struct<index: int64, value: float32 or float64>>``; None is null.
 
     Each cell is a dict ``{index: value}``, a dict ``{"indices": [...], "values": [...]}``, a sequence of
-    ``(index, value)`` pairs or a one-row sparse matrix. Values that float32 cannot hold keep the column in float64.
+    ``(index, value)`` pairs or a one-row sparse matrix. Values that float32 cannot hold keep the column in float64,
+    and so does a matrix of float64, as it does as a whole column.
 
     Raises:
-        CellError: If a cell is none of these, an index is not an integer or a value not a number.
+        CellError: If a cell is none of these, an index is not an integer, or a value not a number, masked or so small
+            that float32 makes it 0.
     """
     parts = [_sparse_parts(row, cell, name) for row, cell in enumerate(cells)]
     lengths = np.fromiter((len(index) for index, _ in parts), np.int64, count=len(parts))
@@ -141,7 +239,12 @@ def sparse_cells(cells: Sequence[Any], name: str) -> pa.Array:
     value = _joined([value for _, value in parts], np.dtype(np.float64))
     with np.errstate(over="ignore"):
         narrow = value.astype(np.float32)
-    if not (np.isinf(narrow) & np.isfinite(value)).any():
+    lost = (narrow == 0) & (value != 0)
+    if lost.any():
+        entry = int(np.argmax(lost))
+        row = int(np.searchsorted(np.cumsum(lengths), entry, side="right"))
+        raise _sparse_error(row, name, "values that float32 tells from 0", repr(float(value[entry])))
+    if not (has_double_rows(cells) or (np.isinf(narrow) & np.isfinite(value)).any()):
         value = narrow
     pairs = pa.StructArray.from_arrays([pa.array(index), pa.array(value)], names=["index", "value"])
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
@@ -151,6 +254,22 @@ def sparse_cells(cells: Sequence[Any], name: str) -> pa.Array:
     if offsets[-1] > np.iinfo(np.int32).max:
         return pa.LargeListArray.from_arrays(pa.array(offsets, mask=mask), pairs)
     return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32), mask=mask), pairs)
+
+
+def has_double_rows(cells: Sequence[Any]) -> bool:
+    """Whether some cell is an array or a sparse matrix of float64, which FLOAT is not made from without being asked."""
+    kinds = {kind for kind in set(map(type, cells)) if kind.__module__ != "builtins"}
+    return bool(kinds) and any(_is_double_row(cell) for cell in cells if type(cell) in kinds)
+
+
+def _is_double_row(cell: Any) -> bool:
+    if isinstance(cell, np.generic) or not getattr(cell, "shape", ()):
+        return False
+    dtype = getattr(cell, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        return dtype.kind == "f" and dtype.itemsize == 8
+    # Tensors have dtypes of their own: torch.float64.
+    return str(dtype).endswith("float64")
 
 
 def _joined(parts: list[np.ndarray], dtype: np.dtype[Any]) -> np.ndarray:
@@ -186,12 +305,16 @@ def _matrix_parts(row: int, cell: Any, name: str) -> tuple[np.ndarray, np.ndarra
     except BrokenMatrixError as error:
         raise _sparse_error(row, name, error.expected, error.found) from error
     part = slice(int(indptr[0]), int(indptr[-1]))
-    return indices[part].astype(np.int64), _values(row, name, data[part])
+    return _indices(row, name, indices[part]), _values(row, name, data[part])
 
 
 def _indices(row: int, name: str, indices: Iterable[Any]) -> np.ndarray:
+    if np.ma.is_masked(indices):
+        raise _sparse_error(row, name, "integer indices", "a masked one")
     if isinstance(indices, np.ndarray) and indices.dtype.kind in "iu" and indices.ndim == 1:
-        return indices.astype(np.int64)
+        if len(indices) and int(indices.max()) > np.iinfo(np.int64).max:
+            raise _sparse_error(row, name, "indices below 4294967295", str(indices.max()))
+        return np.asarray(indices).astype(np.int64)
     # JSON has only text keys, so digits are an index as well.
     indices = [int(key) if isinstance(key, str) and key.isdecimal() else key for key in indices]
     wrong = [key for key in indices if not isinstance(key, int | np.integer) or isinstance(key, bool)]
@@ -204,8 +327,10 @@ def _indices(row: int, name: str, indices: Iterable[Any]) -> np.ndarray:
 
 
 def _values(row: int, name: str, values: Iterable[Any]) -> np.ndarray:
+    if np.ma.is_masked(values):
+        raise _sparse_error(row, name, "numbers as values", "a masked one")
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiu" and values.ndim == 1:
-        return values.astype(np.float64)
+        return np.asarray(values).astype(np.float64)
     values = list(chain(values))
     wrong = [v for v in values if not isinstance(v, int | float | np.integer | np.floating) or isinstance(v, bool)]
     if wrong:

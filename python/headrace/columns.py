@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array as stdlib_array
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ import pyarrow as pa
 
 from headrace.casts import canonical_type, find_cast, packs_as_is
 from headrace.casts.joining import joined
-from headrace.cells import cells_to_array, json_cells, sparse_cells
-from headrace.errors import SchemaError, explain
+from headrace.cells import cells_to_array, checked_times, has_double_rows, json_cells, sparse_cells
+from headrace.errors import CellError, SchemaError, explain
 from headrace.matrices import BrokenMatrixError, is_sparse_matrix, matrix_column
 from headrace.ndarrays import from_numpy
 from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, DataType, FieldSchema
@@ -26,27 +27,36 @@ from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, DataType, Fiel
 __all__ = ["canonical_type", "is_frame", "is_row", "pandas_table", "row_columns", "to_array", "to_batch"]
 
 
-def to_array(value: object, field: FieldSchema | None = None, *, name: str | None = None) -> pa.Array:
+def to_array(
+    value: object, field: FieldSchema | None = None, *, name: str | None = None, strict: bool = False
+) -> pa.Array:
     """One column as an Arrow array.
 
     Args:
         value: A numpy array, shape (n,) or (n, d); a sparse matrix of n rows; an Arrow array or chunked array, or
             anything with ``__arrow_c_array__``, ``__arrow_c_stream__`` or ``__array__``; a list of Python values.
         field: What the column is for. A layout that is packed as it is stays; another becomes one where that loses
-            nothing (for plain Python values: where each keeps its value); else the column keeps its own type.
+            nothing; else the column keeps its own type. Of Python values, where every one fits the field: integers and
+            text keep their values, Python floats are rounded to the nearest FLOAT (they have no narrower type to say
+            what is meant), while rows that are arrays or matrices of float64 are no more rounded than a whole one.
         name: The column's name for messages; by default the field's.
+        strict: Whether a Python value that does not fit the field is an error at once. Else the column keeps its own
+            type, for a load to set aside the rows that do not fit and to go on with the others.
 
     Returns:
-        (n, d) becomes ``fixed_size_list[d]``, a sparse matrix ``list|large_list<struct<index, value>>``.
+        (n, d) becomes ``fixed_size_list[d]``, a sparse matrix ``list|large_list<struct<index, value>>``. Masked
+        elements are null, and in pandas NaN and NaT are, which is how it says that nothing is there; NaN anywhere
+        else stays, for the packer to refuse.
 
     Raises:
         SchemaError: If the value is no column.
-        CellError: If one Python value does not go with the others.
+        CellError: If one Python value does not go with the others, or would become another one; with ``strict`` for
+            the first one that does not fit the field.
     """
     label = name if name is not None else "column" if field is None else field.name
     if _is_cells(value):
-        return _from_cells(list(value), field, label)  # type: ignore[call-overload]
-    return _fitted(_from_typed(value, label), field, by_value=False)
+        return _from_cells(list(value), field, label, strict=strict)  # type: ignore[call-overload]
+    return _fitted(_from_typed(value, label), field, by_value=False, strict=False)
 
 
 def _is_cells(value: object) -> bool:
@@ -55,15 +65,17 @@ def _is_cells(value: object) -> bool:
     return isinstance(value, list | tuple | range)
 
 
-def _from_cells(cells: list[Any], field: FieldSchema | None, name: str) -> pa.Array:
+def _from_cells(cells: list[Any], field: FieldSchema | None, name: str, *, strict: bool) -> pa.Array:
     if field is not None and field.dtype is DataType.JSON:
         return json_cells(cells, name)
     if field is not None and field.dtype is DataType.SPARSE_FLOAT_VECTOR:
         return sparse_cells(cells, name)
-    return _fitted(cells_to_array(cells, name), field, by_value=True)
+    array = cells_to_array(cells, name)
+    doubles = array.type.num_fields == 1 and array.type.field(0).type == pa.float64()
+    return _fitted(array, field, by_value=not (doubles and has_double_rows(cells)), strict=strict)
 
 
-def _fitted(array: pa.Array, field: FieldSchema | None, *, by_value: bool) -> pa.Array:
+def _fitted(array: pa.Array, field: FieldSchema | None, *, by_value: bool, strict: bool) -> pa.Array:
     if field is None or (packs_as_is(array.type, field) and not by_value):
         return array
     try:
@@ -74,6 +86,9 @@ def _fitted(array: pa.Array, field: FieldSchema | None, *, by_value: bool) -> pa
     if cast.run is None or not (cast.lossless or by_value):
         return array
     converted, refused = cast.run(array)
+    if refused and strict:
+        first = min(refused, key=lambda refusal: refusal.row)
+        raise CellError(**asdict(first))
     return array if refused else converted
 
 
@@ -89,7 +104,7 @@ def _from_typed(value: object, name: str) -> pa.Array:
     if hasattr(value, "__arrow_c_array__"):
         return pa.array(value)
     if _root_module(value) == "pandas":
-        return _one_piece(pa.array(value, from_pandas=True), name)
+        return _one_piece(_from_pandas(value, name), name)
     if hasattr(value, "__arrow_c_stream__"):
         return _one_piece(pa.chunked_array(value), name)
     if hasattr(value, "__array__") or isinstance(value, stdlib_array.array | memoryview):
@@ -97,9 +112,24 @@ def _from_typed(value: object, name: str) -> pa.Array:
     raise _no_column(name, type(value).__name__)
 
 
+def _from_pandas(value: Any, name: str) -> pa.Array | pa.ChunkedArray:
+    dtype = getattr(value, "dtype", None)
+    if isinstance(dtype, np.dtype) and not dtype.isnative:
+        value = value.astype(dtype.newbyteorder("="))
+    elif isinstance(dtype, np.dtype) and dtype.kind == "O":
+        checked_times(value, name)
+    try:
+        return pa.array(value, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        expected, found = "a column of one type", f"{type(value).__name__} of dtype {dtype} ({error})"
+        raise SchemaError(
+            explain(f"column {name!r}", expected, found, "convert it with .astype()"), field=name
+        ) from error
+
+
 def _as_numpy(value: Any, name: str) -> np.ndarray:
     try:
-        return np.asarray(value)
+        return np.asanyarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
         # PyTorch has no numpy form of bfloat16, and none of a tensor that needs a gradient.
         raise _no_column(name, f"{type(value).__name__} ({error})") from error
@@ -147,8 +177,10 @@ def _from_matrix(matrix: Any, name: str) -> pa.Array:
     try:
         return matrix_column(matrix)
     except BrokenMatrixError as error:
-        where = explain(f"column {name!r}", error.expected, error.found, "build the sparse matrix again")
-        raise SchemaError(where, field=name) from error
+        expected, found, remedy = error.expected, error.found, "build the sparse matrix again"
+        if error.row is not None:
+            raise CellError(row=error.row, field=name, expected=expected, found=found, remedy=remedy) from error
+        raise SchemaError(explain(f"column {name!r}", expected, found, remedy), field=name) from error
 
 
 def is_row(value: object) -> bool:
@@ -170,7 +202,7 @@ def _is_pandas_frame(value: object) -> bool:
     return _root_module(value) == "pandas" and type(value).__name__ == "DataFrame"
 
 
-def to_batch(data: object, schema: CollectionSchema | None = None) -> pa.RecordBatch:
+def to_batch(data: object, schema: CollectionSchema | None = None, *, strict: bool = False) -> pa.RecordBatch:
     """A batch of columns or rows as one record batch.
 
     Args:
@@ -178,19 +210,20 @@ def to_batch(data: object, schema: CollectionSchema | None = None) -> pa.RecordB
             null), a RecordBatch or Table, or a frame that gives Arrow data.
         schema: The collection that the batch is for; guides each column as in :func:`to_array`. Arrow data and
             frames stay as they are.
+        strict: As in :func:`to_array`.
 
     Raises:
         SchemaError: If the columns have different lengths (compared before anything else), or are no columns.
-        CellError: If one Python value does not go with the others.
+        CellError: As :func:`to_array`.
     """
     if isinstance(data, Mapping):
-        return _from_columns(data, schema)
+        return _from_columns(data, schema, strict=strict)
     if isinstance(data, pa.RecordBatch):
         return data
     if is_frame(data):
         return _from_frame(data)
     if isinstance(data, list | tuple):
-        return _from_columns(row_columns(data), schema, rows=len(data))
+        return _from_columns(row_columns(data), schema, rows=len(data), strict=strict)
     found = type(data).__name__
     raise SchemaError(explain("batch", "a dict of columns, a list of dicts or Arrow data", found, "give one of them"))
 
@@ -241,11 +274,13 @@ def row_columns(rows: Sequence[Any]) -> dict[str, list[Any]]:
 
 
 def _from_columns(
-    data: Mapping[str, object], schema: CollectionSchema | None, rows: int | None = None
+    data: Mapping[str, object], schema: CollectionSchema | None, rows: int | None = None, *, strict: bool
 ) -> pa.RecordBatch:
     _check_lengths(data)
     fields = _guides(schema)
-    arrays = [to_array(value, fields.get(str(name).casefold()), name=str(name)) for name, value in data.items()]
+    arrays = [
+        to_array(value, fields.get(str(name).casefold()), name=str(name), strict=strict) for name, value in data.items()
+    ]
     if not arrays and schema is not None and not rows:
         return pa.RecordBatch.from_pylist([], _empty_schema(schema))
     return pa.RecordBatch.from_arrays(arrays, names=[str(name) for name in data])
@@ -279,7 +314,7 @@ def _length(value: object, name: str) -> int:
     if shape is not None and not isinstance(value, pa.Array | pa.ChunkedArray):
         if len(tuple(shape)) == 0:
             raise _no_column(name, f"a single value ({value!r})")
-        return int(shape[0])
+        return 1 if len(tuple(shape)) == 1 and is_sparse_matrix(value) else int(shape[0])
     if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
         raise _no_column(name, type(value).__name__)
     return len(value)

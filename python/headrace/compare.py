@@ -19,7 +19,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.ndarrays import numpy_dtype, vector_bytes, widened
+from headrace.casts.base import buffer_values, null_mask
+from headrace.casts.layouts import is_text
+from headrace.casts.lists import open_list
+from headrace.ndarrays import vector_bytes, widened
 from headrace.schema import DataType, FieldSchema
 from headrace.texts import micros_of, same_document, same_geometry, text_of_micros, zone_named
 
@@ -105,20 +108,15 @@ class SparseRows:
     def of(cls, column: pa.Array) -> SparseRows:
         """Read any of the layouts that a sparse column may have: struct of lists, list of structs, map."""
         if pa.types.is_struct(column.type):
-            index_lists, value_lists = column.field(0), column.field(1)
-            starts, lengths = _ranges(index_lists)
-            value_starts, _ = _ranges(value_lists)
-            indices, values = index_lists.values, value_lists.values
+            starts, lengths, indices = _lists(column.field(0))
+            value_starts, _, values = _lists(column.field(1))
         else:
-            starts, lengths = _ranges(column)
+            starts, lengths, entries = _lists(column)
             value_starts = starts
-            if pa.types.is_map(column.type):
-                indices, values = column.keys, column.items
-            else:
-                indices, values = column.values.field(0), column.values.field(1)
-        lengths = np.where(_nulls(column), 0, lengths)
-        flat_indices = _numbers(indices)[_positions(starts, lengths)].astype(np.uint64)
-        flat_values = _numbers(values)[_positions(value_starts, lengths)].astype(np.float32, copy=False)
+            indices, values = entries.field(0), entries.field(1)
+        lengths = np.where(_null_rows(column), 0, lengths)
+        flat_indices = buffer_values(indices)[_positions(starts, lengths)].astype(np.uint64)
+        flat_values = buffer_values(values)[_positions(value_starts, lengths)].astype(np.float32, copy=False)
         rows = np.repeat(np.arange(len(lengths)), lengths)
         if np.any((flat_indices[1:] <= flat_indices[:-1]) & (rows[1:] == rows[:-1])):
             order = np.lexsort((flat_indices, rows))
@@ -149,12 +147,22 @@ def _with_default(column: pa.Array, field: FieldSchema) -> pa.Array:
 
 
 def _nulls(column: pa.Array) -> Mask:
-    mask: Mask = column.is_null().to_numpy(zero_copy_only=False)
-    return mask
+    nulls = null_mask(column)
+    return np.zeros(len(column), np.bool_) if nulls is None else nulls
+
+
+def _null_rows(column: pa.Array) -> Mask:
+    """Where a cell is null: of sparse vectors as two lists also where both are, or one beside an empty other."""
+    nulls = _nulls(column)
+    if pa.types.is_struct(column.type):
+        halves = [column.field(0), column.field(1)]
+        empty = np.all([_lists(half)[1] == 0 for half in halves], axis=0)
+        nulls = nulls | (empty & np.any([_nulls(half) for half in halves], axis=0))
+    return nulls
 
 
 def _differs(sent: pa.Array, stored: pa.Array, field: FieldSchema, zone: tzinfo) -> Mask:
-    null_sent, null_stored = _nulls(sent), _nulls(stored)
+    null_sent, null_stored = _null_rows(sent), _null_rows(stored)
     both = ~(null_sent | null_stored)
     if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
         unequal = _sparse_differ(SparseRows.of(sent).nonzero(), SparseRows.of(stored).nonzero())
@@ -175,11 +183,11 @@ def _differs(sent: pa.Array, stored: pa.Array, field: FieldSchema, zone: tzinfo)
 
 
 def _scalars_differ(sent: pa.Array, stored: pa.Array) -> Mask:
-    if _is_text(sent.type) or _is_text(stored.type):
+    if is_text(sent.type) or is_text(stored.type):
         return _unequal(sent.cast(pa.large_string()), stored.cast(pa.large_string()))
     if pa.types.is_boolean(sent.type) or sent.type != stored.type:
         return _unequal(sent, stored)
-    mask: Mask = _bits(_numbers(sent)) != _bits(_numbers(stored))
+    mask: Mask = _bits(buffer_values(sent)) != _bits(buffer_values(stored))
     return mask
 
 
@@ -208,13 +216,13 @@ def _sparse_differ(sent: SparseRows, stored: SparseRows) -> Mask:
 
 
 def _lists_differ(sent: pa.Array, stored: pa.Array) -> Mask:
-    sent_starts, sent_lengths = _ranges(sent)
-    stored_starts, stored_lengths = _ranges(stored)
+    sent_starts, sent_lengths, sent_child = _lists(sent)
+    stored_starts, stored_lengths, stored_child = _lists(stored)
     differs: Mask = sent_lengths != stored_lengths
     lengths = np.where(differs, 0, sent_lengths)
     rows = np.repeat(np.arange(len(differs)), lengths)
-    sent_values = sent.values.take(pa.array(_positions(sent_starts, lengths)))
-    stored_values = stored.values.take(pa.array(_positions(stored_starts, lengths)))
+    sent_values = sent_child.take(pa.array(_positions(sent_starts, lengths)))
+    stored_values = stored_child.take(pa.array(_positions(stored_starts, lengths)))
     differs[rows[_scalars_differ(sent_values, stored_values)]] = True
     return differs
 
@@ -251,20 +259,10 @@ def _times(column: pa.Array, zone: tzinfo) -> pa.Array:
     return pa.array([None if value is None else text_of_micros(value) for value in micros], pa.utf8())
 
 
-def _ranges(column: pa.Array) -> tuple[Lengths, Lengths]:
-    """First position and number of each row's elements in ``column.values``; null rows have none."""
-    if pa.types.is_fixed_size_list(column.type):
-        width = column.type.list_size
-        starts = (np.arange(len(column), dtype=np.int64) + column.offset) * width
-        lengths = np.full(len(column), width, dtype=np.int64)
-    elif len(column) == 0:
-        starts = lengths = np.empty(0, dtype=np.int64)
-    else:
-        width_type = np.int64 if pa.types.is_large_list(column.type) else np.int32
-        offsets = np.frombuffer(column.buffers()[1], dtype=width_type, count=column.offset + len(column) + 1)
-        offsets = offsets[column.offset :].astype(np.int64)
-        starts, lengths = offsets[:-1], np.diff(offsets)
-    return starts, np.where(_nulls(column), 0, lengths)
+def _lists(column: pa.Array) -> tuple[Lengths, Lengths, pa.Array]:
+    """First position and number of each row's elements in the child, and the child; null rows have none."""
+    offsets, child = open_list(column)
+    return offsets[:-1], np.where(_nulls(column), 0, np.diff(offsets)), child
 
 
 def _positions(starts: Lengths, lengths: Lengths) -> Lengths:
@@ -274,30 +272,19 @@ def _positions(starts: Lengths, lengths: Lengths) -> Lengths:
     return positions
 
 
-def _numbers(column: pa.Array) -> npt.NDArray[Any]:
-    """The values of a column of numbers without a copy, with anything at all where it is null."""
-    dtype = numpy_dtype(column.type)
-    if len(column) == 0:
-        return np.empty(0, dtype=dtype)
-    return np.frombuffer(column.buffers()[1], dtype=dtype, count=column.offset + len(column))[column.offset :]
-
-
 def _bits(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return values.view(f"u{values.dtype.itemsize}")
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
 def _shown(column: pa.Array, row: int) -> str:
-    value = column[row].as_py()
-    return "null" if value is None else shorten(repr(value))
+    if _null_rows(column.slice(row, 1))[0]:
+        return "null"
+    return shorten(repr(column[row].as_py()))
 
 
 def _explain(sent: pa.Array, stored: pa.Array, row: int, field: FieldSchema) -> tuple[str, str]:
     """Both sides of a cell that differs; of a vector the first element that does."""
-    if not (sent[row].is_valid and stored[row].is_valid):
+    if any(_null_rows(side.slice(row, 1))[0] for side in (sent, stored)):
         return _shown(sent, row), _shown(stored, row)
     if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
         entries = [_sparse_text(SparseRows.of(side.slice(row, 1))) for side in (sent, stored)]

@@ -16,15 +16,15 @@ import pyarrow as pa
 
 from headrace.casts import Cast, Refusal, canonical_type, find_cast, plain, type_text
 from headrace.casts.base import null_mask
+from headrace.casts.defaults import default_column, default_scalar
 from headrace.casts.dense import dense_layout
 from headrace.casts.dynamic import dynamic_column
 from headrace.casts.layouts import is_list
 from headrace.casts.lists import open_list
-from headrace.casts.scalars import json_text
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.matching import Matched, match_columns
-from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, DataType, FieldSchema
+from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, FieldSchema
 
 __all__ = ["ColumnMapping", "ConformPlan", "Conformed", "NullVector", "Refusal", "plan_conform"]
 
@@ -326,17 +326,10 @@ def _column(source: str, cast: Cast, field: FieldSchema) -> _Build:
             # The default is text. Servers that have such fields put it in themselves.
             return array, refused
         if field.default_value is not None or field.is_dynamic:
-            return array.fill_null(_default(field, array.type)), refused
+            return array.fill_null(default_scalar(field, array.type)), refused
         return array, refused + _refused_nulls(array, field)
 
     return build
-
-
-def _default(field: FieldSchema, kind: pa.DataType) -> pa.Scalar:
-    value = "{}" if field.is_dynamic else field.default_value
-    if field.dtype is DataType.JSON and not isinstance(value, str | bytes):
-        value, _ = json_text(value)
-    return pa.scalar(value, kind)
 
 
 def _refused_nulls(array: pa.Array, field: FieldSchema) -> list[Refusal]:
@@ -360,10 +353,9 @@ def _absent(field: FieldSchema) -> _Step:
     """The step for a field that a batch has no column for: its default, null, or an empty ``$meta``."""
 
     def build(batch: pa.RecordBatch) -> tuple[pa.Array, list[Refusal]]:
-        kind = canonical_type(field)
         if field.default_value is not None or field.is_dynamic:
-            return pa.repeat(_default(field, kind), batch.num_rows), []
-        nulls = pa.nulls(batch.num_rows, kind)
+            return default_column(field, batch.num_rows), []
+        nulls = pa.nulls(batch.num_rows, canonical_type(field))
         return nulls, [] if field.nullable else _refused_nulls(nulls, field)
 
     return _Step(field, (), build)

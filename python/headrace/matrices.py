@@ -19,12 +19,16 @@ _INDEX = frozenset({"int32", "int64", "uint32", "uint64"})
 
 
 class BrokenMatrixError(ValueError):
-    """The parts contradict each other. Callers say where it stands: ``expected`` and ``found`` are their words."""
+    """The parts contradict each other. Callers say where it stands: ``expected`` and ``found`` are their words.
 
-    def __init__(self, expected: str, found: str) -> None:
-        super().__init__(expected, found)
+    ``row`` is the row of the matrix, where one is to blame.
+    """
+
+    def __init__(self, expected: str, found: str, row: int | None = None) -> None:
+        super().__init__(expected, found, row)
         self.expected = expected
         self.found = found
+        self.row = row
 
 
 class Csr(NamedTuple):
@@ -59,21 +63,42 @@ def compressed_rows(matrix: Any) -> Csr:
     rows = 1 if len(shape) == 1 else int(shape[0])
     form = getattr(matrix, "format", "csr")
     if _is_compressed(matrix) and form in ("csr", "csc"):
-        parts = Csr(*(native(np.asarray(part)) for part in (matrix.indptr, matrix.indices, matrix.data)))
+        parts = Csr(_part(matrix.indptr), _part(matrix.indices), _part(matrix.data))
         _check_entries(parts.indices, parts.data)
         _check_bounds(parts, rows if form == "csr" else int(shape[-1]))
         if form == "csr":
-            return parts
-        columns = np.repeat(np.arange(len(parts.indptr) - 1), np.diff(parts.indptr))
+            return _within(parts, int(shape[-1]))
+        columns = np.repeat(np.arange(len(parts.indptr) - 1), np.diff(parts.indptr).astype(np.int64))
         span = slice(int(parts.indptr[0]), int(parts.indptr[-1]))
         return _by_row(parts.indices[span], columns, parts.data[span], rows)
     entries = matrix if form == "coo" else matrix.tocoo()
     # scipy's one-dimensional arrays have no rows; older ones have no coords.
-    coords = getattr(entries, "coords", None) or (entries.row, entries.col)
-    indices, data = native(np.asarray(coords[-1])), native(np.asarray(entries.data))
-    of_rows = native(np.asarray(coords[0])) if len(coords) == 2 else np.zeros(len(indices), np.int64)
+    coords = getattr(entries, "coords", None)
+    if coords is None:
+        coords = entries.row, entries.col
+    indices, data = _part(coords[-1]), _part(entries.data)
+    of_rows = _part(coords[0]) if len(coords) == 2 else np.zeros(len(indices), np.int64)
     _check_entries(indices, data)
-    return _by_row(of_rows, indices, data, rows)
+    return _within(_by_row(of_rows, indices, data, rows), int(shape[-1]))
+
+
+def _part(value: Any) -> np.ndarray:
+    values = np.asanyarray(value)
+    if np.ma.is_masked(values):
+        raise BrokenMatrixError("parts without masked entries", f"{int(np.ma.getmaskarray(values).sum())} masked")
+    return native(np.asarray(values))
+
+
+def _within(parts: Csr, dim: int) -> Csr:
+    """The parts, if no index is beyond the matrix; negative ones are for the packer to refuse."""
+    indptr, indices, _ = parts
+    first, last = int(indptr[0]), int(indptr[-1])
+    used = indices[first:last]
+    if len(used) and int(used.max()) >= dim:
+        entry = int(np.argmax(used >= dim))
+        row = int(np.searchsorted(indptr, first + entry, side="right")) - 1
+        raise BrokenMatrixError(f"indices below {dim}, the matrix's width", str(used[entry]), row)
+    return parts
 
 
 def _by_row(of_rows: np.ndarray, indices: np.ndarray, data: np.ndarray, rows: int) -> Csr:
@@ -82,7 +107,7 @@ def _by_row(of_rows: np.ndarray, indices: np.ndarray, data: np.ndarray, rows: in
     if len(of_rows) and not (of_rows.min() >= 0 and of_rows.max() < rows):
         raise BrokenMatrixError(f"rows from 0 to {rows - 1}", f"{of_rows.min()} to {of_rows.max()}")
     indptr = np.zeros(rows + 1, np.int64)
-    np.cumsum(np.bincount(of_rows, minlength=rows), out=indptr[1:])
+    np.cumsum(np.bincount(of_rows.astype(np.int64, copy=False), minlength=rows), out=indptr[1:])
     if (of_rows[1:] < of_rows[:-1]).any():
         order = np.argsort(of_rows, kind="stable")
         indices, data = indices[order], data[order]

@@ -13,7 +13,16 @@ import pyarrow as pa
 
 from headrace.errors import SchemaError, explain
 
-__all__ = ["bfloat16_values", "from_numpy", "is_bfloat16", "native", "numpy_dtype", "vector_bytes", "widened"]
+__all__ = [
+    "bfloat16_values",
+    "from_numpy",
+    "is_bfloat16",
+    "native",
+    "numpy_dtype",
+    "plain_values",
+    "vector_bytes",
+    "widened",
+]
 
 #: numpy kinds that Arrow can hold: bool, integers, floats, text, bytes, objects, dates, durations, numpy 2 strings.
 _KINDS = frozenset("biufSUOMmT")
@@ -31,6 +40,46 @@ def native(value: np.ndarray) -> np.ndarray:
     """The array in C order, aligned and in this machine's byte order; itself where it already is."""
     dtype = value.dtype if value.dtype.isnative else value.dtype.newbyteorder("=")
     return np.require(value, dtype=dtype, requirements=["C", "A"])
+
+
+def plain_values(value: np.ndarray) -> np.ndarray:
+    """The array as pyarrow reads it right: :func:`native`, times in whole units, text with its NULs.
+
+    pyarrow drops the multiplier of a unit (``M8[2s]``) and cuts text and bytes at the first NUL.
+
+    Raises:
+        ValueError: If a time has no 64-bit number of the whole unit.
+    """
+    value = native(value)
+    if value.dtype.kind in "mM":
+        return _whole_units(value)
+    if value.dtype.kind == "T" or _has_inner_nul(value):
+        return value.astype(object)
+    return value
+
+
+def _whole_units(value: np.ndarray) -> np.ndarray:
+    unit, count = np.datetime_data(value.dtype)
+    if count == 1:
+        return value
+    most = np.iinfo(np.int64).max // count
+    numbers = value.view(np.int64)
+    if (~np.isnat(value) & ((numbers > most) | (numbers < -most))).any():
+        raise ValueError(f"times that 64 bits of {unit} do not hold")
+    whole: np.ndarray = value.astype(f"{value.dtype.kind}8[{unit}]")
+    return whole
+
+
+def _has_inner_nul(value: np.ndarray) -> bool:
+    """Whether a text or bytes value goes on after a NUL; those at the end are numpy's padding."""
+    if value.dtype.kind not in "US":
+        return False
+    code = np.dtype("u4" if value.dtype.kind == "U" else "u1")
+    length = value.dtype.itemsize // code.itemsize
+    if length < 2:
+        return False
+    codes = value.reshape(-1).view(code).reshape(-1, length)
+    return bool(((codes[:, :-1] == 0) & (codes[:, 1:] != 0)).any())
 
 
 def is_bfloat16(dtype: np.dtype) -> bool:
@@ -97,12 +146,9 @@ def widened(patterns: np.ndarray) -> np.ndarray:
 
 
 def _flat(value: np.ndarray, name: str) -> pa.Array:
-    flat = native(np.asarray(value)).reshape(-1)
-    if flat.dtype.kind == "T":
-        flat = flat.astype(object)
     mask = np.ma.getmaskarray(value).reshape(-1) if np.ma.is_masked(value) else None
     try:
-        return pa.array(flat, mask=mask)
+        return pa.array(plain_values(np.asarray(value)).reshape(-1), mask=mask)
     except (pa.ArrowException, TypeError, ValueError) as error:
         expected, remedy = "an array of numbers, bools or text", "convert it with .astype() to one type"
         raise _error(name, expected, f"dtype {value.dtype} ({error})", remedy) from error

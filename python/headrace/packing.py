@@ -27,9 +27,10 @@ What a column may look like (rows of a batch, one column for each sent field):
     any list      list, large_list, fixed_size_list, list_view, large_list_view
     bytes         fixed_size_binary, binary, large_binary, binary_view of a vector's bytes, little endian
 
-Any of them may be dictionary or run-end encoded, sliced, and of an extension type (its storage counts). Nulls are
-allowed where the field is nullable. NaN and infinity are refused in float vectors of every width. Nothing is rounded:
-float32 does not become FLOAT16_VECTOR before it is converted.
+Any of them may be dictionary or run-end encoded, sliced, and of an extension type (its storage counts; tensors with a
+permutation are refused). Nulls are allowed where the field is nullable. NaN and infinity are refused in float vectors
+of every width. No Arrow or numpy column is rounded: float32 does not become FLOAT16_VECTOR before it is converted.
+Python numbers take the field's type: for FLOAT and FLOAT_VECTOR they are rounded to float32.
 
 A batch may also be a dict of columns, which :func:`headrace.columns.to_batch` turns into Arrow:
 
@@ -74,6 +75,7 @@ import pyarrow as pa
 
 from headrace import _core
 from headrace.casts import find_cast, packs_as_is
+from headrace.casts.defaults import default_column
 from headrace.columns import to_array, to_batch
 from headrace.errors import SchemaError, explain
 from headrace.schema import CollectionSchema, FieldSchema
@@ -98,7 +100,8 @@ def make_packer(
         collection_name: The collection.
         db_name: The database; empty for the connection's own.
         partition_name: The partition; empty for the default one, and where a partition key chooses it.
-        columns: The sent fields that the batches have, where they do not have all; Milvus fills the others.
+        columns: The sent fields that the batches have, where they do not have all; Milvus fills the others. Before
+            2.5 send every column that has a default: leaving one out stops the server (2.3.5).
 
     Raises:
         SchemaError: If ``columns`` names something that is not sent, a field's type cannot be packed yet, or a
@@ -139,10 +142,12 @@ def pack_insert(
     db_name: str = "",
     partition_name: str = "",
     schema_timestamp: int = 0,
+    fill_defaults: bool = False,
 ) -> bytes:
     """The bytes of one ``InsertRequest`` with every row of ``batch``.
 
-    Fields that Milvus can fill (nullable, with a default, the dynamic field) may be missing from the batch.
+    Fields that Milvus can fill (nullable, with a default, the dynamic field) may be missing from the batch. Before
+    2.5 send every column that has a default, or let ``fill_defaults`` do it: leaving one out stops the server (2.3.5).
 
     Args:
         batch: A RecordBatch or anything with ``__arrow_c_array__``, or a dict of columns.
@@ -151,12 +156,16 @@ def pack_insert(
         db_name: The database; empty for the connection's own.
         partition_name: The partition; empty for the default one.
         schema_timestamp: The schema's version as the server reported it (2.6); 0 leaves it out.
+        fill_defaults: Whether fields with a default that the batch has no column for are sent, each row with the
+            default.
 
     Raises:
         CellError: For the first cell that Milvus would refuse.
         SchemaError: If columns and fields do not fit each other.
     """
-    columns = to_batch(batch, schema)
+    columns = to_batch(batch, schema, strict=True)
+    if fill_defaults:
+        columns = _with_defaults(columns, schema)
     fields = _fields_of(columns.schema, schema.sent_fields)
     packer = _packer_of(fields, schema, collection_name=collection_name, db_name=db_name, partition_name=partition_name)
     return packer.pack_insert(columns, schema_timestamp=schema_timestamp)
@@ -171,6 +180,7 @@ def pack_upsert(
     partition_name: str = "",
     schema_timestamp: int = 0,
     partial_update: bool = False,
+    fill_defaults: bool = False,
 ) -> bytes:
     """The bytes of one ``UpsertRequest`` with every row of ``batch``; arguments and errors as :func:`pack_insert`.
 
@@ -186,8 +196,14 @@ def pack_upsert(
         schema_timestamp: The schema's version as the server reported it (2.6); 0 leaves it out.
         partial_update: Whether rows keep the values of the fields that the batch has no column for (Milvus 2.6.2;
             older servers ignore it and miss the columns). The batch may then have any columns beside the key.
+        fill_defaults: As for :func:`pack_insert`; not together with ``partial_update``, which would lose values by it.
     """
-    columns = to_batch(batch, schema)
+    if fill_defaults and partial_update:
+        expected = "no fill_defaults beside partial_update, which keeps what a batch has no column for"
+        raise SchemaError(explain("pack_upsert", expected, "both", "leave one of them out"))
+    columns = to_batch(batch, schema, strict=True)
+    if fill_defaults:
+        columns = _with_defaults(columns, schema)
     sent = (schema.primary_key, *schema.sent_fields) if schema.auto_id else schema.sent_fields
     fields = _fields_of(columns.schema, sent, partial=partial_update)
     packer = _packer_of(fields, schema, collection_name=collection_name, db_name=db_name, partition_name=partition_name)
@@ -205,7 +221,7 @@ def pack_field(field: FieldSchema, column: object) -> bytes:
         CellError: For the first cell that Milvus would refuse.
         SchemaError: If the column does not fit the field.
     """
-    array = to_array(column, field)
+    array = to_array(column, field, strict=True)
     _check_fit(array.type, field)
     return _core.pack_field(_core_field(field), array)
 
@@ -222,6 +238,16 @@ def _core_field(field: FieldSchema) -> _core.Field:
         nullable=field.nullable or field.default_value is not None,
         is_dynamic=field.is_dynamic,
     )
+
+
+def _with_defaults(batch: pa.RecordBatch, schema: CollectionSchema) -> pa.RecordBatch:
+    absent = [
+        field
+        for field in schema.sent_fields
+        if field.default_value is not None and field.name not in batch.schema.names
+    ]
+    columns = [*batch.columns, *(default_column(field, batch.num_rows) for field in absent)]
+    return pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, *(field.name for field in absent)])
 
 
 def _fields_of(batch: pa.Schema, sent: Sequence[FieldSchema], *, partial: bool = False) -> list[FieldSchema]:

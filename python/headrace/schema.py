@@ -122,14 +122,15 @@ class FieldSchema:
         dtype: Its :class:`DataType`.
         description: Free text.
         is_primary: Whether it is the primary key (INT64 or VARCHAR, never null).
-        auto_id: Whether the server makes the keys; the column is then left out of inserts.
+        auto_id: Of the primary key, whether the server makes the keys; the column is then left out of inserts.
         is_partition_key: Whether its value chooses the partition.
         dim: Dimension of a dense vector (bits for BINARY_VECTOR); None for every other type.
         max_length: Longest value of a VARCHAR, or of a VARCHAR element of an ARRAY, in UTF-8 bytes.
         element_type: Element type of an ARRAY.
         max_capacity: Most elements of an ARRAY, 1 to 4,096.
         nullable: Whether values may be null (Milvus 2.5).
-        default_value: What the server stores where no value is sent, or None for no default.
+        default_value: What the server stores where no value is sent, or None for no default; keys, arrays and vectors
+            have none.
         is_dynamic: Whether it is the dynamic field ``$meta``.
         is_function_output: Whether the server computes it (BM25 and the like); it is left out of inserts.
         type_params: The remaining type parameters, verbatim (``enable_analyzer`` and the like).
@@ -196,10 +197,11 @@ class FieldSchema:
 
     def _check(self) -> None:
         check_name("field", self.name)
+        if self.name == DYNAMIC_FIELD_NAME and not self.is_dynamic:
+            expected = "another name (this is the dynamic field's)"
+            raise self._error(expected, repr(self.name), "rename it, or set enable_dynamic_field on the collection")
+        self._check_key()
         dtype = self.dtype
-        if self.is_primary and (dtype not in (DataType.INT64, DataType.VARCHAR) or self.nullable):
-            kind = f"nullable {dtype.name}" if self.nullable else dtype.name
-            raise self._error("a primary key of type INT64 or VARCHAR that is not nullable", kind, "choose another key")
         if dtype.is_dense_vector and (self.dim is None or not 1 <= self.dim <= 262_144):
             raise self._error("dim between 1 and 262144", f"dim={self.dim}", "give the vector's dimension")
         if dtype is DataType.BINARY_VECTOR and self.dim is not None and self.dim % 8:
@@ -224,6 +226,21 @@ class FieldSchema:
                     "give the most elements a row can have",
                 )
 
+    def _check_key(self) -> None:
+        dtype = self.dtype
+        if not self.is_primary:
+            if self.auto_id:
+                raise self._error("no auto_id (only the primary key has it)", "auto_id=True", "leave auto_id out")
+            return
+        if dtype not in (DataType.INT64, DataType.VARCHAR) or self.nullable:
+            kind = f"nullable {dtype.name}" if self.nullable else dtype.name
+            raise self._error("a primary key of type INT64 or VARCHAR that is not nullable", kind, "choose another key")
+        if self.default_value is not None:
+            found = f"default_value={self.default_value!r}"
+            raise self._error("a primary key without a default", found, "leave default_value out")
+        if self.is_function_output:
+            raise self._error("a primary key that rows bring", "the output of a function", "choose another key")
+
     def _check_foreign(self) -> None:
         """Refuse parameters that the type does not have."""
         dtype = self.dtype
@@ -237,6 +254,9 @@ class FieldSchema:
         if self.max_length is not None and not has_length:
             expected = f"no max_length for {dtype.name} (only VARCHAR has one, alone or in an array)"
             raise self._error(expected, f"max_length={self.max_length}", "leave max_length out")
+        if self.default_value is not None and (dtype is DataType.ARRAY or dtype.is_vector):
+            expected = f"no default_value for {dtype.name} (arrays and vectors have none)"
+            raise self._error(expected, f"default_value={self.default_value!r}", "leave default_value out")
         if self.is_partition_key and dtype not in (DataType.INT64, DataType.VARCHAR):
             raise self._error("a partition key of type INT64 or VARCHAR", dtype.name, "choose another field")
 

@@ -1,7 +1,5 @@
 //! Strings and binary values, of every layout.
 
-use std::ops::Range;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ByteArrayType, ByteViewType};
 use arrow_array::{Array, GenericByteArray, GenericByteViewArray};
@@ -101,19 +99,6 @@ impl<'a> Bytes<'a> {
             Self::Whole { offsets, data } => Some((*offsets, data)),
             Self::Views { .. } => None,
         }
-    }
-
-    /// The bytes of several values together and where they begin, or None where they do not lie one after the other.
-    pub(crate) fn contiguous(&self, rows: Range<usize>) -> Result<Option<(usize, &'a [u8])>, Fault> {
-        let Self::Whole { offsets, data } = self else {
-            return Ok(None);
-        };
-        let mut span = 0..0;
-        offsets.for_each_span(rows, |whole| {
-            span = whole;
-            Ok(())
-        })?;
-        Ok(Some((span.start, data.get(span).ok_or(Fault::Changed)?)))
     }
 }
 

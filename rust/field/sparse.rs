@@ -34,10 +34,18 @@ const EXPECTED: &str = "any kind of list of struct<index, value>, a map<index, v
 #[derive(Debug)]
 pub(crate) struct SparseVectors<'a> {
     index_offsets: Offsets<'a>,
-    /// Where they differ from those of the indices, because index and value are lists of their own.
-    value_offsets: Option<Offsets<'a>>,
+    /// Where index and value are lists of their own.
+    own_lists: Option<Box<OwnLists<'a>>>,
     indices: Indices<'a>,
     values: Primitive<'a, f32>,
+    index_nulls: Option<NullBuffer>,
+    value_nulls: Option<NullBuffer>,
+}
+
+#[derive(Debug)]
+struct OwnLists<'a> {
+    value_offsets: Offsets<'a>,
+    /// Which lists are null, and then have no entries, whatever their offsets say.
     index_nulls: Option<NullBuffer>,
     value_nulls: Option<NullBuffer>,
 }
@@ -57,7 +65,7 @@ impl<'a> SparseVectors<'a> {
         if let Some((offsets, entries)) = list_of(array)? {
             let entries = entries.as_struct_opt().filter(|s| s.num_columns() == 2).ok_or_else(unfit)?;
             let (keys, values) = (entries.column(0), entries.column(1));
-            let rows = Self::new((offsets, None), [keys, values], entries.nulls()).ok_or_else(unfit)?;
+            let rows = Self::new(offsets, [keys, values], entries.nulls()).ok_or_else(unfit)?;
             return Ok((rows, nulls_of(array)));
         }
         match array.data_type() {
@@ -68,7 +76,7 @@ impl<'a> SparseVectors<'a> {
                     return Err(unfit());
                 }
                 let offsets = Offsets::small(map.value_offsets(), entries.len())?;
-                let rows = Self::new((offsets, None), [map.keys(), map.values()], entries.nulls()).ok_or_else(unfit)?;
+                let rows = Self::new(offsets, [map.keys(), map.values()], entries.nulls()).ok_or_else(unfit)?;
                 Ok((rows, nulls_of(array)))
             }
             DataType::Struct(fields) if fields.len() == 2 => {
@@ -76,21 +84,17 @@ impl<'a> SparseVectors<'a> {
                 let (keys, values) = (lists.column(0), lists.column(1));
                 let (index_offsets, indices) = list_of(keys)?.ok_or_else(unfit)?;
                 let (value_offsets, elements) = list_of(values)?.ok_or_else(unfit)?;
-                let rows =
-                    Self::new((index_offsets, Some(value_offsets)), [indices, elements], None).ok_or_else(unfit)?;
-                // A row is null where the struct or one of its lists is.
-                let nulls = NullBuffer::union(NullBuffer::union(array.nulls(), keys.nulls()).as_ref(), values.nulls());
+                let mut rows = Self::new(index_offsets, [indices, elements], None).ok_or_else(unfit)?;
+                let (index_nulls, value_nulls) = (nulls_of(keys), nulls_of(values));
+                rows.own_lists = Some(Box::new(OwnLists { value_offsets, index_nulls, value_nulls }));
+                let nulls = NullBuffer::union(array.nulls(), rows.without_a_list(array.len()).as_ref());
                 Ok((rows, nulls.as_ref().and_then(with_nulls)))
             }
             _ => Err(unfit()),
         }
     }
 
-    fn new(
-        offsets: (Offsets<'a>, Option<Offsets<'a>>),
-        [keys, values]: [&'a ArrayRef; 2],
-        outer: Option<&NullBuffer>,
-    ) -> Option<Self> {
+    fn new(offsets: Offsets<'a>, [keys, values]: [&'a ArrayRef; 2], outer: Option<&NullBuffer>) -> Option<Self> {
         let indices = match keys.data_type() {
             DataType::Int32 => Indices::Int32(Primitive::of(keys.as_primitive::<Int32Type>())),
             DataType::UInt32 => Indices::UInt32(Primitive::of(keys.as_primitive::<UInt32Type>())),
@@ -100,8 +104,8 @@ impl<'a> SparseVectors<'a> {
         };
         let floats = values.as_primitive_opt::<Float32Type>()?;
         Some(Self {
-            index_offsets: offsets.0,
-            value_offsets: offsets.1,
+            index_offsets: offsets,
+            own_lists: None,
             indices,
             values: Primitive::of(floats),
             index_nulls: NullBuffer::union(outer, keys.nulls()).as_ref().and_then(with_nulls),
@@ -127,11 +131,20 @@ impl<'a> SparseVectors<'a> {
     #[allow(clippy::inline_always, reason = "called for each row; inlined, the whole takes a tenth less time")]
     fn ranges(&self, row: usize) -> Result<(Range<usize>, Range<usize>), Fault> {
         let indices = self.index_offsets.range(row)?;
-        let values = match &self.value_offsets {
-            None => indices.clone(),
-            Some(offsets) => offsets.range(row)?,
+        let Some(own) = &self.own_lists else {
+            return Ok((indices.clone(), indices));
         };
-        Ok((indices, values))
+        let values = own.value_offsets.range(row)?;
+        Ok((present(own.index_nulls.as_ref(), row, indices), present(own.value_nulls.as_ref(), row, values)))
+    }
+
+    /// The mask of rows that are null because a list is and the other has nothing either: a null list beside entries is
+    /// for [`Self::refusal`].
+    fn without_a_list(&self, rows: usize) -> Option<NullBuffer> {
+        let own = self.own_lists.as_ref()?;
+        let lists = NullBuffer::union(own.index_nulls.as_ref(), own.value_nulls.as_ref())?;
+        let empty = |row| self.ranges(row).is_ok_and(|(indices, values)| indices.is_empty() && values.is_empty());
+        Some((0..rows).map(|row| lists.is_valid(row) || !empty(row)).collect())
     }
 
     fn null_in(&self, indices: &Range<usize>, values: &Range<usize>) -> Option<usize> {
@@ -227,6 +240,12 @@ impl Cells for SparseVectors<'_> {
             _ => None,
         }
     }
+}
+
+/// `range`, or nothing where `row` is null.
+#[inline]
+fn present(nulls: Option<&NullBuffer>, row: usize, range: Range<usize>) -> Range<usize> {
+    if nulls.is_some_and(|nulls| nulls.is_null(row)) { range.start..range.start } else { range }
 }
 
 enum CellOrFault {

@@ -80,7 +80,7 @@ pub(super) fn put_texts(
     sink: &mut Sink<'_>,
     check: impl Fn(&[u8], usize) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let Some((offsets, _)) = bytes.whole() else {
+    let Some((offsets, data)) = bytes.whole() else {
         return rows.into_iter().try_for_each(|row| {
             let value = bytes.get(row)?;
             simdutf8::basic::from_utf8(value).map_err(|_| Fault::Refused)?;
@@ -91,7 +91,8 @@ pub(super) fn put_texts(
     let mut start = rows.start;
     while start < rows.end {
         let end = rows.end.min(start + GROUP);
-        let (first, group) = bytes.contiguous(start..end)?.ok_or(Fault::Changed)?;
+        let first = offsets.range(start)?.start;
+        let group = data.get(first..offsets.range(end - 1)?.end).ok_or(Fault::Changed)?;
         let group = simdutf8::basic::from_utf8(group).map_err(|_| Fault::Refused)?;
         for row in start..end {
             let Range { start, end } = offsets.range(row)?;

@@ -16,7 +16,7 @@ use arrow_schema::{DataType, TimeUnit};
 
 use super::text::REPEATED_DATA;
 use super::{Cells, Tally};
-use crate::column::Primitive;
+use crate::column::{Primitive, unit_name};
 use crate::error::{CellReason, Fault};
 use crate::wire::{Sink, nested_len, put_head};
 
@@ -113,13 +113,7 @@ impl Cells for Timestamps<'_> {
 
     fn refusal(&self, row: usize) -> Option<CellReason> {
         let value = *self.values.get(row..row + 1).ok()?.first()?;
-        let unit = match self.unit {
-            TimeUnit::Second => "s",
-            TimeUnit::Millisecond => "ms",
-            TimeUnit::Microsecond => "us",
-            TimeUnit::Nanosecond => "ns",
-        };
-        self.split(value).is_none().then_some(CellReason::NotATimestamp { value, unit })
+        self.split(value).is_none().then_some(CellReason::NotATimestamp { value, unit: unit_name(self.unit) })
     }
 }
 

@@ -76,8 +76,8 @@ fn sparse_rows_may_be_a_map() {
 
 fn two_lists(nulls: Option<NullBuffer>) -> StructArray {
     let index_list =
-        ListArray::new(item(DataType::Int32), OffsetBuffer::from_lengths(LENGTHS), indices()[1].clone(), nulls);
-    let value_list = LargeListArray::new(item(DataType::Float32), OffsetBuffer::from_lengths(LENGTHS), values(), None);
+        ListArray::new(item(DataType::Int32), OffsetBuffer::from_lengths(LENGTHS), indices()[1].clone(), nulls.clone());
+    let value_list = LargeListArray::new(item(DataType::Float32), OffsetBuffer::from_lengths(LENGTHS), values(), nulls);
     let fields = vec![
         ArrowField::new("indices", index_list.data_type().clone(), true),
         ArrowField::new("values", value_list.data_type().clone(), true),
@@ -91,12 +91,12 @@ fn sparse_rows_may_be_a_struct_of_two_lists() {
 }
 
 #[test]
-fn a_sparse_row_is_null_where_one_of_its_lists_is() {
+fn a_sparse_row_is_null_where_its_two_lists_are_whatever_lies_under_them() {
     let options = FieldOptions { nullable: true, ..common::options(common::SPARSE_FLOAT_VECTOR) };
     let field = Field::new("f", options).unwrap();
-    let column = two_lists(Some(vec![true, false, true].into()));
+    let column = two_lists(Some(vec![false, true, true].into()));
     let message = Message::parse(&bind_field(&field, &column).unwrap().to_vec().unwrap());
-    assert_eq!(message.bytes(7), [1, 0, 1]);
+    assert_eq!(message.bytes(7), [0, 1, 1]);
     assert_eq!(message.message(4).message(6).all_bytes(1).len(), 2);
 }
 

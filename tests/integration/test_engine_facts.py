@@ -319,6 +319,11 @@ def test_geometries_are_stored_as(lite322, collection):
     assert scalar_outcomes(lite322, collection, field, GEOMETRIES, "geometry_wkt_data") == GEOMETRIES
 
 
+def nested(levels):
+    """An object around so many arrays."""
+    return b'{"a":' + b"[" * levels + b"]" * levels + b"}"
+
+
 DOCUMENT = FieldSchema("j", DataType.JSON)
 #: Milvus Lite 3.2 writes a document anew, and takes objects and arrays for documents only: of a text the quotes go.
 DOCUMENTS_IN_LITE_3_2 = {
@@ -333,7 +338,7 @@ DOCUMENTS_IN_LITE_3_2 = {
 }
 #: Milvus Lite 2.5.1 keeps the bytes that it gets, whether they are a document or not.
 DOCUMENTS_IN_LITE_2_5 = {document: document for document in (*DOCUMENTS_IN_LITE_3_2, b"{no document", b"")}
-#: Milvus 2.3.5 keeps the bytes of objects, and the word null.
+#: Milvus 2.3.5 keeps the bytes of objects, and the word null. Go reads numbers as doubles, and 10,000 levels.
 DOCUMENTS_IN_2_3 = {
     b'{"n":-0.0,"i":18446744073709551615}': b'{"n":-0.0,"i":18446744073709551615}',
     b' {"n" : 1} ': b' {"n" : 1} ',
@@ -342,6 +347,10 @@ DOCUMENTS_IN_2_3 = {
     b'"text"': REFUSED,
     b"7": REFUSED,
     b"{no document": REFUSED,
+    b'{"n":1e999}': REFUSED,
+    b'{"a":1,"a":2}': b'{"a":1,"a":2}',
+    nested(9_999): nested(9_999),
+    nested(10_000): REFUSED,
 }
 
 

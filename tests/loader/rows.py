@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import headrace
+from tests.fake.behaviours import ok, vanish_and_die
 
 DIM = 8
 
@@ -63,3 +66,31 @@ def eventually(condition, seconds=30.0):
     while not condition():
         assert time.monotonic() < end, "the condition never held"
         pause.wait(0.005)
+
+
+def interrupted(fake, source, *, after=3, lost=vanish_and_die, **options):
+    """A load that ended early: some requests are stored, one was never answered."""
+    options = {"max_in_flight": 1, "give_up_after": 0.3, "check": False, **options}
+    for method in ("Insert", "Upsert"):
+        fake.script(method, *[ok] * after, lost)
+    report = load(fake, source, **options)
+    assert report.exit_status == 4
+    for method in ("Insert", "Upsert"):
+        fake._scripts[method].clear()
+    fake.revive()
+    age(report.state_dir)
+    return report
+
+
+def age(directory, seconds=3600):
+    """Let the run that used a state directory have ended an hour ago: nothing of it is on the way any more."""
+    then = time.time() - seconds
+    os.utime(Path(directory) / "journal.lock", (then, then))
+
+
+def writes(fake):
+    return fake.calls_of("Insert", "Upsert")
+
+
+def rows_sent(calls):
+    return sum(call.num_rows for call in calls)

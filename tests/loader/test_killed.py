@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.fake.behaviours import apply_then, land_late, ok, refuse, refuse_rows, stall, stall_forever
-from tests.loader.rows import SMALL, counts, load, table, write_parquet
+from tests.loader.rows import SMALL, counts, load, table, write_parquet, writes
 
 ROWS, IN_FLIGHT = 3000, 2
 #: What a killed loader sent may land until its deadline has passed, and is waited for.
@@ -36,10 +36,6 @@ def loading(fake, path, **options):
     finally:
         process.kill()
         process.wait()
-
-
-def writes(fake):
-    return fake.calls_of("Insert", "Upsert")
 
 
 def kill_after(fake, path, requests, **options):

@@ -240,11 +240,14 @@ def _map(name: str, index: pa.DataType) -> Layout:
 
 def _halves(form: str, name: str, index: pa.DataType) -> Layout:
     def build(field: FieldSchema, cells: Sequence[Any], rng: Chance) -> pa.Array:
-        # Whichever of the three is null makes the row null.
+        # A row is null where the struct is, whatever lies under it, or a list beside another that is null or empty.
         which = [rng.randrange(3) if cell is None else None for cell in cells]
         rows = [{5: float("nan")} if cell is None else cell for cell in cells]
-        indices = [None if null == 0 else list(row) for null, row in zip(which, rows, strict=True)]
-        values = [None if null == 1 else list(row.values()) for null, row in zip(which, rows, strict=True)]
+        halves: dict[int | None, tuple[Any, Any]] = {0: (None, None), 1: (None, [])}
+        indices, values = (
+            [halves.get(null, (list(row), list(row.values())))[half] for null, row in zip(which, rows, strict=True)]
+            for half in (0, 1)
+        )
         other = rng.kind([form for form in LISTS if form != "fixed_size_list"])
         parts = [
             lists(form, indices, 0, lambda items: leaf(index, items, rng), rng),

@@ -176,7 +176,7 @@ def test_rows_with_server_made_keys_end_as_the_account_says(mix):
 
 
 @pytest.mark.long
-@settings(max_examples=10_000)
+@settings(max_examples=3_000)
 @given(MIXES)
 def test_many_more_mixes(mix):
     check_keyed(mix, play(mix))

@@ -18,7 +18,7 @@ from tests.golden import reference
 from tests.golden.generate import describe
 
 #: Columns of one type in one layout; the second number for `make test-long`.
-FEW, MANY = 3, 100
+FEW, MANY = 3, 40
 
 
 @pytest.mark.parametrize("examples", [FEW, pytest.param(MANY, marks=pytest.mark.long)])

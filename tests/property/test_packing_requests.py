@@ -84,7 +84,7 @@ def names_of(schema: CollectionSchema) -> dict[str, str]:
     return {"collection_name": "c"} if any(field.is_partition_key for field in schema) else NAMES
 
 
-@pytest.mark.parametrize("examples", [40, pytest.param(2_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [40, pytest.param(1_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", ["insert", "insert_auto_id", "upsert", "upsert_partial"])
 def test_a_request_is_the_message_of_pymilvus(kind, examples):
     drawn: Counter[DataType] = Counter()

@@ -52,6 +52,12 @@ def unequal_lists() -> pa.Array:
     return pa.StructArray.from_arrays(arrays, ["indices", "values"])
 
 
+def half_null_lists(*halves: list[list[float] | None]) -> pa.Array:
+    types = [pa.list_(pa.int32()), pa.list_(pa.float32())]
+    arrays = [pa.array(half, kind) for half, kind in zip(halves, types, strict=True)]
+    return pa.StructArray.from_arrays(arrays, ["indices", "values"])
+
+
 @dataclass(frozen=True)
 class Cell:
     """A refused cell: its reason in ``error.rs``, what makes it, and the parts of the message."""
@@ -148,6 +154,12 @@ CELLS = [
          "253402300800000 ms since 1970", ROUND),
     Cell("UnequalLengths", SPARSE, unequal_lists, 1, "as many indices as values", "2 indices and 1 values",
          "give one value for each index"),
+    Cell("UnequalLengths", SPARSE, lambda: half_null_lists([[1], None], [[0.5], [5.0]]), 1,
+         "as many indices as values", "0 indices and 1 values", "give one value for each index"),
+    Cell("UnequalLengths", SPARSE, lambda: half_null_lists([[1, 2]], [None]), 0,
+         "as many indices as values", "2 indices and 0 values", "give one value for each index"),
+    Cell("Null", SPARSE, lambda: half_null_lists([[1], None], [[0.5], None]), 1, "a value", "null",
+         "fill the value, drop the row or declare the field nullable"),
     Cell("IndexTwice", SPARSE, lambda: pa.array([[(7, 0.5), (1, 0.5), (7, 0.5)]], PAIRS), 0, "each index once",
          "index 7 twice", "add the values of equal indices up first"),
     Cell("IndexOutOfRange", SPARSE, lambda: pa.array([[(-1, 0.5)]], PAIRS), 0, RANGE, "index -1", SMALLER),

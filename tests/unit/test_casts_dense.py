@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.casts import canonical_type, find_cast
+from headrace.casts import canonical_type, find_cast, packs_as_is
+from headrace.errors import SchemaError
 from headrace.schema import DataType, FieldSchema
 
 FLOAT = FieldSchema("v", DataType.FLOAT_VECTOR, dim=4)
@@ -172,3 +173,25 @@ def test_any_bytes_are_vectors_or_refused(rows, kind, start):
         assert (row in refused) is (value is not None and len(value) != 2)
         if row not in refused:
             assert converted[row].as_py() == value
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda kind: kind, lambda kind: pa.dictionary(pa.int32(), kind)], ids=["", "dictionary"]
+)
+def test_tensors_in_another_order_are_refused(wrap):
+    field = FieldSchema("v", DataType.FLOAT_VECTOR, dim=6)
+    kind = wrap(pa.fixed_shape_tensor(pa.float32(), [2, 3], permutation=[1, 0]))
+    assert not packs_as_is(kind, field)
+    with pytest.raises(
+        SchemaError, match="field 'v': expected tensors in row-major order, found a column of extension"
+    ):
+        find_cast(kind, field)
+    assert packs_as_is(wrap(pa.fixed_shape_tensor(pa.float32(), [2, 3], permutation=[0, 1])), field)
+
+
+@pytest.mark.parametrize("field", [FLOAT16, BFLOAT16], ids=lambda field: field.dtype.name)
+@pytest.mark.parametrize(("item", "rounds"), [(pa.int8(), False), (pa.int16(), True), (pa.float32(), True)], ids=str)
+def test_the_way_to_halves_says_whether_it_rounds(field, item, rounds):
+    with pytest.raises(SchemaError, match=r"convert the vectors first, with \.astype") as caught:
+        find_cast(pa.list_(item, 4), field)
+    assert str(caught.value).endswith(": it rounds") == rounds

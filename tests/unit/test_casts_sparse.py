@@ -124,6 +124,16 @@ def test_overflow_is_refused_with_its_place(kind):
     assert read(converted)[0] == {1: 0.5}
 
 
+@pytest.mark.parametrize(
+    ("names", "cell"), [(("index", "value"), (7, 5)), (("value", "index"), (5, 7)), (("Values", "KEY"), (5, 7))]
+)
+def test_names_tell_integer_values_from_indices(names, cell):
+    rows = [[dict(zip(names, cell, strict=True))]]
+    assert read(cast(pa.array(rows, pairs(pa.int16(), pa.int16(), names)))[0]) == [{7: 5.0}]
+    lists = [{name: [number] for name, number in rows[0][0].items()}]
+    assert read(cast(pa.array(lists, halves(pa.int16(), pa.int16(), names)))[0]) == [{7: 5.0}]
+
+
 def test_swapped_children_are_noted():
     assert (
         find_cast(pairs(F32, pa.int32(), names=("w", "t")), FIELD).note == "'t' is taken as the index, 'w' as the value"
@@ -139,6 +149,9 @@ def test_swapped_children_are_noted():
         pa.string(),
         pa.map_(pa.string(), F32),
         pairs(F32, F32),
+        pairs(pa.int64(), pa.int64(), names=("a", "b")),
+        pairs(pa.int64(), pa.int64(), names=("index", "count")),
+        halves(I32, I32, names=("values", "values_")),
         pa.list_(pa.struct([("a", pa.int32())])),
         pa.struct([("indices", pa.int32()), ("values", F32)]),
         pa.list_(pa.struct([("a", pa.int32()), ("b", pa.string())])),

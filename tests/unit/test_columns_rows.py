@@ -218,3 +218,32 @@ def test_the_first_cell_that_goes_with_no_other_is_named(cells, row):
     assert caught.value.row == row
     assert caught.value.field == "c"
     assert "expected a value of one type in every row" in str(caught.value)
+
+
+# Strict
+
+
+@pytest.mark.parametrize(
+    ("cells", "field"),
+    [
+        ([1, 300], FieldSchema("i", DataType.INT8)),
+        ([1, 1.5], FieldSchema("i", DataType.INT64)),
+        ([[1.0, 2.0], [1.0]], VECTOR),
+        ([None, [1e300, 2.0]], VECTOR),
+        ([[1, 2], [1, 300]], FieldSchema("v", DataType.INT8_VECTOR, dim=2)),
+        ([[1], [1, 300], [400]], FieldSchema("a", DataType.ARRAY, element_type=DataType.INT8, max_capacity=9)),
+    ],
+)
+def test_strict_names_the_first_row_that_does_not_fit(cells, field):
+    with pytest.raises(CellError) as caught:
+        to_array(cells, field, strict=True)
+    assert (caught.value.row, caught.value.field) == (1, field.name)
+    assert all((caught.value.expected, caught.value.found, caught.value.remedy))
+    key = FieldSchema("id", DataType.INT64, is_primary=True)
+    with pytest.raises(CellError, match="row 1, field"):
+        to_batch({field.name: cells}, CollectionSchema([key, field, VECTOR][: 2 + (field.name != "v")]), strict=True)
+
+
+def test_strict_takes_what_fits():
+    assert to_array([1, 100], FieldSchema("i", DataType.INT8), strict=True).type == pa.int8()
+    assert to_array(np.array([1, 300]), FieldSchema("i", DataType.INT8), strict=True).type == pa.int64()

@@ -56,6 +56,14 @@ def test_finds_the_one_scalar_that_differs(
     assert rows_that_differ(sent, batch("f", changed, kind), field) == [row]
 
 
+def test_two_null_lists_are_a_null_sparse_vector() -> None:
+    both = {"indices": None, "values": None}
+    sent = batch("s", [both, {"indices": None, "values": []}, None, both, {"indices": [], "values": []}], LISTS)
+    stored = batch("s", [None, None, None, [], []], PAIRS)
+    assert compare(sent, stored, SPARSE) == [Difference(3, "s", "null", "[]")]
+    assert compare(stored, sent, SPARSE) == [Difference(3, "s", "[]", "null")]
+
+
 def test_null_against_a_value_differs_in_both_directions() -> None:
     field = FieldSchema("f", DataType.INT64, nullable=True)
     sent, stored = batch("f", [None, 0], pa.int64()), batch("f", [0, None], pa.int64())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from headrace.batching import Piece, Span
+from headrace.batching import Aim, Piece, Span
 from headrace.journal import Journal
 from headrace.lanes import Lanes
 from headrace.ledger import Ledger
@@ -19,10 +19,10 @@ from tests.fake.rig import KEYED, rows
 PACKER = make_packer(KEYED, collection_name="c")
 
 
-def make(tmp_path, *, key="id", target_bytes=10_000):
+def make(tmp_path, *, key="id", aim=10_000):
     ledger = Ledger(Account(), Journal(), RejectsFile(tmp_path), RejectLimit(), Window(1 << 20))
     order = KeyOrder(upsert=False)
-    lanes = Lanes(key, PACKER, ledger, order, upsert=False, target_bytes=target_bytes, copy_waiting=True)
+    lanes = Lanes(key, PACKER, ledger, order, upsert=False, aim=lambda: Aim(aim), copy_waiting=True)
     return lanes, ledger
 
 
@@ -77,9 +77,8 @@ def test_without_a_key_nothing_is_looked_at(tmp_path):
 
 
 @pytest.mark.parametrize("size", [40, 100_000])
-def test_a_limit_of_size_holds_for_what_follows(tmp_path, size):
-    lanes, _ = make(tmp_path)
-    lanes.limit(size)
+def test_the_size_that_is_aimed_at_holds_for_what_follows(tmp_path, size):
+    lanes, _ = make(tmp_path, aim=size)
     lanes.take(piece(list(range(100))))
     later = [*lanes.take(piece(list(range(50)), 100)), *lanes.flush()]
     assert all(out.piece.size <= max(size, 40) or out.piece.batch.num_rows == 1 for out in later)

@@ -99,3 +99,12 @@ def test_parts_that_contradict_each_other_are_refused(matrix, expected, found):
     with pytest.raises(BrokenMatrixError) as caught:
         compressed_rows(matrix)
     assert (caught.value.expected, caught.value.found) == (expected, found)
+
+
+def test_unsigned_parts_and_coordinates_in_one_array_are_read():
+    parts = {"indptr": np.array([0, 2, 3], np.uint64), "indices": np.array([1, 3, 0], np.uint64)}
+    data = np.array([1, 2, 3], np.float32)
+    assert rows_of(Parts(format="csc", shape=(4, 2), data=data, **parts))[0] == [(1, 3.0)]
+    coords = np.array([[1, 0, 1], [1, 3, 0]], np.uint64)
+    matrix = Parts(shape=(2, 4), tocoo=lambda: Parts(coords=coords, data=data))
+    assert rows_of(matrix) == [[(3, 2.0)], [(1, 1.0), (0, 3.0)]]

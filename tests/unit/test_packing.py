@@ -54,6 +54,21 @@ def test_fields_that_milvus_fills_may_be_missing_or_there():
     assert [bytes(cell) for cell in packed["$meta"].scalars.json_data.data] == [b"{}", b'{"k":1}']
 
 
+def test_absent_columns_with_a_default_are_filled_on_request():
+    for pack, message in ((pack_insert, milvus_pb2.InsertRequest), (pack_upsert, milvus_pb2.UpsertRequest)):
+        request = message.FromString(pack(COLUMNS, SCHEMA, collection_name="c", fill_defaults=True))
+        packed = {data.field_name: data for data in request.fields_data}
+        assert packed.keys() == {"id", "rank", "dense", "tokens"}
+        assert list(packed["rank"].scalars.int_data.data) == [7, 7]
+    given = fields(pack_insert({**COLUMNS, "rank": [1, 2]}, SCHEMA, collection_name="c", fill_defaults=True))
+    assert list(given["rank"].scalars.int_data.data) == [1, 2]
+
+
+def test_a_partial_update_is_not_filled_with_defaults():
+    with pytest.raises(SchemaError, match="no fill_defaults beside partial_update"):
+        pack_upsert(COLUMNS, SCHEMA, collection_name="c", partial_update=True, fill_defaults=True)
+
+
 def test_a_required_field_must_be_there():
     with pytest.raises(SchemaError) as caught:
         pack_insert({"id": [1], "dense": DENSE[:1]}, SCHEMA, collection_name="c")

@@ -289,5 +289,16 @@ def test_values_that_are_no_numbers_are_refused_in_every_width(field, matrix, va
 
 def test_integers_that_no_int8_holds_are_refused():
     assert pack_field(INT8, SMALL.astype(np.int64).tolist()) == pack_field(INT8, SMALL)
-    with pytest.raises(SchemaError, match="found list<int64>"):
+    refused = "row 1, field .f.: expected an integer from -128 to 127, found 128 at element 0"
+    with pytest.raises(CellError, match=refused):
         pack_field(INT8, (SMALL.astype(np.int64) + 1).tolist())
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["[" * 2_000 + "]" * 2_000, '{"a":' * 10_000 + "1" + "}" * 10_000, "1e999", '{"a":1,"a":2}', r'"\ud800"'],
+    ids=["arrays", "objects", "large", "twice", "surrogate"],
+)
+def test_what_the_syntax_allows_in_a_document_is_left_to_the_server(document):
+    packed = schema_pb2.FieldData.FromString(pack_field(JSON, pa.array([document])))
+    assert list(packed.scalars.json_data.data) == [document.encode()]

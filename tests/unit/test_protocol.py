@@ -110,10 +110,10 @@ def test_default_value_that_does_not_fit_is_refused(field, found):
     )
 
 
-def test_default_value_of_a_vector_is_refused():
-    field = FieldSchema("v", DataType.FLOAT_VECTOR, dim=2, default_value=[0, 0])
+def test_default_value_that_has_no_place_on_the_wire_is_refused():
+    field = FieldSchema("g", DataType.GEOMETRY, default_value="POINT (0 0)")
     schema = CollectionSchema([FieldSchema("id", DataType.INT64, is_primary=True), field])
-    with pytest.raises(SchemaError, match="field 'v': expected no default value, found one on type FLOAT_VECTOR"):
+    with pytest.raises(SchemaError, match="field 'g': expected no default value, found one on type GEOMETRY"):
         protocol.schema_to_proto(schema, "c")
 
 

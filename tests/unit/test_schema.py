@@ -54,3 +54,37 @@ def test_arrays_hold_plain_scalars(element):
 def test_keys_are_integers_or_text(dtype):
     assert "expected a partition key of type INT64 or VARCHAR" in problem(dtype, is_partition_key=True)
     assert "expected a primary key of type INT64 or VARCHAR" in problem(dtype, is_primary=True)
+
+
+def test_only_a_primary_key_is_made_by_the_server():
+    assert problem(DataType.INT64, auto_id=True) == (
+        "field 'f': expected no auto_id (only the primary key has it), found auto_id=True; leave auto_id out"
+    )
+
+
+def test_a_primary_key_comes_with_the_rows():
+    assert problem(DataType.INT64, is_primary=True, default_value=0) == (
+        "field 'f': expected a primary key without a default, found default_value=0; leave default_value out"
+    )
+    assert problem(DataType.INT64, is_primary=True, is_function_output=True) == (
+        "field 'f': expected a primary key that rows bring, found the output of a function; choose another key"
+    )
+
+
+@pytest.mark.parametrize("dtype", [DataType.ARRAY, *DENSE, DataType.SPARSE_FLOAT_VECTOR], ids=lambda dtype: dtype.name)
+def test_arrays_and_vectors_have_no_default(dtype):
+    options = {"element_type": DataType.INT8, "max_capacity": 4} if dtype is DataType.ARRAY else {}
+    dim = 8 if dtype.is_dense_vector else None
+    assert f"expected no default_value for {dtype.name} (arrays and vectors have none), found default_value=[]" in (
+        problem(dtype, dim=dim, default_value=[], **options)
+    )
+
+
+def test_the_dynamic_fields_name_is_its_own():
+    assert FieldSchema("$meta", DataType.JSON, is_dynamic=True).is_dynamic
+    with pytest.raises(SchemaError) as raised:
+        FieldSchema("$meta", DataType.JSON)
+    assert str(raised.value) == (
+        "field '$meta': expected another name (this is the dynamic field's), found '$meta'; rename it, or set "
+        "enable_dynamic_field on the collection"
+    )

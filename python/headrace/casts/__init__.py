@@ -28,7 +28,7 @@ from headrace.casts.base import Cast, Refusal, canonical_type, misfit, type_text
 from headrace.casts.dense import dense_cast
 from headrace.casts.layouts import is_list, packs_as_is
 from headrace.casts.lists import array_cast
-from headrace.casts.plain import plain, plain_type
+from headrace.casts.plain import is_permuted, plain, plain_type
 from headrace.casts.scalars import scalar_cast
 from headrace.casts.sparse import sparse_cast
 from headrace.schema import DataType, FieldSchema
@@ -57,6 +57,9 @@ def find_cast(source: pa.DataType, field: FieldSchema) -> Cast:
 
 def _plain_cast(source: pa.DataType, field: FieldSchema) -> Cast:
     target = canonical_type(field)
+    if is_permuted(source):
+        remedy = "lay the tensors out in order first (numpy.ascontiguousarray of to_numpy_ndarray)"
+        raise misfit(field, "tensors in row-major order", source, remedy)
     if pa.types.is_null(source):
         return Cast(lambda array: (pa.nulls(len(array), target), []))
     if field.dtype is DataType.ARRAY:

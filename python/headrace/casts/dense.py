@@ -94,6 +94,8 @@ def dense_layout(source: pa.DataType, field: FieldSchema) -> DenseLayout:
         layout = None
     if layout is None:
         expected, remedy = _WANTED[field.dtype]
+        if field.dtype in _HALVES and not (is_list(source) and source.value_type in _EXACT_IN_HALVES):
+            remedy += ": it rounds"
         raise misfit(field, f"{expected} for {type_text(field)}", source, remedy)
     size = _fixed_size(source)
     if size is not None and size != layout.width:
@@ -101,15 +103,18 @@ def dense_layout(source: pa.DataType, field: FieldSchema) -> DenseLayout:
     return layout
 
 
+_HALVES = frozenset({DataType.FLOAT16_VECTOR, DataType.BFLOAT16_VECTOR})
+#: Items whose every value both 16-bit floats have.
+_EXACT_IN_HALVES = frozenset({pa.bool_(), pa.int8()})
 _WANTED = {
     DataType.FLOAT_VECTOR: ("lists of numbers", "choose another column or cast it"),
     DataType.FLOAT16_VECTOR: (
         "lists of float16, or their bytes,",
-        "convert the vectors first, with .astype(numpy.float16): it rounds",
+        "convert the vectors first, with .astype(numpy.float16)",
     ),
     DataType.BFLOAT16_VECTOR: (
         "lists of bfloat16, or their bytes,",
-        "convert the vectors first, with .astype(ml_dtypes.bfloat16): it rounds",
+        "convert the vectors first, with .astype(ml_dtypes.bfloat16)",
     ),
     DataType.INT8_VECTOR: ("lists of integers, or their bytes,", "quantise the vectors to int8 first"),
     DataType.BINARY_VECTOR: ("lists of bools, or packed bytes,", "pack the bits first, with numpy.packbits"),

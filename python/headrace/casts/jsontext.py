@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.casts.layouts import is_list, is_text
-from headrace.casts.plain import is_list_view
+from headrace.casts.plain import is_list_view, is_permuted
 
 __all__ = ["dumps", "has_json_form", "to_json_values"]
 
@@ -37,7 +37,7 @@ def has_json_form(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return has_json_form(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):
-        return has_json_form(kind.storage_type)
+        return not is_permuted(kind) and has_json_form(kind.storage_type)
     if pa.types.is_map(kind):
         key = kind.key_type
         return (is_text(key) or pa.types.is_integer(key)) and has_json_form(kind.item_type)

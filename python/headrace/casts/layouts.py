@@ -7,12 +7,13 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from headrace.casts.base import canonical_type
-from headrace.casts.plain import is_bool8, is_list_view
+from headrace.casts.plain import is_bool8, is_list_view, is_permuted
 from headrace.schema import DataType, FieldSchema
 
-__all__ = ["is_bytes", "is_list", "is_text", "packs_as_is"]
+__all__ = ["INDEX_TYPES", "is_bytes", "is_list", "is_text", "packs_as_is"]
 
-_INDICES = frozenset({pa.int32(), pa.uint32(), pa.int64(), pa.uint64()})
+#: Arrow types of the indices of sparse vectors.
+INDEX_TYPES = frozenset({pa.int32(), pa.uint32(), pa.int64(), pa.uint64()})
 #: Dense vectors whose rows may also be the bytes that are sent, and how many a vector of a dim has.
 _ROW_BYTES: dict[DataType, Callable[[int], int]] = {
     DataType.FLOAT16_VECTOR: lambda dim: 2 * dim,
@@ -48,7 +49,7 @@ def is_bytes(kind: pa.DataType) -> bool:
 def packs_as_is(kind: pa.DataType, field: FieldSchema) -> bool:
     """Whether the core packs a column of this type for ``field``, refusing cells rather than the column."""
     if isinstance(kind, pa.BaseExtensionType):
-        return not is_bool8(kind) and packs_as_is(kind.storage_type, field)
+        return not (is_bool8(kind) or is_permuted(kind)) and packs_as_is(kind.storage_type, field)
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
         return packs_as_is(kind.value_type, field)
     dtype = field.dtype
@@ -86,7 +87,7 @@ def _is_dense(kind: pa.DataType, dtype: DataType, dim: int) -> bool:
 
 def _is_sparse(kind: pa.DataType) -> bool:
     if pa.types.is_map(kind):
-        return kind.key_type in _INDICES and bool(kind.item_type == pa.float32())
+        return kind.key_type in INDEX_TYPES and bool(kind.item_type == pa.float32())
     if pa.types.is_struct(kind) and kind.num_fields == 2:
         halves = [kind.field(i).type for i in range(2)]
         return all(map(_is_lists_of_rows, halves)) and _is_pair([half.value_type for half in halves])
@@ -100,4 +101,4 @@ def _is_lists_of_rows(kind: pa.DataType) -> bool:
 
 
 def _is_pair(kinds: list[pa.DataType]) -> bool:
-    return kinds[0] in _INDICES and bool(kinds[1] == pa.float32())
+    return kinds[0] in INDEX_TYPES and bool(kinds[1] == pa.float32())

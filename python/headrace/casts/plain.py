@@ -12,13 +12,15 @@ import pyarrow.compute as pc
 
 from headrace.casts.base import null_mask
 
-__all__ = ["is_bool8", "is_list_view", "plain", "plain_type"]
+__all__ = ["is_bool8", "is_list_view", "is_permuted", "plain", "plain_type"]
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type of :func:`plain`'s result; itself where there is nothing to take off."""
+    """The type of :func:`plain`'s result; itself where there is nothing to take off, or nothing may be."""
     if is_bool8(kind):
         return pa.bool_()
+    if is_permuted(kind):
+        return kind
     if isinstance(kind, pa.BaseExtensionType):
         return plain_type(kind.storage_type)
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
@@ -35,6 +37,8 @@ def plain(array: pa.Array) -> pa.Array:
     kind = array.type
     if is_bool8(kind):
         return pc.not_equal(array.storage, 0)
+    if is_permuted(kind):
+        return array
     if isinstance(kind, pa.BaseExtensionType):
         return plain(array.storage)
     if pa.types.is_dictionary(kind):
@@ -49,6 +53,14 @@ def plain(array: pa.Array) -> pa.Array:
 def is_bool8(kind: pa.DataType) -> bool:
     """Whether it is Arrow's canonical extension of bools in bytes."""
     return isinstance(kind, pa.BaseExtensionType) and kind.extension_name == "arrow.bool8"
+
+
+def is_permuted(kind: pa.DataType) -> bool:
+    """Whether it holds tensors whose elements lie in another order than the tensor's own: storage alone is not them."""
+    if not isinstance(kind, pa.BaseExtensionType) or kind.extension_name != "arrow.fixed_shape_tensor":
+        return False
+    order = kind.permutation
+    return order is not None and list(order) != sorted(order)
 
 
 def is_list_view(kind: pa.DataType) -> bool:

@@ -1,8 +1,11 @@
 """Casts of the three Arrow layouts of sparse vectors to a SPARSE_FLOAT_VECTOR field.
 
-* pairs: ``list|large_list<struct<index, value>>``, the field names are free, the first is the index;
+* pairs: ``list|large_list<struct<index, value>>``;
 * map: ``map<index, value>``;
 * halves: ``struct<indices: list, values: list>``.
+
+Of pairs and halves, the integers are the indices beside floating values, whatever the names; where both are integers
+the names decide (index, indices, key or keys; value or values), and others are refused.
 
 All three pass without a copy where the index is (u)int32 or (u)int64 and the value float32. Whether indices are
 in range and unique, and values finite and not negative, is checked by the core, row by row.
@@ -16,7 +19,7 @@ from typing import Literal
 import pyarrow as pa
 
 from headrace.casts.base import Cast, Refusal, misfit, null_mask
-from headrace.casts.layouts import is_list
+from headrace.casts.layouts import INDEX_TYPES, is_list
 from headrace.casts.lists import bad_numbers, open_list, rebuild_list
 from headrace.casts.numeric import always_fits, convert_numbers, is_number, number_note
 from headrace.casts.plain import is_list_view, plain, plain_type
@@ -24,7 +27,11 @@ from headrace.schema import FieldSchema
 
 __all__ = ["SparseLayout", "sparse_cast", "sparse_layout"]
 
-_INDEX_TYPES = {pa.int32(), pa.uint32(), pa.int64(), pa.uint64()}
+#: What a child is that types do not tell from the other.
+_ROLES = {
+    **dict.fromkeys(("index", "indices", "key", "keys"), "index"),
+    **dict.fromkeys(("value", "values"), "value"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +47,11 @@ class SparseLayout:
     @property
     def canonical(self) -> bool:
         """Whether the core reads it as it is."""
-        return self.index in _INDEX_TYPES and self.value == pa.float32() and not self.swapped
+        return self.index in INDEX_TYPES and self.value == pa.float32() and not self.swapped
 
 
 def sparse_layout(kind: pa.DataType) -> SparseLayout | None:
-    """How a column of this type can be read as sparse vectors, or None. Integer and floating children decide."""
+    """How a column of this type can be read as sparse vectors, or None."""
     if pa.types.is_map(kind):
         if pa.types.is_integer(kind.key_type) and is_number(kind.item_type):
             return SparseLayout("map", kind.key_type, kind.item_type)
@@ -65,9 +72,22 @@ def _paired(
 ) -> SparseLayout | None:
     first, second = types
     names = (children[0].name, children[1].name)
+    if pa.types.is_integer(first) and pa.types.is_integer(second):
+        return _named(kind, names, first, second)
     if pa.types.is_integer(first) and is_number(second):
         return SparseLayout(kind, first, second, False, names)
     if pa.types.is_floating(first) and pa.types.is_integer(second):
+        return SparseLayout(kind, second, first, True, (names[1], names[0]))
+    return None
+
+
+def _named(
+    kind: Literal["pairs", "halves"], names: tuple[str, str], first: pa.DataType, second: pa.DataType
+) -> SparseLayout | None:
+    roles = [_ROLES.get(name.casefold()) for name in names]
+    if roles == ["index", "value"]:
+        return SparseLayout(kind, first, second, False, names)
+    if roles == ["value", "index"]:
         return SparseLayout(kind, second, first, True, (names[1], names[0]))
     return None
 
@@ -123,6 +143,6 @@ def _halves(array: pa.Array, layout: SparseLayout, field: FieldSchema) -> tuple[
 
 
 def _index(values: pa.Array) -> pa.Array:
-    if values.type in _INDEX_TYPES:
+    if values.type in INDEX_TYPES:
         return values
     return values.cast(pa.int32() if pa.types.is_signed_integer(values.type) else pa.uint32())
