@@ -44,7 +44,7 @@ def test_settles_within_five_percent_in_every_weather(name):
 def test_the_best_fixed_settings_are_those_of_a_sweep(name):
     found = sweep(MODELS[name], since=40.0, seconds=60.0)
     rates = {setting: rate for rate, setting in found}
-    assert rates[MODELS[name].best] >= 0.99 * found[0][0]
+    assert rates[MODELS[name].best] >= 0.97 * found[0][0]
 
 
 @pytest.mark.parametrize("seed", range(3))
