@@ -63,11 +63,17 @@ class Column:
 
 @st.composite
 def columns(
-    draw: st.DrawFn, dtype: DataType, name: str = "f", rows: int | None = None, layout: Layout | None = None
+    draw: st.DrawFn,
+    dtype: DataType,
+    name: str = "f",
+    *,
+    rows: int | None = None,
+    layout: Layout | None = None,
+    element_type: DataType | None = None,
 ) -> Column:
-    """A column of ``dtype``, as it is or as the middle of a longer one; ``layout`` is drawn where it is not given."""
+    """A column of ``dtype``, as it is or as the middle of a longer one; what is not given is drawn."""
     layout = draw(st.sampled_from(LAYOUTS[dtype])) if layout is None else layout
-    field = draw(fields(dtype, name))
+    field = draw(fields(dtype, name, element_type))
     cells = _cells(field, layout)
     if field.nullable or field.default_value is not None:
         cells = st.none() | cells
@@ -90,11 +96,12 @@ def _chunked(layout: Layout, field: FieldSchema, values: Sequence[Any], rng: Cha
 
 
 @st.composite
-def fields(draw: st.DrawFn, dtype: DataType, name: str = "f") -> FieldSchema:
-    """A field of ``dtype``, nullable, with a default or neither."""
+def fields(draw: st.DrawFn, dtype: DataType, name: str = "f", element_type: DataType | None = None) -> FieldSchema:
+    """A field of ``dtype``, nullable, with a default or neither; an ARRAY's ``element_type`` is drawn if not given."""
     facts: dict[str, Any] = {}
     if dtype is DataType.ARRAY:
-        facts = {"element_type": draw(st.sampled_from(sorted(ELEMENTS))), "max_capacity": draw(st.integers(1, 8))}
+        element_type = element_type or draw(st.sampled_from(sorted(ELEMENTS)))
+        facts = {"element_type": element_type, "max_capacity": draw(st.integers(1, 8))}
     if DataType.VARCHAR in (dtype, facts.get("element_type")):
         facts["max_length"] = 64
     if dtype.is_dense_vector:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import cycle
 
 import pytest
 from agreement import assert_same
@@ -35,8 +36,9 @@ def test_a_column_in_any_layout_is_the_message_of_pymilvus(dtype, examples):
         assert_same(_core.pack_field(_core.Field(**describe(column.field)), column.array), theirs)
         assert_same(pack_field(column.field, column.source), theirs)
 
-    for layout in LAYOUTS[dtype]:
-        settings(max_examples=examples)(given(st.just(layout.name), columns(dtype, layout=layout))(compare))()
+    for layout, element_type in zip(LAYOUTS[dtype], cycle(ELEMENTS), strict=False):
+        drawing = columns(dtype, layout=layout, element_type=element_type)
+        settings(max_examples=examples)(given(st.just(layout.name), drawing)(compare))()
     assert drawn.keys() == {layout.name for layout in LAYOUTS[dtype]}
     assert dtype is not DataType.ARRAY or elements == set(ELEMENTS)
 

@@ -38,7 +38,7 @@ def batches(draw: st.DrawFn, *, auto_id: bool = False) -> Batch:
     count = draw(st.integers(1, 6))
     # The first example is the simplest one: every type.
     types = draw(st.just(list(LAYOUTS)) | st.lists(st.sampled_from(list(LAYOUTS)), min_size=1, max_size=4))
-    drawn = [draw(columns(dtype, f"f{at}", count)) for at, dtype in enumerate(types)]
+    drawn = [draw(columns(dtype, f"f{at}", rows=count)) for at, dtype in enumerate(types)]
     key = FieldSchema("id", DataType.INT64, is_primary=True, auto_id=auto_id)
     if not auto_id:
         ids = draw(st.lists(NUMBERS[DataType.INT64], min_size=count, max_size=count))

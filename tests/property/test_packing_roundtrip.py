@@ -105,7 +105,7 @@ def test_a_column_comes_back(dtype, data):
 @given(data=st.data(), rows=st.integers(1, 8), timestamp=st.integers(0, 2**64 - 1))
 def test_a_request_holds_each_column_and_is_as_long_as_predicted(data, rows, timestamp):
     types = data.draw(st.lists(st.sampled_from(TYPES), min_size=1, max_size=4))
-    drawn = [data.draw(columns(dtype, f"f{at}", rows)) for at, dtype in enumerate(types)]
+    drawn = [data.draw(columns(dtype, f"f{at}", rows=rows)) for at, dtype in enumerate(types)]
     key = FieldSchema("_key", DataType.INT64, is_primary=True, auto_id=True)
     schema = CollectionSchema([key, *(column.field for column in drawn)])
     packer = make_packer(schema, collection_name="c", db_name=data.draw(st.text(max_size=3)))
@@ -126,7 +126,9 @@ def _batch(drawn: list[Column]) -> pa.RecordBatch:
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), rows=st.integers(2, 8), start=st.integers(0, 8), length=st.integers(0, 8))
 def test_a_slice_of_a_batch_packs_as_its_rows(data, rows, start, length):
-    drawn = [data.draw(columns(dtype, dtype.name, rows)) for dtype in (DataType.ARRAY, DataType.VARCHAR, DataType.BOOL)]
+    drawn = [
+        data.draw(columns(dtype, dtype.name, rows=rows)) for dtype in (DataType.ARRAY, DataType.VARCHAR, DataType.BOOL)
+    ]
     batch = _batch(drawn).slice(min(start, rows), length)
     for column in drawn:
         values = column.values[min(start, rows) :][:length]
