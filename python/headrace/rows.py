@@ -61,7 +61,7 @@ _VECTORS: dict[DataType, Callable[[pa.Array], list[Any]]] = {
 
 
 def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """The rows of a batch made by :func:`headrace.decoding.decode_fields`, as dicts."""
+    """The rows of a batch made by :class:`headrace.decoding.Columns`, as dicts."""
     rows: list[dict[str, Any]] = [{} for _ in range(batch.num_rows)]
     for field, column in zip(batch.schema, batch.columns, strict=True):
         dtype = data_type_of(field)

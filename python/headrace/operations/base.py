@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 from google.protobuf.message import Message
 
 from headrace._proto import common_pb2
-from headrace.calls import Operation, Rpc
+from headrace.calls import Compute, Operation, Rpc
+from headrace.decoding import Columns, split_columns
 from headrace.protocol import status_error
 from headrace.schema import ConsistencyLevel
 
-__all__ = ["DEFAULT_TIMEOUT", "ask", "consistency_fields"]
+__all__ = ["DEFAULT_TIMEOUT", "ask", "ask_columns", "consistency_fields"]
 
 #: Seconds for one RPC where the caller says nothing.
 DEFAULT_TIMEOUT = 60.0
 
 M = TypeVar("M", bound=Message)
+
+#: Bytes of an answer that an event loop decodes itself: a millisecond, where every number has to be decoded.
+_FEW_BYTES = 256 << 10
 
 #: ``guarantee_timestamp`` of a read: 0 lets the server take now, 1 and 2 stand for eventually and bounded.
 _GUARANTEES = {
@@ -36,6 +41,24 @@ def ask(method: str, request: Message, response: type[M], timeout: float | None)
     if refusal := status_error(status, method):
         raise refusal
     return answer
+
+
+def ask_columns(
+    method: str, request: Message, response: type[M], path: Sequence[int], timeout: float | None
+) -> Operation[tuple[M, Columns]]:
+    """One RPC whose answer has columns, under the field numbers ``path``: the answer without them, and the columns.
+
+    :raises MilvusException: if the server refuses.
+    """
+    raw: bytes = yield Rpc(method, request, None, timeout)
+
+    def split() -> tuple[M, Columns]:
+        return split_columns(response, raw, path, method=method)
+
+    answer, columns = split() if len(raw) <= _FEW_BYTES else (yield Compute(split))
+    if refusal := status_error(cast("Any", answer).status, method):
+        raise refusal
+    return answer, columns
 
 
 def consistency_fields(level: ConsistencyLevel | None) -> dict[str, Any]:

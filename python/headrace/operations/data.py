@@ -9,9 +9,8 @@ import pyarrow as pa
 
 from headrace._proto import milvus_pb2
 from headrace.calls import Operation
-from headrace.decoding import decode_fields
 from headrace.errors import MilvusException
-from headrace.operations.base import DEFAULT_TIMEOUT, ask, consistency_fields
+from headrace.operations.base import DEFAULT_TIMEOUT, ask, ask_columns, consistency_fields
 from headrace.protocol import key_values
 from headrace.schema import ConsistencyLevel
 
@@ -73,7 +72,7 @@ def query(
     consistency_level: ConsistencyLevel | None = None,
     timeout: float | None = DEFAULT_TIMEOUT,
 ) -> Operation[pa.RecordBatch]:
-    """Rows that a filter chooses, as Arrow columns (see :func:`headrace.decoding.decode_fields`).
+    """Rows that a filter chooses, as Arrow columns (see :class:`headrace.decoding.Columns`).
 
     Real servers order them by key and show a key once, also where it is stored twice. The batch has no columns
     where a server answers an empty result without any. The key is always among the columns.
@@ -101,8 +100,8 @@ def query(
         query_params=key_values(params),
         **consistency_fields(consistency_level),
     )
-    answer = yield from ask("Query", request, milvus_pb2.QueryResults, timeout)
-    return decode_fields(answer.fields_data)
+    _, columns = yield from ask_columns("Query", request, milvus_pb2.QueryResults, [2], timeout)
+    return columns.batch()
 
 
 def get_by_keys(

@@ -8,9 +8,9 @@ from typing import Any
 
 from headrace._proto import common_pb2, milvus_pb2, schema_pb2
 from headrace.calls import Operation
-from headrace.decoding import decode_fields, decode_ids
+from headrace.decoding import Columns, decode_ids
 from headrace.errors import ConfigError, explain
-from headrace.operations.base import DEFAULT_TIMEOUT, ask, consistency_fields
+from headrace.operations.base import DEFAULT_TIMEOUT, ask_columns, consistency_fields
 from headrace.operations.collections import describe_collection
 from headrace.protocol import key_values
 from headrace.rows import rows_of
@@ -118,8 +118,8 @@ def search(
     request.output_fields.extend(output_fields)
     for key, value in consistency_fields(consistency_level).items():
         setattr(request, key, value)
-    answer = yield from ask("Search", request, milvus_pb2.SearchResults, timeout)
-    return _hits(answer.results)
+    answer, columns = yield from ask_columns("Search", request, milvus_pb2.SearchResults, [2, 3], timeout)
+    return _hits(answer.results, columns)
 
 
 def hybrid_search(
@@ -161,8 +161,8 @@ def hybrid_search(
         partition_names=partition_names,
         **consistency_fields(consistency_level),
     )
-    answer = yield from ask("HybridSearch", request, milvus_pb2.SearchResults, timeout)
-    return _hits(answer.results)
+    answer, columns = yield from ask_columns("HybridSearch", request, milvus_pb2.SearchResults, [2, 3], timeout)
+    return _hits(answer.results, columns)
 
 
 def _vector_types(name: str, timeout: float | None) -> Operation[dict[str, DataType]]:
@@ -207,11 +207,11 @@ def _request(
     )
 
 
-def _hits(results: schema_pb2.SearchResultData) -> list[list[Hit]]:
+def _hits(results: schema_pb2.SearchResultData, columns: Columns) -> list[list[Hit]]:
     """Results are flat: each query takes its ``topks`` entries from ids, scores and fields."""
     ids = decode_ids(results.ids)
     scores = list(results.scores)
-    entities = rows_of(decode_fields(results.fields_data, len(ids))) if results.fields_data else [{} for _ in ids]
+    entities = rows_of(columns.batch(len(ids))) if columns.found else [{} for _ in ids]
     hits: list[list[Hit]] = []
     start = 0
     for size in results.topks:
