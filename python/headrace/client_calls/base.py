@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from headrace import operations as ops
 from headrace.calls import Operation
+from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, MilvusException, explain
-from headrace.protocol import CollectionInfo
 from headrace.schema import ConsistencyLevel
 
 __all__ = ["Keys", "Level", "described", "level_of", "listed", "rpc_timeout"]

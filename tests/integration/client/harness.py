@@ -81,7 +81,7 @@ def outcome(call, *args, **kwargs):
     """What a call returns, or how it was refused: the code is compared, the words may be better."""
     try:
         return call(*args, **kwargs)
-    except Exception as error:  # noqa: BLE001 - two libraries with two trees of errors
+    except Exception as error:
         # pymilvus lets grpc's own errors pass, which have a method `code`; headrace names the status.
         status = getattr(error, "status", None)
         code = getattr(error, "code", None)
