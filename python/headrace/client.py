@@ -16,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from headrace import client_calls as calls
 from headrace.calls import Operation, drive_async, drive_sync
 from headrace.config import Endpoint
+from headrace.known import AsyncKnown, Known
 from headrace.transport import AsyncTransport, SyncTransport
 
 __all__ = ["AsyncMilvusClient", "MilvusClient"]
@@ -92,6 +93,7 @@ class MilvusClient:
         timeout: float | None = None,
     ) -> None:
         self._transport = SyncTransport(_endpoint(uri, user, password, db_name, token, timeout))
+        self._known = Known(self._transport.endpoint.uri, lambda: self._transport.endpoint.db_name)
         try:
             self._transport.connect()
         except BaseException:
@@ -111,7 +113,7 @@ class MilvusClient:
 
     def run(self, operation: Operation[T]) -> T:
         """Drive an operation of :mod:`headrace.operations` over this client's connection."""
-        return drive_sync(self._transport, operation)
+        return drive_sync(self._transport, operation, memory=self._known)
 
     def close(self) -> None:
         """End the calls in flight and close the connection."""
@@ -129,11 +131,13 @@ class MilvusClient:
     get_server_version = _sync(calls.get_server_version)
     has_collection = _sync(calls.has_collection)
     hybrid_search = _sync(calls.hybrid_search)
+    insert = _sync(calls.insert)
     list_collections = _sync(calls.list_collections)
     list_indexes = _sync(calls.list_indexes)
     load_collection = _sync(calls.load_collection)
     query = _sync(calls.query)
     search = _sync(calls.search)
+    upsert = _sync(calls.upsert)
 
 
 class AsyncMilvusClient:
@@ -158,6 +162,7 @@ class AsyncMilvusClient:
         timeout: float | None = None,
     ) -> None:
         self._transport = AsyncTransport(_endpoint(uri, user, password, db_name, token, timeout), channels=1)
+        self._known = AsyncKnown(self._transport.endpoint.uri, lambda: self._transport.endpoint.db_name)
 
     def __repr__(self) -> str:
         return f"AsyncMilvusClient({self._transport.endpoint.uri!r})"
@@ -174,7 +179,7 @@ class AsyncMilvusClient:
     async def run(self, operation: Operation[T]) -> T:
         """Drive an operation of :mod:`headrace.operations` over this client's connection."""
         await self._transport.connect()
-        return await drive_async(self._transport, operation)
+        return await drive_async(self._transport, operation, memory=self._known)
 
     async def close(self) -> None:
         """End the calls in flight and close the connection."""
@@ -192,8 +197,10 @@ class AsyncMilvusClient:
     get_server_version = _awaited(calls.get_server_version)
     has_collection = _awaited(calls.has_collection)
     hybrid_search = _awaited(calls.hybrid_search)
+    insert = _awaited(calls.insert)
     list_collections = _awaited(calls.list_collections)
     list_indexes = _awaited(calls.list_indexes)
     load_collection = _awaited(calls.load_collection)
     query = _awaited(calls.query)
     search = _awaited(calls.search)
+    upsert = _awaited(calls.upsert)

@@ -16,10 +16,11 @@ from headrace.client_calls.collections import (
     list_collections,
     load_collection,
 )
-from headrace.client_calls.data import delete, get, query
+from headrace.client_calls.data import get, query
 from headrace.client_calls.indexes import create_index, describe_index, list_indexes
 from headrace.client_calls.search import hybrid_search, search
 from headrace.client_calls.server import get_server_version
+from headrace.client_calls.writes import delete, insert, upsert
 
 __all__ = [
     "create_collection",
@@ -34,9 +35,11 @@ __all__ = [
     "get_server_version",
     "has_collection",
     "hybrid_search",
+    "insert",
     "list_collections",
     "list_indexes",
     "load_collection",
     "query",
     "search",
+    "upsert",
 ]

@@ -1,4 +1,4 @@
-"""Rows: by filter and by key."""
+"""Rows out: by filter and by key."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 from headrace import operations as ops
 from headrace.calls import Operation
-from headrace.client_calls.base import Keys, Level, described, level_of, listed, rpc_timeout
+from headrace.client_calls.base import Keys, Level, known, level_of, listed, rpc_timeout
 from headrace.errors import ConfigError, explain
 from headrace.rows import rows_of
 
-__all__ = ["delete", "get", "query"]
+__all__ = ["get", "query"]
 
 
-def query(  # noqa: PLR0917 - pymilvus\'s order
+def query(  # noqa: PLR0917 - pymilvus's order
     collection_name: str,
     filter: str = "",  # noqa: A002 - pymilvus's name
     output_fields: Sequence[str] | None = None,
@@ -58,7 +58,7 @@ def get(
     keys = listed(ids)
     if not keys:
         return []
-    info = yield from described(collection_name, timeout)
+    info = yield from known(collection_name, timeout)
     batch = yield from ops.get_by_keys(
         collection_name,
         info.schema.primary_key.name,
@@ -69,24 +69,3 @@ def get(
         timeout=rpc_timeout(timeout),
     )
     return rows_of(batch)
-
-
-def delete(
-    collection_name: str,
-    ids: Keys | None = None,
-    timeout: float | None = None,
-    filter: str | None = None,  # noqa: A002 - pymilvus's name
-    partition_name: str | None = None,
-) -> Operation[dict[str, int]]:
-    """Delete rows by key or by filter; the count is the server's (see :func:`headrace.operations.delete`)."""
-    if (ids is None) == (not filter):
-        found = "both" if filter else "neither"
-        raise ConfigError(explain("ids and filter", "one of them", found, "say which rows to delete"))
-    expression = filter or ""
-    if ids is not None:
-        info = yield from described(collection_name, timeout)
-        expression = ops.keys_filter(info.schema.primary_key.name, listed(ids))
-    count = yield from ops.delete(
-        collection_name, expression, partition_name=partition_name or "", timeout=rpc_timeout(timeout)
-    )
-    return {"delete_count": count}

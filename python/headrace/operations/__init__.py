@@ -34,10 +34,12 @@ from headrace.operations.search import (
     search,
 )
 from headrace.operations.server import Health, check_health, get_server_version
+from headrace.operations.writes import WRITE_TIMEOUT, Request, Written, write
 
 __all__ = [
     "DEFAULT_TIMEOUT",
     "METRICS",
+    "WRITE_TIMEOUT",
     "AnnSearchRequest",
     "Health",
     "Hit",
@@ -45,9 +47,11 @@ __all__ = [
     "LoadState",
     "Operation",
     "RRFRanker",
+    "Request",
     "Rpc",
     "Sleep",
     "WeightedRanker",
+    "Written",
     "check_health",
     "count",
     "create_collection",
@@ -73,4 +77,5 @@ __all__ = [
     "query",
     "release_collection",
     "search",
+    "write",
 ]

@@ -258,3 +258,7 @@ class CollectionSchema:
         if self.enable_dynamic_field:
             sent += (FieldSchema(DYNAMIC_FIELD_NAME, DataType.JSON, is_dynamic=True),)
         return sent
+
+    def with_fields(self, fields: Sequence[FieldSchema]) -> CollectionSchema:
+        """A copy with other fields."""
+        return replace(self, fields=tuple(fields))
