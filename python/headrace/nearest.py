@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.calls import Operation
+from headrace.collection_messages import CollectionInfo
 from headrace.compare import SparseRows
 from headrace.ndarrays import vector_bytes, widened
-from headrace.protocol import CollectionInfo
 from headrace.schema import ConsistencyLevel, DataType, FieldSchema
 
 __all__ = ["verify_nearest"]

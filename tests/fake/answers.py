@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from headrace._proto import common_pb2, milvus_pb2, schema_pb2
-from headrace.protocol import schema_from_proto
+from headrace.collection_messages import schema_from_proto
 from headrace.schema import DYNAMIC_FIELD_NAME
 from tests.fake.encoding import encode_batch
 from tests.fake.store import FakeCollection, Refused

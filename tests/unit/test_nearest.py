@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from headrace._proto import common_pb2, milvus_pb2, schema_pb2
+from headrace.collection_messages import CollectionInfo
 from headrace.ndarrays import vector_bytes
 from headrace.nearest import HITS, verify_nearest
-from headrace.protocol import CollectionInfo
 from headrace.schema import CollectionSchema, DataType, FieldSchema
 
 SCHEMA = CollectionSchema(

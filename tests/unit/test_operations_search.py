@@ -5,8 +5,8 @@ import pytest
 
 from headrace import operations as ops
 from headrace._proto import common_pb2, milvus_pb2, schema_pb2
+from headrace.collection_messages import schema_to_proto
 from headrace.errors import ConfigError, InputError
-from headrace.protocol import schema_to_proto
 from headrace.schema import CollectionSchema, ConsistencyLevel, DataType, FieldSchema
 
 

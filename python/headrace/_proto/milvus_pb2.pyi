@@ -204,14 +204,22 @@ class DescribeIndexResponse(_message.Message):
     def __init__(self, status: _Optional[_Union[_common_pb2.Status, _Mapping]] = ..., index_descriptions: _Optional[_Iterable[_Union[IndexDescription, _Mapping]]] = ...) -> None: ...
 
 class LoadCollectionRequest(_message.Message):
-    __slots__ = ("db_name", "collection_name", "replica_number")
+    __slots__ = ("db_name", "collection_name", "replica_number", "resource_groups", "refresh", "load_fields", "skip_load_dynamic_field")
     DB_NAME_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_NAME_FIELD_NUMBER: _ClassVar[int]
     REPLICA_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    REFRESH_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELDS_FIELD_NUMBER: _ClassVar[int]
+    SKIP_LOAD_DYNAMIC_FIELD_FIELD_NUMBER: _ClassVar[int]
     db_name: str
     collection_name: str
     replica_number: int
-    def __init__(self, db_name: _Optional[str] = ..., collection_name: _Optional[str] = ..., replica_number: _Optional[int] = ...) -> None: ...
+    resource_groups: _containers.RepeatedScalarFieldContainer[str]
+    refresh: bool
+    load_fields: _containers.RepeatedScalarFieldContainer[str]
+    skip_load_dynamic_field: bool
+    def __init__(self, db_name: _Optional[str] = ..., collection_name: _Optional[str] = ..., replica_number: _Optional[int] = ..., resource_groups: _Optional[_Iterable[str]] = ..., refresh: bool = ..., load_fields: _Optional[_Iterable[str]] = ..., skip_load_dynamic_field: bool = ...) -> None: ...
 
 class ReleaseCollectionRequest(_message.Message):
     __slots__ = ("db_name", "collection_name")
@@ -222,12 +230,14 @@ class ReleaseCollectionRequest(_message.Message):
     def __init__(self, db_name: _Optional[str] = ..., collection_name: _Optional[str] = ...) -> None: ...
 
 class GetLoadStateRequest(_message.Message):
-    __slots__ = ("collection_name", "db_name")
+    __slots__ = ("collection_name", "partition_names", "db_name")
     COLLECTION_NAME_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_NAMES_FIELD_NUMBER: _ClassVar[int]
     DB_NAME_FIELD_NUMBER: _ClassVar[int]
     collection_name: str
+    partition_names: _containers.RepeatedScalarFieldContainer[str]
     db_name: str
-    def __init__(self, collection_name: _Optional[str] = ..., db_name: _Optional[str] = ...) -> None: ...
+    def __init__(self, collection_name: _Optional[str] = ..., partition_names: _Optional[_Iterable[str]] = ..., db_name: _Optional[str] = ...) -> None: ...
 
 class GetLoadStateResponse(_message.Message):
     __slots__ = ("status", "state")
@@ -246,10 +256,28 @@ class FlushRequest(_message.Message):
     def __init__(self, db_name: _Optional[str] = ..., collection_names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FlushResponse(_message.Message):
-    __slots__ = ("status",)
+    __slots__ = ("status", "coll_segIDs", "coll_flush_ts")
+    class CollSegIDsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _schema_pb2.LongArray
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_schema_pb2.LongArray, _Mapping]] = ...) -> None: ...
+    class CollFlushTsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     STATUS_FIELD_NUMBER: _ClassVar[int]
+    COLL_SEGIDS_FIELD_NUMBER: _ClassVar[int]
+    COLL_FLUSH_TS_FIELD_NUMBER: _ClassVar[int]
     status: _common_pb2.Status
-    def __init__(self, status: _Optional[_Union[_common_pb2.Status, _Mapping]] = ...) -> None: ...
+    coll_segIDs: _containers.MessageMap[str, _schema_pb2.LongArray]
+    coll_flush_ts: _containers.ScalarMap[str, int]
+    def __init__(self, status: _Optional[_Union[_common_pb2.Status, _Mapping]] = ..., coll_segIDs: _Optional[_Mapping[str, _schema_pb2.LongArray]] = ..., coll_flush_ts: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class InsertRequest(_message.Message):
     __slots__ = ("db_name", "collection_name", "partition_name", "fields_data", "num_rows", "schema_timestamp")

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from headrace import operations as ops
 from headrace.calls import Forget, Operation, Recall
+from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, InputError, MilvusException, explain
-from headrace.protocol import CollectionInfo
 from headrace.schema import ConsistencyLevel
 
 __all__ = ["Keys", "Level", "described", "known", "level_of", "listed", "rpc_timeout", "with_known"]

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.batching import Aim, Batcher, Piece, Span, locate
+from headrace.collection_messages import CollectionInfo
 from headrace.columns import is_frame, pandas_table, to_batch
 from headrace.config import LoadOptions
 from headrace.conform import ConformPlan, plan_conform
@@ -18,7 +19,6 @@ from headrace.errors import CellError, InputError, SchemaError, explain
 from headrace.matrices import is_sparse_matrix
 from headrace.operations import Request
 from headrace.packing import Packer, make_packer
-from headrace.protocol import CollectionInfo
 from headrace.schema import CollectionSchema, DataType, FieldSchema
 
 __all__ = ["is_empty", "is_small", "prepare"]

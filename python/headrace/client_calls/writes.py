@@ -8,8 +8,8 @@ from headrace import operations as ops
 from headrace.calls import Compute, Operation
 from headrace.client_calls.base import Keys, known, listed, rpc_timeout, with_known
 from headrace.client_calls.preparing import is_empty, is_small, prepare
+from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, explain
-from headrace.protocol import CollectionInfo
 
 __all__ = ["delete", "insert", "upsert"]
 

@@ -7,16 +7,10 @@ from enum import IntEnum
 
 from headrace._proto import common_pb2, milvus_pb2
 from headrace.calls import Operation, Rpc, Sleep
+from headrace.collection_messages import CollectionInfo, collection_info, schema_to_proto
 from headrace.errors import MilvusException, TransportError, explain
 from headrace.operations.base import DEFAULT_TIMEOUT, ask
-from headrace.protocol import (
-    CollectionInfo,
-    collection_info,
-    is_missing_collection,
-    key_values,
-    schema_to_proto,
-    status_error,
-)
+from headrace.protocol import is_missing_collection, key_values, status_error
 from headrace.schema import CollectionSchema, ConsistencyLevel, check_name
 
 __all__ = [

@@ -109,7 +109,8 @@ def create_index(name: str, param: IndexParam, *, timeout: float | None = DEFAUL
 
 
 def _create(name: str, param: IndexParam, timeout: float | None) -> Operation[None]:
-    extra: dict[str, Any] = {"index_type": param.index_type, "params": dict(param.params)}
+    # Flat, as pymilvus sends them: what servers show of an index is what they were told.
+    extra: dict[str, Any] = {**param.params, "index_type": param.index_type}
     if param.metric_type:
         extra["metric_type"] = param.metric_type
     request = milvus_pb2.CreateIndexRequest(

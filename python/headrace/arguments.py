@@ -1,0 +1,43 @@
+"""Arguments that a call does not have, and those of the wrong kind, refused by name before anything is sent."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from headrace.errors import explain
+
+__all__ = ["closest", "misuse"]
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a mistyped one most resembles; None where none does."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)), None)
+
+
+def misuse(call: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
+    """Why a call cannot be made with these arguments, in the form of every error; None where it can.
+
+    Asked after a TypeError, so that calls that are right pay nothing.
+    """
+    signature = inspect.signature(call)
+    parameters = {name: item for name, item in signature.parameters.items() if name != "self"}
+    where = f"{call.__name__}()"
+    for name in kwargs:
+        if name not in parameters:
+            match = closest(name, parameters)
+            remedy = f"did you mean {match!r}?" if match else f"it takes {', '.join(parameters)}"
+            return explain(where, "one of its parameters", repr(name), remedy)
+    positional = [item for item in parameters.values() if item.kind is not inspect.Parameter.KEYWORD_ONLY]
+    if len(args) > len(positional):
+        return explain(where, f"at most {len(positional)} positional arguments", str(len(args)), "name the others")
+    given = {item.name for item in positional[: len(args)]} | set(kwargs)
+    for item in positional[: len(args)]:
+        if item.name in kwargs:
+            return explain(where, f"{item.name} once", "it twice, by position and by name", "leave one out")
+    missing = [name for name, item in parameters.items() if item.default is item.empty and name not in given]
+    if missing:
+        return explain(where, " and ".join(missing), "nothing", "give it" if len(missing) == 1 else "give them")
+    return None
