@@ -22,16 +22,26 @@ from headrace.operations.collections import (
     load_collection,
     release_collection,
 )
-from headrace.operations.data import count, delete, get_by_keys, keys_filter, query
+from headrace.operations.data import (
+    ask_query,
+    count,
+    delete,
+    get_by_keys,
+    keys_filter,
+    query,
+    query_request,
+    query_result,
+)
 from headrace.operations.indexes import METRICS, IndexInfo, create_index, describe_index, metric_for
 from headrace.operations.patience import patiently
 from headrace.operations.search import (
     AnnSearchRequest,
-    Hit,
     RRFRanker,
     WeightedRanker,
+    ask_search,
     hybrid_search,
     search,
+    search_request,
 )
 from headrace.operations.server import Health, check_health, get_server_version
 from headrace.operations.writes import WRITE_TIMEOUT, Request, Written, write
@@ -42,7 +52,6 @@ __all__ = [
     "WRITE_TIMEOUT",
     "AnnSearchRequest",
     "Health",
-    "Hit",
     "IndexInfo",
     "LoadState",
     "Operation",
@@ -52,6 +61,8 @@ __all__ = [
     "Sleep",
     "WeightedRanker",
     "Written",
+    "ask_query",
+    "ask_search",
     "check_health",
     "count",
     "create_collection",
@@ -75,7 +86,10 @@ __all__ = [
     "metric_for",
     "patiently",
     "query",
+    "query_request",
+    "query_result",
     "release_collection",
     "search",
+    "search_request",
     "write",
 ]

@@ -13,7 +13,7 @@ from headrace.decoding import Columns, split_columns
 from headrace.protocol import status_error
 from headrace.schema import ConsistencyLevel
 
-__all__ = ["DEFAULT_TIMEOUT", "ask", "ask_columns", "consistency_fields"]
+__all__ = ["DEFAULT_TIMEOUT", "ask", "ask_columns", "consistency_fields", "extra_info"]
 
 #: Seconds for one RPC where the caller says nothing.
 DEFAULT_TIMEOUT = 60.0
@@ -66,3 +66,20 @@ def consistency_fields(level: ConsistencyLevel | None) -> dict[str, Any]:
     if level is None:
         return {"use_default_consistency": True}
     return {"consistency_level": int(level), "guarantee_timestamp": _GUARANTEES.get(level, 0)}
+
+
+def extra_info(status: common_pb2.Status) -> dict[str, int | float]:
+    """What a server says of an answer: what it cost, what was read for it; as users know it."""
+    found: dict[str, int | float] = {}
+    for key, name, kind in _EXTRAS:
+        if key in status.extra_info:
+            found[name] = kind(status.extra_info[key])
+    return {name: value for name, value in found.items() if name != "cost" or value}
+
+
+_EXTRAS: tuple[tuple[str, str, type[int] | type[float]], ...] = (
+    ("report_value", "cost", int),
+    ("scanned_remote_bytes", "scanned_remote_bytes", int),
+    ("scanned_total_bytes", "scanned_total_bytes", int),
+    ("cache_hit_ratio", "cache_hit_ratio", float),
+)
