@@ -10,20 +10,33 @@ from __future__ import annotations
 from headrace.calls import Operation, Rpc, Sleep, drive_async, drive_sync
 from headrace.operations.base import DEFAULT_TIMEOUT
 from headrace.operations.collections import (
-    LoadState,
     create_collection,
     describe_collection,
     drop_collection,
     flush,
-    get_load_state,
     has_collection,
-    is_loaded,
     list_collections,
-    load_collection,
-    release_collection,
 )
 from headrace.operations.data import count, delete, get_by_keys, keys_filter, query
-from headrace.operations.indexes import METRICS, IndexInfo, create_index, describe_index, metric_for
+from headrace.operations.indexes import (
+    METRICS,
+    IndexInfo,
+    create_index,
+    describe_index,
+    index_descriptions,
+    index_state,
+    metric_for,
+    wait_for_index,
+)
+from headrace.operations.loading import (
+    LoadState,
+    get_load_state,
+    is_loaded,
+    load_collection,
+    release_collection,
+    wait_until_loaded,
+    wait_until_refreshed,
+)
 from headrace.operations.patience import patiently
 from headrace.operations.search import (
     AnnSearchRequest,
@@ -68,6 +81,8 @@ __all__ = [
     "get_server_version",
     "has_collection",
     "hybrid_search",
+    "index_descriptions",
+    "index_state",
     "is_loaded",
     "keys_filter",
     "list_collections",
@@ -77,5 +92,8 @@ __all__ = [
     "query",
     "release_collection",
     "search",
+    "wait_for_index",
+    "wait_until_loaded",
+    "wait_until_refreshed",
     "write",
 ]
