@@ -68,12 +68,13 @@ def describe_index(
     :raises ConfigError: if no name is given and there are several.
     """
     name, wanted = name_of("collection_name", collection_name), text_of("index_name", index_name)
-    answer = yield from ops.index_descriptions(name, index_name=wanted, timeout=rpc_timeout(timeout))
-    found = [item for item in answer if wanted in ("", item.index_name)]
-    if len(found) > 1:
+    found = yield from ops.index_descriptions(name, index_name=wanted, timeout=rpc_timeout(timeout))
+    # Milvus Lite 3.2 lists all of them, whichever is asked for, and gives each its field's name.
+    named = found if len(found) == 1 else [item for item in found if item.index_name == wanted]
+    if found and not named:
         names = ", ".join(repr(item.index_name) for item in found)
         raise ConfigError(explain("index_name", f"one of {names}", repr(index_name), "say which"))
-    return _described(found[0]) if found else None
+    return _described(named[0]) if named else None
 
 
 def _described(item: milvus_pb2.IndexDescription) -> dict[str, Any]:

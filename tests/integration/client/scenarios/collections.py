@@ -54,7 +54,6 @@ def quick_collection_with_its_parameters(lib, client, name):
         id_type="string",
         vector_field_name="embedding",
         metric_type="IP",
-        auto_id=True,
         max_length=64,
         enable_dynamic_field=False,
         consistency_level="Strong",
@@ -62,6 +61,13 @@ def quick_collection_with_its_parameters(lib, client, name):
     )
     yield described(client, name)
     yield client.describe_index(name, "embedding")
+
+
+@scenario
+def quick_collection_whose_keys_the_server_makes(lib, client, name):
+    client.create_collection(name, 4, "key", "int", "v", "L2", True)
+    yield described(client, name)
+    yield outcome(client.create_collection, name, 4, auto_id=True, id_type=lib.DataType.VARCHAR, max_length=9)
 
 
 @scenario
