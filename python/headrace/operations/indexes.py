@@ -121,9 +121,10 @@ def create_index(name: str, param: IndexParam, *, timeout: float | None = DEFAUL
 
 def _create(name: str, param: IndexParam, timeout: float | None) -> Operation[None]:
     # Flat, as pymilvus sends them: what servers show of an index is what they were told.
-    extra: dict[str, Any] = {**param.params, "index_type": param.index_type}
+    extra: dict[str, Any] = dict(param.params)
     if param.metric_type:
         extra["metric_type"] = param.metric_type
+    extra["index_type"] = param.index_type
     request = milvus_pb2.CreateIndexRequest(
         collection_name=name, field_name=param.field_name, index_name=param.index_name, extra_params=key_values(extra)
     )

@@ -27,10 +27,10 @@ import numpy as np
 
 from headrace import AsyncMilvusClient
 
-__all__ = ["LITE", "MILVUS", "SCENARIOS", "Awaiting", "observe", "outcome", "plain", "printed", "scenario", "without"]
+__all__ = ["GUARDED", "LITE", "MILVUS", "SCENARIOS", "Awaiting", "observe", "outcome", "plain", "printed", "scenario", "without"]
 
 #: Fixtures of engines.
-LITE, MILVUS = "lite322", "milvus235"
+LITE, MILVUS, GUARDED = "lite322", "milvus235", "guarded235"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tests.integration.client.harness import SCENARIOS
-from tests.integration.client.scenarios import collections, databases, indexes, loading, schemas, server
+from tests.integration.client.scenarios import collections, databases, indexes, loading, schemas, server, users
 
-__all__ = ["SCENARIOS", "collections", "databases", "indexes", "loading", "schemas", "server"]
+__all__ = ["SCENARIOS", "collections", "databases", "indexes", "loading", "schemas", "server", "users"]

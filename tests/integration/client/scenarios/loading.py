@@ -29,8 +29,10 @@ def partitions_that_are_loaded(lib, client, name):
     yield client.get_load_state(name, "_default")
     yield client.release_partitions(name, ["novels"])
     yield client.get_load_state(name, "novels")
-    yield client.refresh_load(name)
     yield outcome(client.get_load_state, name, "none")
+    client.load_collection(name)
+    yield client.refresh_load(name)
+    yield client.get_load_state(name)
 
 
 @scenario
