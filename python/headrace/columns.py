@@ -259,6 +259,9 @@ def row_columns(rows: Sequence[Any]) -> dict[str, list[Any]]:
     Raises:
         SchemaError: If a row is no dict with text keys.
     """
+    alike = _columns_of_like_rows(rows)
+    if alike is not None:
+        return alike
     columns: dict[str, list[Any]] = {}
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping) or not all(isinstance(key, str) for key in row):
@@ -271,6 +274,18 @@ def row_columns(rows: Sequence[Any]) -> dict[str, list[Any]]:
                 columns[key] = [None] * len(rows)
             columns[key][number] = row[key]
     return columns
+
+
+def _columns_of_like_rows(rows: Sequence[Any]) -> dict[str, list[Any]] | None:
+    """The columns of dicts that all have the first one's keys, several times as fast; None where they are others."""
+    if not rows or set(map(type, rows)) != {dict} or not all(isinstance(key, str) for key in rows[0]):
+        return None
+    if sum(map(len, rows)) != len(rows) * len(rows[0]):
+        return None
+    try:
+        return {key: [row[key] for row in rows] for key in rows[0]}
+    except KeyError:
+        return None
 
 
 def _from_columns(

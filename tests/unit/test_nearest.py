@@ -61,7 +61,7 @@ class Answers:
             ids=schema_pb2.IDs(int_id=schema_pb2.LongArray(data=[key for key, _ in flat])),
             scores=[score for _, score in flat],
         )
-        return milvus_pb2.SearchResults(results=data)
+        return milvus_pb2.SearchResults(results=data).SerializeToString()
 
 
 def others(distance, count=HITS):

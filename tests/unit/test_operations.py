@@ -334,7 +334,7 @@ def test_keys_are_quoted_and_escaped():
 
 
 def test_delete_by_key(run, docs):
-    assert run(ops.delete("docs", ops.keys_filter("id", [1, 2]))) == 2
+    assert run(ops.delete("docs", ops.keys_filter("id", [1, 2]))) == (2, [])
     assert run(ops.count("docs")) == 2498
 
 

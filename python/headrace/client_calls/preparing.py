@@ -12,14 +12,14 @@ import pyarrow as pa
 
 from headrace.batching import Aim, Batcher, Piece, Span, locate
 from headrace.collection_messages import CollectionInfo
-from headrace.columns import is_frame, pandas_table, to_batch
+from headrace.columns import is_frame, pandas_table, row_columns, to_batch
 from headrace.config import LoadOptions
 from headrace.conform import ConformPlan, plan_conform
 from headrace.errors import CellError, InputError, SchemaError, explain
 from headrace.matrices import is_sparse_matrix
 from headrace.operations import Request
 from headrace.packing import Packer, make_packer
-from headrace.schema import CollectionSchema, DataType, FieldSchema
+from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, DataType, FieldSchema
 
 __all__ = ["is_empty", "is_small", "prepare"]
 
@@ -126,7 +126,7 @@ def _cell_error(row: int, field: str, expected: str, found: str, remedy: str) ->
 def _batches(data: Any, schema: CollectionSchema) -> Iterator[pa.RecordBatch]:
     """The data as Arrow, in the pieces it has; at least one."""
     if isinstance(data, Mapping):
-        yield to_batch([data] if _is_one_row(data, schema) else data, schema)
+        yield to_batch(_by_row([data], schema) if _is_one_row(data, schema) else data, schema)
     elif isinstance(data, pa.RecordBatch):
         yield data
     elif is_frame(data):
@@ -134,7 +134,7 @@ def _batches(data: Any, schema: CollectionSchema) -> Iterator[pa.RecordBatch]:
         yield from table.to_batches() if table.num_rows else [to_batch(table)]
     elif isinstance(data, list | tuple):
         rows = isinstance(data[0], Mapping)
-        yield to_batch(data if rows else _by_position(data, schema), schema)
+        yield to_batch(_by_row(data, schema) if rows else _by_position(data, schema), schema)
     else:
         raise InputError(explain("data", _FORMS, type(data).__name__, "give one of them"))
 
@@ -147,6 +147,16 @@ def _table(frame: Any) -> pa.Table:
     if hasattr(frame, "__arrow_c_stream__"):
         return pa.table(frame)
     return pa.Table.from_batches([pa.record_batch(frame)])
+
+
+def _by_row(rows: Sequence[Any], schema: CollectionSchema) -> dict[str, list[Any]]:
+    """Rows as columns, with what is undeclared as the dynamic field's documents: its values may be of any type."""
+    columns = row_columns(rows)
+    extras = [name for name in columns if name not in schema and name != DYNAMIC_FIELD_NAME]
+    if not extras or not schema.enable_dynamic_field or DYNAMIC_FIELD_NAME in columns:
+        return columns
+    documents = [{name: row[name] for name in extras if name in row} for row in rows]
+    return {name: cells for name, cells in columns.items() if name in schema} | {DYNAMIC_FIELD_NAME: documents}
 
 
 def _by_position(columns: Sequence[Any], schema: CollectionSchema) -> dict[str, Any]:

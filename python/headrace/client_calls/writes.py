@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from headrace import operations as ops
 from headrace.calls import Compute, Operation
-from headrace.client_calls.base import Keys, known, listed, rpc_timeout, with_known
+from headrace.client_calls.base import Keys, Level, known, level_of, listed, rpc_timeout, with_known
 from headrace.client_calls.preparing import is_empty, is_small, prepare
 from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, explain
@@ -110,8 +111,27 @@ def delete(
     timeout: float | None = None,
     filter: str | None = None,  # noqa: A002 - pymilvus's name
     partition_name: str | None = None,
-) -> Operation[dict[str, int]]:
-    """Delete rows by key or by filter; the count is the server's (see :func:`headrace.operations.delete`)."""
+    *,
+    filter_params: Mapping[str, Any] | None = None,
+    consistency_level: Level = None,
+) -> Operation[dict[str, int] | list[Any]]:
+    """Delete rows by key or by filter.
+
+    Args:
+        collection_name: The collection or an alias.
+        ids: A key or keys, instead of a filter.
+        timeout: Seconds for the call.
+        filter: Milvus's expression, instead of ids.
+        partition_name: The partition; empty for all.
+        filter_params: The values of what the filter names in braces (``"id in {ids}"``, Milvus 2.5).
+        consistency_level: A name or number: what a filter sees.
+
+    Returns:
+        ``{"delete_count": n}``: the server counts the keys that were named, whether or not they existed, and some count
+        0 for a filter. A list of the deleted keys where the server repeats them (Milvus Lite).
+
+    :raises ConfigError: if both ids and filter are given, or neither.
+    """
     if (ids is None) == (not filter):
         found = "both" if filter else "neither"
         raise ConfigError(explain("ids and filter", "one of them", found, "say which rows to delete"))
@@ -119,7 +139,12 @@ def delete(
     if ids is not None:
         info = yield from known(collection_name, timeout)
         expression = ops.keys_filter(info.schema.primary_key.name, listed(ids))
-    count = yield from ops.delete(
-        collection_name, expression, partition_name=partition_name or "", timeout=rpc_timeout(timeout)
+    count, keys = yield from ops.delete(
+        collection_name,
+        expression,
+        filter_params=filter_params,
+        partition_name=partition_name or "",
+        consistency_level=level_of(consistency_level),
+        timeout=rpc_timeout(timeout),
     )
-    return {"delete_count": count}
+    return keys or {"delete_count": count}

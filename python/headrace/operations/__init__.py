@@ -17,7 +17,16 @@ from headrace.operations.collections import (
     has_collection,
     list_collections,
 )
-from headrace.operations.data import count, delete, get_by_keys, keys_filter, query
+from headrace.operations.data import (
+    ask_query,
+    count,
+    delete,
+    get_by_keys,
+    keys_filter,
+    query,
+    query_request,
+    query_result,
+)
 from headrace.operations.indexes import (
     METRICS,
     IndexInfo,
@@ -40,11 +49,12 @@ from headrace.operations.loading import (
 from headrace.operations.patience import patiently
 from headrace.operations.search import (
     AnnSearchRequest,
-    Hit,
     RRFRanker,
     WeightedRanker,
+    ask_search,
     hybrid_search,
     search,
+    search_request,
 )
 from headrace.operations.server import Health, check_health, get_server_version
 from headrace.operations.writes import WRITE_TIMEOUT, Request, Written, write
@@ -55,7 +65,6 @@ __all__ = [
     "WRITE_TIMEOUT",
     "AnnSearchRequest",
     "Health",
-    "Hit",
     "IndexInfo",
     "LoadState",
     "Operation",
@@ -65,6 +74,8 @@ __all__ = [
     "Sleep",
     "WeightedRanker",
     "Written",
+    "ask_query",
+    "ask_search",
     "check_health",
     "count",
     "create_collection",
@@ -90,8 +101,11 @@ __all__ = [
     "metric_for",
     "patiently",
     "query",
+    "query_request",
+    "query_result",
     "release_collection",
     "search",
+    "search_request",
     "wait_for_index",
     "wait_until_loaded",
     "wait_until_refreshed",

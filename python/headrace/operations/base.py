@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from google.protobuf.message import Message
 
 from headrace._proto import common_pb2
-from headrace.calls import Operation, Rpc, Sleep
+from headrace.calls import Compute, Operation, Rpc, Sleep
+from headrace.decoding import Columns, split_columns
 from headrace.errors import TransportError, explain
 from headrace.protocol import status_error
 from headrace.schema import ConsistencyLevel
 
-__all__ = ["DEFAULT_TIMEOUT", "ask", "consistency_fields", "until"]
+__all__ = ["DEFAULT_TIMEOUT", "ask", "ask_columns", "consistency_fields", "extra_info", "until"]
 
 #: Seconds for one RPC where the caller says nothing.
 DEFAULT_TIMEOUT = 60.0
@@ -22,6 +23,9 @@ DEFAULT_TIMEOUT = 60.0
 _FIRST_POLL, _LAST_POLL = 0.05, 1.0
 
 M = TypeVar("M", bound=Message)
+
+#: Bytes of an answer that an event loop decodes itself: a millisecond, where every number has to be decoded.
+_FEW_BYTES = 256 << 10
 
 #: ``guarantee_timestamp`` of a read: 0 lets the server take now, 1 and 2 stand for eventually and bounded.
 _GUARANTEES = {
@@ -41,6 +45,24 @@ def ask(method: str, request: Message, response: type[M], timeout: float | None)
     if refusal := status_error(status, method):
         raise refusal
     return answer
+
+
+def ask_columns(
+    method: str, request: Message, response: type[M], path: Sequence[int], timeout: float | None
+) -> Operation[tuple[M, Columns]]:
+    """One RPC whose answer has columns, under the field numbers ``path``: the answer without them, and the columns.
+
+    :raises MilvusException: if the server refuses.
+    """
+    raw: bytes = yield Rpc(method, request, None, timeout)
+
+    def split() -> tuple[M, Columns]:
+        return split_columns(response, raw, path, method=method)
+
+    answer, columns = split() if len(raw) <= _FEW_BYTES else (yield Compute(split))
+    if refusal := status_error(cast("Any", answer).status, method):
+        raise refusal
+    return answer, columns
 
 
 def consistency_fields(level: ConsistencyLevel | None) -> dict[str, Any]:
@@ -71,3 +93,20 @@ def until(
         yield Sleep(pause)
         waited += pause
         pause = min(pause * 2, _LAST_POLL)
+
+
+def extra_info(status: common_pb2.Status) -> dict[str, int | float]:
+    """What a server says of an answer: what it cost, what was read for it; as users know it."""
+    found: dict[str, int | float] = {}
+    for key, name, kind in _EXTRAS:
+        if key in status.extra_info:
+            found[name] = kind(status.extra_info[key])
+    return {name: value for name, value in found.items() if name != "cost" or value}
+
+
+_EXTRAS: tuple[tuple[str, str, type[int] | type[float]], ...] = (
+    ("report_value", "cost", int),
+    ("scanned_remote_bytes", "scanned_remote_bytes", int),
+    ("scanned_total_bytes", "scanned_total_bytes", int),
+    ("cache_hit_ratio", "cache_hit_ratio", float),
+)

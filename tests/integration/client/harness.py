@@ -27,7 +27,19 @@ import numpy as np
 
 from headrace import AsyncMilvusClient
 
-__all__ = ["GUARDED", "LITE", "MILVUS", "SCENARIOS", "Awaiting", "observe", "outcome", "plain", "printed", "scenario", "without"]
+__all__ = [
+    "GUARDED",
+    "LITE",
+    "MILVUS",
+    "SCENARIOS",
+    "Awaiting",
+    "observe",
+    "outcome",
+    "plain",
+    "printed",
+    "scenario",
+    "without",
+]
 
 #: Fixtures of engines.
 LITE, MILVUS, GUARDED = "lite322", "milvus235", "guarded235"

@@ -19,9 +19,7 @@ def users_and_roles(lib, client, name):
     yield sorted(client.list_roles())
     yield client.grant_role(user_name="ann", role_name="reader")
     yield printed(client.describe_user("ann"))
-    yield client.grant_privilege(
-        role_name="reader", object_type="Collection", privilege="Search", object_name="books"
-    )
+    yield client.grant_privilege(role_name="reader", object_type="Collection", privilege="Search", object_name="books")
     yield client.describe_role("reader")
     yield outcome(client.drop_role, "reader")
     yield client.revoke_privilege("reader", "Collection", "Search", "books")
