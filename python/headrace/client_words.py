@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.addressing import endpoint_of
+from headrace.arguments import explained
 from headrace.config import Endpoint
 from headrace.schema import CollectionSchema, DataType, FieldSchema, Function, IndexParams
 from headrace.transport import AsyncTransport, SyncTransport
@@ -36,6 +37,7 @@ class ClientWords:
     :raises ConfigError: if a value cannot be used.
     """
 
+    @explained
     def __init__(  # noqa: PLR0917 - pymilvus's order
         self,
         uri: str | os.PathLike[str] | None = None,
@@ -84,6 +86,7 @@ class ClientWords:
         return "zilliz" if not endpoint.is_embedded and "zilliz" in endpoint.address.lower() else "milvus"
 
     @staticmethod
+    @explained
     def create_schema(
         *,
         auto_id: bool | None = None,
@@ -119,11 +122,13 @@ class ClientWords:
         )
 
     @staticmethod
+    @explained
     def create_field_schema(name: str, data_type: DataType | int, desc: str = "", **facts: Any) -> FieldSchema:
         """One field; see :class:`FieldSchema`."""
         return FieldSchema(name, data_type, desc, **facts)
 
     @staticmethod
+    @explained
     def prepare_index_params(field_name: str = "", **facts: Any) -> IndexParams:
         """Indexes to be built; empty, or with one where a field is named: see :meth:`IndexParams.add_index`."""
         params = IndexParams()
