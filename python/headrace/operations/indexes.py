@@ -141,7 +141,9 @@ def _instead(name: str, param: IndexParam) -> Operation[list[IndexParam]]:
         metric = param.metric_type or metric_for(dtype)
         choices = _VECTOR_INDEXES.get(dtype, ())
         return [replace(param, index_type=kind, metric_type=metric, params=params) for kind, params in choices]
-    return [param.with_type(kind, "") for kind in _SCALAR_INDEXES.get(dtype, _OTHER_INDEXES)]
+    # Scalars have no metric: where one was given, it may be what was refused.
+    kinds = (("AUTOINDEX",) if param.metric_type else ()) + _SCALAR_INDEXES.get(dtype, _OTHER_INDEXES)
+    return [param.with_type(kind, "") for kind in kinds]
 
 
 def metric_for(dtype: DataType, wanted: str | None = None) -> str:
