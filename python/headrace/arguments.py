@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from headrace.errors import explain
+from headrace.errors import ConfigError, explain
 
-__all__ = ["closest", "misuse"]
+__all__ = ["closest", "explained", "misuse"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
     """The known name that a mistyped one most resembles; None where none does."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)), None)
+
+
+def explained(call: Callable[P, T]) -> Callable[P, T]:
+    """Make a function refuse arguments that it does not take by their names, with a ConfigError."""
+
+    @functools.wraps(call)
+    def checked(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return call(*args, **kwargs)
+        except TypeError as error:
+            if reason := misuse(call, args, kwargs):
+                raise ConfigError(reason) from error
+            raise
+
+    return checked
 
 
 def misuse(call: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
@@ -23,10 +42,14 @@ def misuse(call: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, A
     Asked after a TypeError, so that calls that are right pay nothing.
     """
     signature = inspect.signature(call)
-    parameters = {name: item for name, item in signature.parameters.items() if name != "self"}
-    where = f"{call.__name__}()"
+    where, parameters = f"{call.__name__}()", dict(signature.parameters)
+    if "self" in parameters:
+        where, args = f"{type(args[0]).__name__}()", args[1:]
+        del parameters["self"]
+    takes_any = any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters.values())
+    parameters = {name: item for name, item in parameters.items() if item.kind is not inspect.Parameter.VAR_KEYWORD}
     for name in kwargs:
-        if name not in parameters:
+        if name not in parameters and not takes_any:
             match = closest(name, parameters)
             remedy = f"did you mean {match!r}?" if match else f"it takes {', '.join(parameters)}"
             return explain(where, "one of its parameters", repr(name), remedy)

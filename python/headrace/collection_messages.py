@@ -25,7 +25,15 @@ from headrace.schema import (
 )
 from headrace.texts import text_of_micros
 
-__all__ = ["CollectionInfo", "collection_info", "field_to_proto", "schema_from_proto", "schema_to_proto"]
+__all__ = [
+    "CollectionInfo",
+    "collection_info",
+    "data_type",
+    "default_from_proto",
+    "field_to_proto",
+    "schema_from_proto",
+    "schema_to_proto",
+]
 
 #: type_params that are attributes of a :class:`FieldSchema`.
 _TYPED_PARAMS = ("dim", "max_length", "max_capacity")
@@ -181,7 +189,8 @@ def _function_from_proto(item: schema_pb2.FunctionSchema) -> Function:
     )
 
 
-def _data_type(number: int) -> DataType:
+def data_type(number: int) -> DataType:
+    """A data type by its number; UNKNOWN for one of a newer server."""
     # A type of a newer server must not break the description of a collection; who needs the field refuses it.
     try:
         return DataType(number)
@@ -191,9 +200,9 @@ def _data_type(number: int) -> DataType:
 
 def _field_from_proto(item: schema_pb2.FieldSchema, *, auto_id: bool) -> FieldSchema:
     params = mapping(item.type_params)
-    dtype = _data_type(item.data_type)
+    dtype = data_type(item.data_type)
     known = {key: int(params.pop(key)) for key in _TYPED_PARAMS if params.get(key, "").isdecimal()}
-    element = _data_type(item.element_type) if dtype is DataType.ARRAY else None
+    element = data_type(item.element_type) if dtype is DataType.ARRAY else None
     # Some servers list what does not belong to the type, such as a dim of 0 for sparse vectors.
     belongs = {
         "dim": dtype.is_dense_vector,
@@ -218,14 +227,15 @@ def _field_from_proto(item: schema_pb2.FieldSchema, *, auto_id: bool) -> FieldSc
         element_type=element,
         max_capacity=known.get("max_capacity"),
         nullable=item.nullable,
-        default_value=_default_from_proto(item.default_value),
+        default_value=default_from_proto(item.default_value),
         is_dynamic=item.is_dynamic,
         is_function_output=item.is_function_output,
         type_params=params,
     )
 
 
-def _default_from_proto(value: schema_pb2.ValueField) -> Any:
+def default_from_proto(value: schema_pb2.ValueField) -> Any:
+    """A default value as Python has it; None for none."""
     slot = value.WhichOneof("data")
     # Servers keep the instant of a time that was sent as text.
     if slot == "timestamptz_data":

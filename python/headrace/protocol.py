@@ -1,8 +1,8 @@
 """Milvus's messages and headrace's values, one into the other: status, key-value pairs, write answers.
 
 Collections are :mod:`headrace.collection_messages`', columns of data :mod:`headrace.decoding`'s. Everything here is
-pure: no I/O, no state. Facts about what servers answer are those of milvus-proto (master, August 2026), Milvus 2.3.5 and
-Milvus Lite 3.2.2.
+pure: no I/O, no state. Facts about what servers answer are those of milvus-proto (master, August 2026), Milvus 2.3.5
+and Milvus Lite 3.2.2.
 """
 
 from __future__ import annotations

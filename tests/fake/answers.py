@@ -92,7 +92,7 @@ def _describe_index(server, request):
     found = _find(server, request.collection_name)
     answer = milvus_pb2.DescribeIndexResponse()
     for name, (field, params) in found.indexes.items():
-        if request.field_name in ("", field):
+        if request.field_name in ("", field) and request.index_name in ("", name):
             pairs = [common_pb2.KeyValuePair(key=key, value=value) for key, value in params.items()]
             answer.index_descriptions.add(index_name=name, field_name=field, params=pairs, state=3)
     if not answer.index_descriptions:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from headrace import operations as ops
 from headrace.calls import Forget, Operation, Recall
+from headrace.client_calls.checks import seconds
 from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, InputError, MilvusException, explain
 from headrace.schema import ConsistencyLevel
@@ -31,8 +32,11 @@ def level_of(level: Level) -> ConsistencyLevel | None:
 
 
 def rpc_timeout(timeout: float | None) -> float | None:
-    """The deadline of an RPC in seconds; None for the default."""
-    return ops.DEFAULT_TIMEOUT if timeout is None else timeout
+    """The deadline of an RPC in seconds; None for the default.
+
+    :raises ConfigError: if it is none.
+    """
+    return ops.DEFAULT_TIMEOUT if timeout is None else seconds(timeout)
 
 
 def listed(keys: Keys) -> list[int] | list[str]:

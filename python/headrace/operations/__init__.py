@@ -10,17 +10,12 @@ from __future__ import annotations
 from headrace.calls import Operation, Rpc, Sleep, drive_async, drive_sync
 from headrace.operations.base import DEFAULT_TIMEOUT
 from headrace.operations.collections import (
-    LoadState,
     create_collection,
     describe_collection,
     drop_collection,
     flush,
-    get_load_state,
     has_collection,
-    is_loaded,
     list_collections,
-    load_collection,
-    release_collection,
 )
 from headrace.operations.data import (
     ask_query,
@@ -32,7 +27,25 @@ from headrace.operations.data import (
     query_request,
     query_result,
 )
-from headrace.operations.indexes import METRICS, IndexInfo, create_index, describe_index, metric_for
+from headrace.operations.indexes import (
+    METRICS,
+    IndexInfo,
+    create_index,
+    describe_index,
+    index_descriptions,
+    index_state,
+    metric_for,
+    wait_for_index,
+)
+from headrace.operations.loading import (
+    LoadState,
+    get_load_state,
+    is_loaded,
+    load_collection,
+    release_collection,
+    wait_until_loaded,
+    wait_until_refreshed,
+)
 from headrace.operations.patience import patiently
 from headrace.operations.search import (
     AnnSearchRequest,
@@ -79,6 +92,8 @@ __all__ = [
     "get_server_version",
     "has_collection",
     "hybrid_search",
+    "index_descriptions",
+    "index_state",
     "is_loaded",
     "keys_filter",
     "list_collections",
@@ -91,5 +106,8 @@ __all__ = [
     "release_collection",
     "search",
     "search_request",
+    "wait_for_index",
+    "wait_until_loaded",
+    "wait_until_refreshed",
     "write",
 ]

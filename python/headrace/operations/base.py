@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from google.protobuf.message import Message
 
 from headrace._proto import common_pb2
-from headrace.calls import Compute, Operation, Rpc
+from headrace.calls import Compute, Operation, Rpc, Sleep
 from headrace.decoding import Columns, split_columns
+from headrace.errors import TransportError, explain
 from headrace.protocol import status_error
 from headrace.schema import ConsistencyLevel
 
-__all__ = ["DEFAULT_TIMEOUT", "ask", "ask_columns", "consistency_fields", "extra_info"]
+__all__ = ["DEFAULT_TIMEOUT", "ask", "ask_columns", "consistency_fields", "extra_info", "until"]
 
 #: Seconds for one RPC where the caller says nothing.
 DEFAULT_TIMEOUT = 60.0
+
+#: Pauses between two looks at something that is under way: doubled from the first to the last.
+_FIRST_POLL, _LAST_POLL = 0.05, 1.0
 
 M = TypeVar("M", bound=Message)
 
@@ -66,6 +70,29 @@ def consistency_fields(level: ConsistencyLevel | None) -> dict[str, Any]:
     if level is None:
         return {"use_default_consistency": True}
     return {"consistency_level": int(level), "guarantee_timestamp": _GUARANTEES.get(level, 0)}
+
+
+def until(
+    look: Callable[[], Operation[str | None]], *, where: str, expected: str, remedy: str, timeout: float | None
+) -> Operation[None]:
+    """Look again and again until nothing is left to wait for.
+
+    Args:
+        look: Says how far it is, or None when it is done.
+        where: What is waited for, for the error.
+        expected: What it will be, for the error.
+        remedy: What to do where it does not come to be.
+        timeout: Seconds to wait, counted by the pauses between looks; None waits without end.
+
+    :raises TransportError: if it was not done in time.
+    """
+    waited, pause = 0.0, _FIRST_POLL
+    while (found := (yield from look())) is not None:
+        if timeout is not None and waited >= timeout:
+            raise TransportError(explain(where, f"{expected} within {timeout:g} s", found, remedy))
+        yield Sleep(pause)
+        waited += pause
+        pause = min(pause * 2, _LAST_POLL)
 
 
 def extra_info(status: common_pb2.Status) -> dict[str, int | float]:

@@ -262,5 +262,9 @@ class CollectionSchema:
         return sent
 
     def with_fields(self, fields: Sequence[FieldSchema]) -> CollectionSchema:
-        """A copy with other fields."""
-        return replace(self, fields=tuple(fields))
+        """A copy with other fields, and with those functions whose fields are all among them."""
+        names = {item.name for item in fields}
+        kept = tuple(
+            item for item in self.functions if names.issuperset(item.input_field_names + item.output_field_names)
+        )
+        return replace(self, fields=tuple(fields), functions=kept)

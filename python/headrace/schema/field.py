@@ -148,7 +148,8 @@ class FieldSchema:
         words = {key: _WORDS.get(value, value) for key, value in self.type_params.items()}
         if "mmap.enabled" in words:
             words["mmap_enabled"] = words.pop("mmap.enabled")
-        return {key: value for key, value in typed.items() if value is not None} | words
+        first = {key: words.pop(key) for key in ("mmap_enabled", "warmup") if key in words}
+        return first | {key: value for key, value in typed.items() if value is not None} | words
 
     def to_dict(self) -> dict[str, Any]:
         """The field as a dict, with the keys that users know from pymilvus."""

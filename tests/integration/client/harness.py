@@ -10,9 +10,9 @@ and a collection name of its own, and yields what a user sees::
         yield printed(client.get_load_state(name))
         yield outcome(client.drop_index, name, "vector")
 
-Write it as a user writes: names from ``lib`` (``lib.DataType``), calls on ``client``. The collection ``name`` is dropped
-afterwards; whatever else a scenario makes it removes itself. Values that differ from run to run are left out with
-:func:`without`.
+Write it as a user writes: names from ``lib`` (``lib.DataType``), calls on ``client``. The collection ``name`` is
+dropped afterwards; whatever else a scenario makes it removes itself. Values that differ from run to run are left out
+with :func:`without`.
 """
 
 from __future__ import annotations
@@ -27,10 +27,22 @@ import numpy as np
 
 from headrace import AsyncMilvusClient
 
-__all__ = ["LITE", "MILVUS", "SCENARIOS", "Awaiting", "observe", "outcome", "plain", "printed", "scenario", "without"]
+__all__ = [
+    "GUARDED",
+    "LITE",
+    "MILVUS",
+    "SCENARIOS",
+    "Awaiting",
+    "observe",
+    "outcome",
+    "plain",
+    "printed",
+    "scenario",
+    "without",
+]
 
 #: Fixtures of engines.
-LITE, MILVUS = "lite322", "milvus235"
+LITE, MILVUS, GUARDED = "lite322", "milvus235", "guarded235"
 
 
 @dataclass(frozen=True)

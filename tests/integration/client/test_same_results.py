@@ -32,8 +32,8 @@ def _pymilvus_looks_at_once(monkeypatch):
 def test_a_scenario_sees_what_it_sees_with_pymilvus(given, server, kind, references):
     key = given.name, server.uri
     if key not in references:
-        references[key] = run(given, pymilvus, pymilvus.MilvusClient(server.uri))
-    assert run(given, headrace, kind(server.uri)) == references[key]
+        references[key] = run(given, pymilvus, pymilvus.MilvusClient(server.uri, token=server.token))
+    assert run(given, headrace, kind(server.uri, token=server.token)) == references[key]
 
 
 def run(given, lib, client):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tests.integration.client.harness import SCENARIOS
-from tests.integration.client.scenarios import collections, rows
+import importlib
+import pkgutil
 
-__all__ = ["SCENARIOS", "collections", "rows"]
+from tests.integration.client.harness import SCENARIOS
+
+__all__ = ["SCENARIOS"]
+
+for _module in sorted(found.name for found in pkgutil.iter_modules(__path__)):
+    importlib.import_module(f"{__name__}.{_module}")
