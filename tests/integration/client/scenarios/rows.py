@@ -216,9 +216,7 @@ def iterators(lib, client, name):
     client.insert(name, list(rows_of(70)))
     yield walked(client, client.query_iterator(name, batch_size=30, filter="pk >= 0", output_fields=["pk"]))
     yield walked(client, client.query_iterator(name, batch_size=7, filter="pk < 40", limit=20, output_fields=["text"]))
-    yield walked(
-        client, client.query_iterator(name, batch_size=10, limit=15, offset=5, output_fields=["pk"])
-    )
+    yield walked(client, client.query_iterator(name, batch_size=10, limit=15, offset=5, output_fields=["pk"]))
     yield walked(client, client.query_iterator(name, filter="pk < 0", output_fields=["pk"]))
     query, params = [0.5, 0.1, 0.9, 0.2, 0.4], {"metric_type": "IP", "params": {}}
     pages = walked(client, client.search_iterator(name, [query], batch_size=25, search_params=params))
