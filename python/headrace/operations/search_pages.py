@@ -209,8 +209,11 @@ class _Rings:
         return f"({condition}) and {others}" if condition else others
 
     def params(self, widening: int) -> dict[str, Any]:
-        """The parameters of a search from the tail to so many widths further, at most to the caller's own radius."""
-        step = self._width * widening
+        """The parameters of a search from the tail further out, at most to the caller's own radius.
+
+        Each widening doubles the ring: after twenty of them a gap a million times as wide as a page has been crossed.
+        """
+        step = self._width * 2 ** (widening - 1)
         radius = self._tail + step if self._nearer_is_less else self._tail - step
         bound = self._bound
         if bound is not None and (radius >= bound if self._nearer_is_less else radius <= bound):
