@@ -10,8 +10,9 @@ use std::ptr::NonNull;
 
 use arrow_array::RecordBatch;
 use pyo3::exceptions::PyRuntimeWarning;
+use pyo3::Borrowed;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList};
 use pyo3::{ffi, intern};
 use pyo3_arrow::{PyArray, PyRecordBatch};
 
@@ -37,6 +38,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyField>()?;
     module.add_class::<PyPacker>()?;
     module.add_function(wrap_pyfunction!(decode_columns, module)?)?;
+    module.add_function(wrap_pyfunction!(float_rows, module)?)?;
     module.add_function(wrap_pyfunction!(pack_field_py, module)?)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)
 }
@@ -169,6 +171,48 @@ fn pack_field_py<'py>(
     let field = &field.0;
     let packed = py.detach(|| pack_bytes(&bind_field(field, array.array())?));
     finish(py, packed)
+}
+
+/// Integers up to this size are the same number as f32.
+const EXACT: f64 = 16_777_216.0;
+
+/// Lists of Python numbers as rows of f32, little endian; `None` where a row is anything else, or a number too large.
+#[pyfunction]
+fn float_rows<'py>(rows: &Bound<'py, PyList>, dim: usize) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let Some(len) = rows.len().checked_mul(dim).and_then(|values| values.checked_mul(size_of::<f32>())) else {
+        return Ok(None);
+    };
+    let mut fits = true;
+    let bytes = PyBytes::new_with(rows.py(), len, |memory| {
+        let (places, _) = memory.as_chunks_mut();
+        fits = rows.len() * dim == places.len() && rows.iter().zip(places.chunks_mut(dim.max(1))).all(put_row);
+        Ok(())
+    })?;
+    Ok(fits.then_some(bytes))
+}
+
+fn put_row((row, places): (Bound<'_, PyAny>, &mut [[u8; size_of::<f32>()]])) -> bool {
+    let Ok(row) = row.cast_exact::<PyList>() else { return false };
+    row.len() == places.len() && places.iter_mut().enumerate().all(|(at, place)| put_number(row, at, place))
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "rounded to the nearest f32, as a float without a dtype is meant")]
+#[allow(unsafe_code, reason = "counting references would write to each of the numbers, which takes as long as all else")]
+fn put_number(row: &Bound<'_, PyList>, at: usize, place: &mut [u8; size_of::<f32>()]) -> bool {
+    let Ok(at) = ffi::Py_ssize_t::try_from(at) else { return false };
+    // SAFETY: `row` is an exact list, for which the call checks `at`. It lends a reference that the list holds as long as
+    // nobody changes it; nobody does, because the GIL is held and what follows runs no code of Python's.
+    let value = unsafe { Borrowed::from_ptr_or_opt(row.py(), ffi::PyList_GetItem(row.as_ptr(), at)) };
+    let Some(value) = value else { return false };
+    let whole = !value.is_exact_instance_of::<PyFloat>();
+    if whole && !value.is_exact_instance_of::<PyInt>() {
+        return false;
+    }
+    let Ok(number) = value.extract::<f64>() else { return false };
+    let narrow = number as f32;
+    *place = narrow.to_le_bytes();
+    !(whole && number.abs() > EXACT) && (narrow.is_finite() || !number.is_finite())
 }
 
 /// A column as Python gets it: name, data type, whether it is dynamic, dim, mask, values.

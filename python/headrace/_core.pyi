@@ -7,7 +7,7 @@ arro3, nanoarrow, ...). What the columns of a batch may look like is in :mod:`he
 from collections.abc import Sequence
 from typing import Any, Protocol, final, type_check_only
 
-__all__ = ["Field", "Packer", "build_info", "decode_columns", "pack_field"]
+__all__ = ["Field", "Packer", "build_info", "decode_columns", "float_rows", "pack_field"]
 
 #: Bytes that were decoded, or start and length of those of the message.
 _Memory = bytes | tuple[int, int]
@@ -112,6 +112,12 @@ def decode_columns(message: bytes, path: Sequence[int]) -> tuple[list[DecodedCol
 
     Raises:
         TransportError: If the bytes are no such message, or a column contradicts itself.
+    """
+
+def float_rows(rows: list[Any], dim: int) -> bytes | None:
+    """Lists of ``dim`` Python numbers as rows of little-endian float32, each rounded to the nearest.
+
+    None where a row is no list of so many floats and ints, an int is above 2^24, or a float is beyond float32.
     """
 
 def build_info() -> dict[str, str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -65,22 +65,52 @@ def prepare(
     """
     target = _target(info.schema, upsert=upsert)
     batches = list(_batches(data, target))
-    if partial_update:
-        names = {name.casefold() for name in batches[0].schema.names}
-        target = target.with_fields([item for item in target if item.is_primary or item.name.casefold() in names])
-    plan = plan_conform(batches[0].schema, target, options=_OPTIONS, fill_defaults=not partial_update)
-    packer = make_packer(target, collection_name=collection_name, partition_name=partition_name, columns=plan.columns)
-    pack = partial(packer.pack_insert, schema_timestamp=info.update_timestamp)
+    way = _way(_Same(info), batches[0].schema, collection_name, partition_name, upsert, partial_update)
+    pack = partial(way.packer.pack_insert, schema_timestamp=info.update_timestamp)
     if upsert:
-        pack = partial(packer.pack_upsert, schema_timestamp=info.update_timestamp, partial_update=partial_update)
-    pieces = list(_pieces(batches, plan, packer))
+        pack = partial(way.packer.pack_upsert, schema_timestamp=info.update_timestamp, partial_update=partial_update)
+    pieces = list(_pieces(batches, way))
     if len(pieces) > 1:
         # One bad row must not be found when the others are stored.
         for piece in pieces:
-            if bad := packer.check(piece.batch):
+            if bad := way.packer.check(piece.batch):
                 row, *rest = bad[0]
                 raise _cell_error(locate(piece.spans, row)[1], *rest)
     return [Request(_rows(piece), partial(_packed, pack, piece)) for piece in pieces]
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How batches of one Arrow schema become requests of one collection."""
+
+    plan: ConformPlan
+    packer: Packer
+
+
+class _Same:
+    """A description, equal to nothing but itself: comparing schemas would take longer than what is remembered."""
+
+    def __init__(self, info: CollectionInfo) -> None:
+        self.info = info
+
+    def __hash__(self) -> int:
+        return id(self.info)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.info is self.info
+
+
+@lru_cache(maxsize=64)
+def _way(  # noqa: PLR0917 - what it depends on, and nothing else
+    same: _Same, columns: pa.Schema, collection_name: str, partition_name: str, upsert: bool, partial_update: bool
+) -> _Way:
+    target = _target(same.info.schema, upsert=upsert)
+    if partial_update:
+        names = {name.casefold() for name in columns.names}
+        target = target.with_fields([item for item in target if item.is_primary or item.name.casefold() in names])
+    plan = plan_conform(columns, target, options=_OPTIONS, fill_defaults=not partial_update)
+    packer = make_packer(target, collection_name=collection_name, partition_name=partition_name, columns=plan.columns)
+    return _Way(plan, packer)
 
 
 def _target(schema: CollectionSchema, *, upsert: bool) -> CollectionSchema:
@@ -90,16 +120,16 @@ def _target(schema: CollectionSchema, *, upsert: bool) -> CollectionSchema:
     return schema.with_fields([replace(item, auto_id=False) if item.is_primary else item for item in schema])
 
 
-def _pieces(batches: Sequence[pa.RecordBatch], plan: ConformPlan, packer: Packer) -> Iterator[Piece]:
-    batcher = Batcher(packer, aim=lambda: _AIM, copy_waiting=False)
+def _pieces(batches: Sequence[pa.RecordBatch], way: _Way) -> Iterator[Piece]:
+    batcher = Batcher(way.packer, aim=lambda: _AIM, copy_waiting=False)
     start = 0
     for batch in batches:
-        conformed = plan.apply(batch)
+        conformed = way.plan.apply(batch)
         if conformed.refused:
             first = conformed.refused[0]
             raise _cell_error(start + first.row, first.field, first.expected, first.found, first.remedy)
         rows = conformed.batch
-        piece = Piece(rows, (Span("", start, rows.num_rows),), packer.encoded_len(rows))
+        piece = Piece(rows, (Span("", start, rows.num_rows),), way.packer.encoded_len(rows))
         start += rows.num_rows
         yield from batcher.add(piece)
     yield from batcher.flush()

@@ -17,6 +17,8 @@ _WHERE = "collection schema"
 #: What a BM25 function reads.
 _TEXTS = frozenset({DataType.VARCHAR, DataType.TEXT})
 
+_DYNAMIC_FIELD = FieldSchema(DYNAMIC_FIELD_NAME, DataType.JSON, is_dynamic=True)
+
 
 @dataclass(init=False)
 class CollectionSchema:
@@ -256,7 +258,7 @@ class CollectionSchema:
             item for item in self.fields if not (item.is_primary and item.auto_id) and not item.is_function_output
         )
         if self.enable_dynamic_field:
-            sent += (FieldSchema(DYNAMIC_FIELD_NAME, DataType.JSON, is_dynamic=True),)
+            sent += (_DYNAMIC_FIELD,)
         return sent
 
     def with_fields(self, fields: Sequence[FieldSchema]) -> CollectionSchema:
