@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from headrace._proto import common_pb2, milvus_pb2, schema_pb2
+from headrace._proto import admin_pb2, common_pb2, milvus_pb2, schema_pb2
 from headrace.collection_messages import schema_from_proto
 from headrace.schema import DYNAMIC_FIELD_NAME
 from tests.fake.encoding import encode_batch
@@ -209,6 +209,16 @@ def _output_names(found, asked):
     return [name for name in known if name in asked or name == found.key_name]
 
 
+def _describe_database(server, request):
+    if request.db_name == "nowhere":
+        raise Refused(800, f"database not found[database={request.db_name}]")
+    return admin_pb2.DescribeDatabaseResponse(db_name=request.db_name)
+
+
+def _update_credential(server, request):
+    return common_pb2.Status()
+
+
 #: Method -> (request class, answer function). Insert and Upsert are apart, because rows may be left out there.
 METHODS = {
     "Connect": (milvus_pb2.ConnectRequest, _connect),
@@ -225,6 +235,8 @@ METHODS = {
     "ReleaseCollection": (milvus_pb2.ReleaseCollectionRequest, _release_collection),
     "GetLoadState": (milvus_pb2.GetLoadStateRequest, _get_load_state),
     "Flush": (milvus_pb2.FlushRequest, _flush),
+    "DescribeDatabase": (admin_pb2.DescribeDatabaseRequest, _describe_database),
+    "UpdateCredential": (admin_pb2.UpdateCredentialRequest, _update_credential),
     "Delete": (milvus_pb2.DeleteRequest, _delete),
     "Query": (milvus_pb2.QueryRequest, _query),
     "Search": (milvus_pb2.SearchRequest, _search),

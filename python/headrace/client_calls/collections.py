@@ -83,24 +83,36 @@ def create_collection(  # noqa: PLR0917 - pymilvus's order
     :raises ConfigError: if a parameter cannot be used.
     :raises SchemaError: if the schema cannot be.
     """
-    name = name_of("collection_name", collection_name)
-    if num_shards is not None and shards_num is not None:
-        raise ConfigError(explain("num_shards", "one of num_shards and shards_num", "both", "leave one out"))
-    shards = shards_num if num_shards is None else num_shards
-    # Everything that can be refused is refused before the collection is made.
-    indexes = None if index_params is None or index_params == [] else IndexParams.of(index_params)
+    indexes = IndexParams.of(index_params) if index_params else None
     if schema is None:
-        schema = _quick_schema(
-            dimension, primary_field_name, id_type, vector_field_name, auto_id, enable_dynamic_field, max_length
-        )
+        schema = _quick_schema(dimension, primary_field_name, id_type, vector_field_name, auto_id, max_length)
+        schema.enable_dynamic_field = flag("enable_dynamic_field", enable_dynamic_field)
         schema.description = text_of("description", description)
         indexes = IndexParams().add_index(vector_field_name, metric_type=name_of("metric_type", metric_type))
+    counts = {"num_shards": num_shards, "shards_num": shards_num, "num_partitions": num_partitions}
+    yield from _create(collection_name, schema, indexes, counts, consistency_level, properties, timeout)
+
+
+def _create(  # noqa: PLR0917 - create_collection's order
+    collection_name: str,
+    schema: CollectionSchema,
+    indexes: IndexParams | None,
+    counts: dict[str, int | None],
+    consistency_level: Level,
+    properties: Mapping[str, Any] | None,
+    timeout: float | None,
+) -> Operation[None]:
+    # Everything that can be refused is refused before the collection is made.
+    name = name_of("collection_name", collection_name)
+    given = {key: number(key, value) for key, value in counts.items() if value is not None}
+    if "num_shards" in given and "shards_num" in given:
+        raise ConfigError(explain("num_shards", "one of num_shards and shards_num", "both", "leave one out"))
     _verify(schema)
     yield from ops.create_collection(
         name,
         schema,
-        num_shards=None if shards is None else number("num_shards", shards),
-        num_partitions=None if num_partitions is None else number("num_partitions", num_partitions),
+        num_shards=given.get("num_shards", given.get("shards_num")),
+        num_partitions=given.get("num_partitions"),
         consistency_level=level_of(consistency_level),
         properties=mapping_of("properties", properties) if properties else None,
         timeout=rpc_timeout(timeout),
@@ -123,7 +135,6 @@ def _quick_schema(  # noqa: PLR0917 - create_collection's order
     id_type: Any,
     vector_field_name: str,
     auto_id: bool,
-    enable_dynamic_field: bool,
     max_length: int | None,
 ) -> CollectionSchema:
     if dimension is None:
@@ -134,9 +145,7 @@ def _quick_schema(  # noqa: PLR0917 - create_collection's order
         allowed = "'int' or 'string', DataType.INT64 or DataType.VARCHAR"
         raise ConfigError(explain("id_type", allowed, repr(id_type), "choose one"))
     length = {} if key_type == DataType.INT64 else {"max_length": 65_535 if max_length is None else max_length}
-    schema = CollectionSchema.empty(
-        auto_id=flag("auto_id", auto_id), enable_dynamic_field=flag("enable_dynamic_field", enable_dynamic_field)
-    )
+    schema = CollectionSchema.empty(auto_id=flag("auto_id", auto_id))
     schema.add_field(name_of("primary_field_name", primary_field_name), key_type, is_primary=True, **length)
     name = name_of("vector_field_name", vector_field_name)
     return schema.add_field(name, DataType.FLOAT_VECTOR, dim=number("dimension", dimension))

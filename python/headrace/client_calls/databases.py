@@ -49,7 +49,7 @@ def list_databases(timeout: float | None = None) -> Operation[list[str]]:
 
 
 def describe_database(db_name: str, timeout: float | None = None) -> Operation[dict[str, Any]]:
-    """A database's name and its properties. Servers before 2.4 tell only that it is there.
+    """A database's name and its properties. Servers without that call tell only that it is there.
 
     :raises MilvusException: code 800 where there is none.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.client.harness import outcome, printed, scenario, without
+from tests.integration.client.harness import LITE, outcome, printed, scenario, without
 
 __all__: list[str] = []
 
@@ -135,7 +135,7 @@ def properties_of_a_collection(lib, client, name):
     yield client.describe_collection(name)["properties"]
 
 
-@scenario(engines=("lite322",))
+@scenario(engines=(LITE,))
 def properties_that_are_dropped(lib, client, name):
     client.create_collection(name, dimension=4, properties={"collection.ttl.seconds": 60, "owner": "me"})
     yield client.drop_collection_properties(name, property_keys=["collection.ttl.seconds"])
@@ -163,7 +163,7 @@ def aliases(lib, client, name):
         yield client.drop_collection(other)
 
 
-@scenario(engines=("lite322",))
+@scenario
 def aliases_that_are_listed(lib, client, name):
     client.create_collection(name, dimension=4)
     client.create_alias(name, name + "_alias")

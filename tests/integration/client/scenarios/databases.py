@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.client.harness import outcome, scenario
+from tests.integration.client.harness import LITE, outcome, scenario
 
 __all__: list[str] = []
 
@@ -18,7 +18,7 @@ def databases(lib, client, name):
     yield other in client.list_databases()
 
 
-@scenario(engines=("lite322",))
+@scenario(engines=(LITE,))
 def a_database_that_is_used(lib, client, name):
     other = name + "_db"
     client.create_database(other)
@@ -39,7 +39,7 @@ def a_database_that_is_used(lib, client, name):
     yield client.drop_database(other)
 
 
-@scenario(engines=("lite322",))
+@scenario(engines=(LITE,))
 def properties_of_a_database(lib, client, name):
     other = name + "_db"
     client.create_database(other, properties={"database.replica.number": 1})
