@@ -1,8 +1,8 @@
 """Whole loads against their limits: headrace, bytes that are already packed, and both clients of pymilvus.
 
-Every way sends the same rows to a sink in a process of its own, which keeps nothing. Ways take turns, and a figure is the
-median of the ratios of their turns. The ceiling is `grpc.aio` with requests that were packed before the clock started, with
-the fastest of a sweep of channels, requests in flight and request sizes.
+Every way sends the same rows to a sink in a process of its own, which keeps nothing. Ways take turns, and a figure is
+the median of the ratios of their turns. The ceiling is `grpc.aio` with requests that were packed before the clock
+started, with the fastest of a sweep of channels, requests in flight and request sizes.
 
     python -m benches.ingest [--pairs 7] [--megabytes 300] [--only dense]
 """

@@ -12,8 +12,8 @@ import grpc.aio
 
 import headrace
 from benches.sources import Rows, Source
-from headrace.packing import make_packer
 from headrace.config import Endpoint
+from headrace.packing import make_packer
 from headrace.transport import channel_options
 
 __all__ = ["Packed", "Spent", "headrace_load", "packed", "pymilvus_async", "pymilvus_sync", "sent_packed"]
