@@ -91,7 +91,7 @@ def inspect_source(
     :raises SourceError: if the source cannot be read.
     :raises ConnectError, MilvusException: if the server cannot be asked.
     """
-    with open_source(source, key=options.key) as opened:
+    with open_source(source, options=options) as opened:
         found = _look_at(opened)
         info = None
         if collection is not None and endpoint is not None:

@@ -91,13 +91,13 @@ class LoadJob:
         kept = "journal, rejects and report" if self._resumable else "rejects and report"
         self._announce(f"{kept}: {session.state_dir}")
         # Files are looked at before anybody is called; plain values wait for the collection's schema.
-        source = open_source(self._given, key=self._options.key) if is_path(self._given) else None
+        source = open_source(self._given, options=self._options) if is_path(self._given) else None
         try:
             try:
                 if source is not None and self._resumable:
                     session.resumption = self._open_journal(source)
                 session.open()
-                source = source or open_source(self._given, schema=session.schema, key=self._options.key)
+                source = source or open_source(self._given, schema=session.schema, options=self._options)
                 self._check(source)
                 source = self._load(source)
                 complete(session, functools.partial(self._reread, source))

@@ -116,7 +116,7 @@ def verify_source(
     :raises ConfigError: if the collection is not loaded.
     :raises ConnectError, MilvusException: if the server cannot be asked.
     """
-    with open_source(source, key=options.key) as opened, SyncTransport(endpoint) as transport:
+    with open_source(source, options=options) as opened, SyncTransport(endpoint) as transport:
         info = _find(transport, collection)
         sample = next(_batches(opened, options), None)
         old = transport.server_kind != "lite" and transport.server_version < (2, 5, 0)

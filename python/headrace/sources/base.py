@@ -6,14 +6,16 @@ import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import pyarrow as pa
 
 from headrace.errors import SourceError, explain
 from headrace.sources.identity import FileIdentity
+from headrace.sources.paths import FileRef
 
 __all__ = [
+    "FileReader",
     "Part",
     "Read",
     "Source",
@@ -89,6 +91,28 @@ class SourceFile:
     label: str
     rows: int | None
     identify: Callable[[], FileIdentity] = field(repr=False, compare=False)
+
+
+class FileReader(Protocol):
+    """One file of some format, of which only head or footer was read.
+
+    Attributes:
+        ref: The file.
+        schema: Its columns.
+    """
+
+    ref: FileRef
+    schema: pa.Schema
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows it has, where that is known without reading them."""
+
+    def nulls(self) -> frozenset[str]:
+        """The columns that its statistics know to hold nulls."""
+
+    def parts(self, names: Sequence[str]) -> Iterator[Part]:
+        """The file's parts in row order; ``names`` are read where the caller names no columns."""
 
 
 class Source:
