@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse
@@ -75,9 +78,71 @@ def write_sparse_npz(folder, rows):
     return Written(folder / "rows.npz", columns, {"ids": folder / "ids.npy"})
 
 
+def rows_of(columns):
+    """Columns as rows of Python values."""
+    lists = {name: values.tolist() if isinstance(values, np.ndarray) else values for name, values in columns.items()}
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+
+
+def texts_of(rows):
+    """Text with everything in it that formats trip over."""
+    odd = ["plain", 'quote " and comma,', "Größe 水車 🙂", "two\nlines", "2024-01-01", "", " spaces ", "null", "007"]
+    return [f"{odd[number % len(odd)]}" for number in range(rows)]
+
+
+def write_jsonl(folder, rows):
+    columns = {"id": np.arange(rows), "vector": dense(rows), "text": texts_of(rows)}
+    with (folder / "rows.jsonl").open("w") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows_of(columns))
+    return Written(folder / "rows.jsonl", columns)
+
+
+def write_jsonl_of_pandas(folder, rows):
+    columns = {"id": np.arange(rows), "vector": dense(rows).astype(np.float64), "text": texts_of(rows)}
+    frame = pd.DataFrame({**columns, "vector": list(columns["vector"])})
+    frame.to_json(folder / "rows.jsonl.gz", orient="records", lines=True, double_precision=15)
+    return Written(folder / "rows.jsonl.gz", {**columns, "vector": columns["vector"].astype(np.float32)})
+
+
+def write_sparse_jsonl(folder, rows):
+    columns = {"id": [f"key {number}" for number in range(rows)], "vector": pairs(sparse(rows))}
+    with pa.output_stream(folder / "rows.jsonl.zst", compression="zstd") as file:
+        for key, row in zip(*columns.values(), strict=True):
+            vector = {str(pair["index"]): pair["value"] for pair in row}
+            file.write(json.dumps({"id": key, "vector": vector}).encode() + b"\n")
+    return Written(folder / "rows.jsonl.zst", columns, {"vector": ("vector",)})
+
+
+def write_csv(folder, rows):
+    """Vectors as JSON lists, by the csv module."""
+    columns = {"id": np.arange(rows), "vector": dense(rows), "text": texts_of(rows)}
+    with (folder / "rows.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows([key, json.dumps(vector), text] for key, vector, text in zip(*_lists(columns), strict=True))
+    return Written(folder / "rows.csv", columns)
+
+
+def write_tsv_of_pandas(folder, rows):
+    """Vectors with spaces between their numbers, by pandas."""
+    columns = {"id": np.arange(rows), "vector": dense(rows), "text": texts_of(rows)}
+    vectors = [" ".join(map(str, vector)) for vector in columns["vector"].tolist()]
+    pd.DataFrame({**columns, "vector": vectors}).to_csv(folder / "rows.tsv.gz", index=False, sep="\t")
+    return Written(folder / "rows.tsv.gz", columns)
+
+
+def _lists(columns):
+    return [values.tolist() if isinstance(values, np.ndarray) else values for values in columns.values()]
+
+
 WRITERS = {
     "npy": write_npy,
     "npz": write_npz,
     "packed npz": write_packed_npz,
     "sparse npz": write_sparse_npz,
+    "JSON lines": write_jsonl,
+    "JSON lines of pandas": write_jsonl_of_pandas,
+    "sparse JSON lines": write_sparse_jsonl,
+    "CSV": write_csv,
+    "TSV of pandas": write_tsv_of_pandas,
 }

@@ -154,7 +154,7 @@ class LoadJob:
             source.schema,
             None if first is None else first.batch,
             nulls=source.nulls if self._options.create else (),
-            later_columns=not is_path(self._given),
+            later_columns=source.open_ended or not is_path(self._given),
         )
         if not source.replayable:
             return source, iter(()) if first is None else itertools.chain([first], batches)

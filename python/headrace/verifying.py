@@ -126,6 +126,7 @@ def verify_source(
             options=options,
             sample=None if sample is None else sample.batch,
             fill_defaults=old,
+            later_columns=opened.open_ended,
         )
         reader = _Reader(_batches(opened, options, plan), plan, info)
         result = _compare(transport, info, reader, level, options.partition_name)

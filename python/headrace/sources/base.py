@@ -99,10 +99,12 @@ class FileReader(Protocol):
     Attributes:
         ref: The file.
         schema: Its columns.
+        open_ended: Whether later rows may have more columns; they come with whatever columns are asked for.
     """
 
     ref: FileRef
     schema: pa.Schema
+    open_ended: bool
 
     @property
     def rows(self) -> int | None:
@@ -125,6 +127,8 @@ class Source:
         replayable: Whether it can be read again; otherwise :meth:`parts` works once.
         skipped: Files of a directory or glob that were left out (names that start with ``_`` or ``.``, empty ones).
         files: The files it is made of, in the order of the parts; none for what is in memory.
+        open_ended: Whether later batches of its files may bring columns that the schema does not have; they come
+            with whatever columns are asked for.
     """
 
     def __init__(
@@ -138,6 +142,7 @@ class Source:
         nulls: Callable[[], frozenset[str]] = frozenset,
         skipped: tuple[str, ...] = (),
         files: tuple[SourceFile, ...] = (),
+        open_ended: bool = False,
     ) -> None:
         unique_names(schema, label)
         self.label = label
@@ -147,6 +152,7 @@ class Source:
         self._nulls = nulls
         self.skipped = skipped
         self.files = files
+        self.open_ended = open_ended
         self._parts = parts
         self._used = False
 
@@ -194,6 +200,7 @@ class Source:
             nulls=lambda: self.nulls & frozenset(names),
             skipped=self.skipped,
             files=self.files,
+            open_ended=self.open_ended,
         )
 
     def without(self, labels: Collection[str]) -> Source:
@@ -209,6 +216,7 @@ class Source:
             nulls=lambda: self.nulls,
             skipped=(*self.skipped, *labels),
             files=files,
+            open_ended=self.open_ended,
         )
 
     def close(self) -> None:

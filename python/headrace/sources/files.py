@@ -14,15 +14,18 @@ from functools import partial
 from headrace.config import LoadOptions
 from headrace.errors import SourceError, explain
 from headrace.sources.base import FileReader, Part, Source, SourceFile, unique_names
+from headrace.sources.delimited import DelimitedReader
 from headrace.sources.filesystems import Storage
 from headrace.sources.identity import FileIdentity, identify
 from headrace.sources.ipc import IpcFileReader, IpcStreamReader
+from headrace.sources.jsonl import JsonLinesReader
 from headrace.sources.npy import NpyReader
 from headrace.sources.npz import NpzReader
 from headrace.sources.pairing import Beside, PairedReader, pair_files
 from headrace.sources.parquet import ParquetReader
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged, find_files
 from headrace.sources.reshaping import Renamed
+from headrace.sources.text import packing_of
 
 __all__ = ["open_files"]
 
@@ -41,6 +44,7 @@ _FOREIGN = (
     (b"\x80\x04", "a pickle", "write it as npy or Parquet: headrace never unpickles"),
     (b"\x80\x05", "a pickle", "write it as npy or Parquet: headrace never unpickles"),
 )
+_CSV_NAMES = (".csv", ".tsv", ".tab")
 _DEFAULT_VECTOR, _DEFAULT_KEY = "vector", "id"
 
 
@@ -91,6 +95,7 @@ def open_files(paths: Sequence[str | os.PathLike[str]], options: LoadOptions) ->
         replayable=True,
         nulls=lambda: frozenset().union(*(reader.nulls() for reader in readers)),
         skipped=tuple(skipped),
+        open_ended=any(reader.open_ended for reader in readers),
         files=tuple(SourceFile(it.ref.label, it.rows, partial(_identify, it)) for it in readers),
     )
 
@@ -145,11 +150,38 @@ def _reader(ref: FileRef, name: str) -> FileReader:
             return _checked(reader(ref, name))
     if not head:
         raise _refused(ref, _KNOWN, "an empty file")
+    reader_of_text = _text_reader(ref, head)
+    if reader_of_text is not None:
+        return _checked(reader_of_text)
     for magic, found, remedy in _FOREIGN:
         if head.startswith(magic):
             raise SourceError(explain(ref.label, _KNOWN, found, remedy), source=ref.label)
     text = all(byte >= 32 or byte in b"\t\r\n" for byte in head)
     raise _refused(ref, _KNOWN, f"{'text' if text else 'a file'} that starts with {head!r}", "load another file")
+
+
+def _text_reader(ref: FileRef, head: bytes) -> FileReader | None:
+    """A reader of JSON lines or CSV, also where they are packed; None where the file is something else."""
+    packing = packing_of(head)
+    name = ref.path.lower()
+    if packing is not None:
+        name = name.removesuffix(".gz").removesuffix(".gzip").removesuffix(".zst").removesuffix(".zstd")
+        try:
+            with ref.filesystem.open_input_stream(ref.path, compression=packing) as stream:
+                head = stream.read(8)
+        except READ_ERRORS as error:
+            raise damaged(ref, f"readable {packing} data", error, None) from error
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"{"):
+        return JsonLinesReader(ref, packing)
+    if start.startswith(b"[") and name.endswith((".json", ".jsonl", ".ndjson")):
+        remedy = "write one object a line (with jq: jq -c '.[]')"
+        raise _refused(ref, "JSON lines", "one JSON list for the whole file", remedy)
+    if name.endswith(_CSV_NAMES):
+        if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise _refused(ref, "text in UTF-8", "text in UTF-16", "write it in UTF-8")
+        return DelimitedReader(ref, packing)
+    return None
 
 
 _MAGIC: dict[bytes, Callable[[FileRef, str], FileReader]] = {

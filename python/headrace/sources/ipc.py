@@ -23,6 +23,8 @@ __all__ = ["IpcFileReader", "IpcStreamReader"]
 class IpcFileReader:
     """One file in the IPC file format, of which only the footer was read."""
 
+    open_ended = False
+
     def __init__(self, ref: FileRef) -> None:
         self.ref = ref
         try:
@@ -92,6 +94,7 @@ class IpcStreamReader:
     """One file in the IPC stream format, of which only the schema was read."""
 
     rows: int | None = None
+    open_ended = False
 
     def __init__(self, ref: FileRef) -> None:
         self.ref = ref

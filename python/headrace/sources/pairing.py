@@ -101,6 +101,7 @@ class PairedReader:
         self.beside = tuple(other.ref for other in others)
         self._readers = [first, *others]
         self.rows = _counted(first)
+        self.open_ended = any(reader.open_ended for reader in self._readers)
         owners: dict[str, FileReader] = {}
         for reader in self._readers:
             rows = _counted(reader)
@@ -204,5 +205,6 @@ def _side_by_side(streams: Sequence[Iterator[pa.RecordBatch]], names: Sequence[s
             return
         rows = min(head.num_rows for head in whole)
         columns = {name: head.column(name).slice(0, rows) for head in whole for name in head.schema.names}
-        yield pa.RecordBatch.from_arrays([columns[name] for name in names], names=list(names))
+        ordered = [*names, *(name for name in columns if name not in names)]
+        yield pa.RecordBatch.from_arrays([columns[name] for name in ordered], names=ordered)
         heads = [head.slice(rows) if head.num_rows > rows else None for head in whole]

@@ -49,6 +49,8 @@ class ParquetReader:
         rows: How many rows it has.
     """
 
+    open_ended = False
+
     def __init__(self, ref: FileRef) -> None:
         self.ref = ref
         with _open(ref) as file:

@@ -88,6 +88,7 @@ class RangeReader(ABC):
     schema: pa.Schema
     rows: int
     row_bytes: int
+    open_ended = False
 
     @abstractmethod
     def read_rows(self, start: int, stop: int, columns: Sequence[str]) -> pa.RecordBatch:

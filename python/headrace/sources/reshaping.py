@@ -18,6 +18,7 @@ class Renamed:
     def __init__(self, reader: FileReader, name: str) -> None:
         self.ref = reader.ref
         self.rows = reader.rows
+        self.open_ended = False
         self.schema = pa.schema([reader.schema.field(0).with_name(name)])
         self._reader = reader
 
