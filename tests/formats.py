@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -131,6 +132,46 @@ def write_tsv_of_pandas(folder, rows):
     return Written(folder / "rows.tsv.gz", columns)
 
 
+def write_hdf5(folder, rows):
+    """The layout of ann-benchmarks: vectors to load, queries and answers beside them."""
+    vectors = dense(rows)
+    with h5py.File(folder / "rows.hdf5", "w") as file:
+        file["train"], file["test"] = vectors, dense(7, seed=1)
+        file["neighbors"], file["distances"] = np.zeros((7, 10), np.int32), np.zeros((7, 10), np.float32)
+        file.attrs["distance"] = "angular"
+    return Written(folder / "rows.hdf5", {"id": np.arange(rows), "vector": vectors}, {"key": "@row"})
+
+
+def write_hdf5_columns(folder, rows):
+    columns = {"id": np.arange(rows), "vector": dense(rows), "text": texts_of(rows)}
+    with h5py.File(folder / "rows.h5", "w") as file:
+        for name, values in columns.items():
+            file.create_dataset(name, data=values, compression="gzip", chunks=True)
+    return Written(folder / "rows.h5", columns)
+
+
+def write_fbin(folder, rows):
+    """As DiskANN's tools do: two counts, then the vectors; the keys as another program wrote them."""
+    vectors = dense(rows)
+    with (folder / "rows.fbin").open("wb") as file:
+        np.array(vectors.shape, np.uint32).tofile(file)
+        vectors.tofile(file)
+    np.save(folder / "keys.npy", np.array([f"key {number}" for number in range(rows)]))
+    columns = {"doc": [f"key {number}" for number in range(rows)], "vector": vectors}
+    return Written(folder / "rows.fbin", columns, {"ids": folder / "keys.npy", "key": "doc"})
+
+
+def write_bigann_csr(folder, rows):
+    """As big-ann's sparse track does: three counts, then indptr, indices and data."""
+    matrix = sparse(rows)
+    with (folder / "rows.csr").open("wb") as file:
+        np.array([*matrix.shape, matrix.nnz], np.int64).tofile(file)
+        matrix.indptr.astype(np.int64).tofile(file)
+        matrix.indices.astype(np.int32).tofile(file)
+        matrix.data.astype(np.float32).tofile(file)
+    return Written(folder / "rows.csr", {"id": np.arange(rows), "vector": pairs(matrix)}, {"key": "@row"})
+
+
 def _lists(columns):
     return [values.tolist() if isinstance(values, np.ndarray) else values for values in columns.values()]
 
@@ -145,4 +186,8 @@ WRITERS = {
     "sparse JSON lines": write_sparse_jsonl,
     "CSV": write_csv,
     "TSV of pandas": write_tsv_of_pandas,
+    "HDF5 of ann-benchmarks": write_hdf5,
+    "HDF5": write_hdf5_columns,
+    "fbin": write_fbin,
+    "csr of big-ann": write_bigann_csr,
 }

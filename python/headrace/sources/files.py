@@ -14,8 +14,11 @@ from functools import partial
 from headrace.config import LoadOptions
 from headrace.errors import SourceError, explain
 from headrace.sources.base import FileReader, Part, Source, SourceFile, unique_names
+from headrace.sources.bigann import NAMES as BIGANN_NAMES
+from headrace.sources.bigann import open_bigann
 from headrace.sources.delimited import DelimitedReader
 from headrace.sources.filesystems import Storage
+from headrace.sources.hdf5 import Hdf5Reader
 from headrace.sources.identity import FileIdentity, identify
 from headrace.sources.ipc import IpcFileReader, IpcStreamReader
 from headrace.sources.jsonl import JsonLinesReader
@@ -37,7 +40,6 @@ _FOREIGN = (
     (b"FEA1", "a Feather v1 file", "write it again as Feather v2"),
     (b"\x1f\x8b", "gzip data", "unpack it first"),
     (b"\x28\xb5\x2f\xfd", "zstd data", "unpack it first"),
-    (b"\x89HDF", "an HDF5 file", "write it as Parquet"),
     (b"ORC", "an ORC file", "write it as Parquet"),
     (b"\x80\x02", "a pickle", "write it as npy or Parquet: headrace never unpickles"),
     (b"\x80\x03", "a pickle", "write it as npy or Parquet: headrace never unpickles"),
@@ -137,6 +139,9 @@ def _partner(beside: Beside, ref: FileRef, names: _Names) -> FileReader:
 
 def _reader(ref: FileRef, name: str) -> FileReader:
     head, tail = _ends(ref)
+    if head and ref.path.lower().endswith(BIGANN_NAMES):
+        # They begin with a number, which may look like anything.
+        return open_bigann(ref, name)
     if head.startswith(b"PAR1"):
         if tail.endswith(b"PAR1"):
             return _checked(ParquetReader(ref))
@@ -189,6 +194,7 @@ _MAGIC: dict[bytes, Callable[[FileRef, str], FileReader]] = {
     b"\x93NUMPY": NpyReader,
     b"PK\x03\x04": NpzReader,
     b"PK\x05\x06": NpzReader,
+    b"\x89HDF\r\n\x1a\n": Hdf5Reader,
 }
 
 
