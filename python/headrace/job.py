@@ -6,7 +6,7 @@ import contextlib
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +24,9 @@ from headrace.session import LoadSession
 from headrace.sources import Source, SourceBatch, open_source
 
 __all__ = ["LoadJob"]
+
+#: Files that a note names.
+_MOST_NAMED = 10
 
 
 class LoadJob:
@@ -99,6 +102,7 @@ class LoadJob:
                 session.open()
                 source = source or open_source(self._given, schema=session.schema, options=self._options)
                 self._check(source)
+                session.notes += [*source.notes, *left_out_note(source.skipped)]
                 source = self._load(source)
                 complete(session, functools.partial(self._reread, source))
             except StoppedError as stopped:
@@ -187,6 +191,14 @@ class LoadJob:
 
 def _at_most(rows: int | None, limit: int | None) -> int | None:
     return rows if rows is None or limit is None else min(rows, limit)
+
+
+def left_out_note(skipped: Sequence[str]) -> list[str]:
+    """A line about files of directories and globs that were left out, or none."""
+    if not skipped:
+        return []
+    more = f" and {len(skipped) - _MOST_NAMED} more" if len(skipped) > _MOST_NAMED else ""
+    return [f"left out, as empty files and names with _ or . are: {', '.join(skipped[:_MOST_NAMED])}{more}"]
 
 
 def is_path(source: object) -> bool:

@@ -240,19 +240,6 @@ def test_files_with_other_columns_are_named(tree):
     )
 
 
-@pytest.mark.parametrize(
-    ("columns", "text"),
-    [
-        ({"x": [1]}, "column 'id': expected int64, as in"),
-        ({"id": [1], "x": [1]}, "column 'x': expected no such column, as in"),
-    ],
-)
-def test_missing_and_additional_columns_are_named(tree, columns, text):
-    pq.write_table(pa.table(columns), tree / "a/9.parquet")
-    with pytest.raises(SourceError, match=text):
-        open_source(tree / "a")
-
-
 def test_columns_may_stand_in_another_order(tmp_path):
     pq.write_table(pa.table({"a": [1], "b": ["x"]}), tmp_path / "1.parquet")
     pq.write_table(pa.table({"b": ["y"], "a": [2]}), tmp_path / "2.parquet")

@@ -127,6 +127,7 @@ class Source:
         replayable: Whether it can be read again; otherwise :meth:`parts` works once.
         skipped: Files of a directory or glob that were left out (names that start with ``_`` or ``.``, empty ones).
         files: The files it is made of, in the order of the parts; none for what is in memory.
+        notes: What a person should know of how the files became one schema.
         open_ended: Whether later batches of its files may bring columns that the schema does not have; they come
             with whatever columns are asked for.
     """
@@ -142,6 +143,7 @@ class Source:
         nulls: Callable[[], frozenset[str]] = frozenset,
         skipped: tuple[str, ...] = (),
         files: tuple[SourceFile, ...] = (),
+        notes: tuple[str, ...] = (),
         open_ended: bool = False,
     ) -> None:
         unique_names(schema, label)
@@ -152,6 +154,7 @@ class Source:
         self._nulls = nulls
         self.skipped = skipped
         self.files = files
+        self.notes = notes
         self.open_ended = open_ended
         self._parts = parts
         self._used = False
@@ -200,6 +203,7 @@ class Source:
             nulls=lambda: self.nulls & frozenset(names),
             skipped=self.skipped,
             files=self.files,
+            notes=self.notes,
             open_ended=self.open_ended,
         )
 
@@ -216,6 +220,7 @@ class Source:
             nulls=lambda: self.nulls,
             skipped=(*self.skipped, *labels),
             files=files,
+            notes=self.notes,
             open_ended=self.open_ended,
         )
 

@@ -29,6 +29,7 @@ from headrace.sources.parquet import ParquetReader
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged, find_files
 from headrace.sources.reshaping import Renamed
 from headrace.sources.text import packing_of
+from headrace.sources.unified import Unified, unified
 
 __all__ = ["open_files"]
 
@@ -67,8 +68,8 @@ def open_files(paths: Sequence[str | os.PathLike[str]], options: LoadOptions) ->
             without a name are called), ``filesystem`` and ``source_options`` are used.
 
     Raises:
-        SourceError: If a file is missing, damaged or of no known format, its columns differ from the first's, or it
-            does not go with the one beside it.
+        SourceError: If a file is missing, damaged or of no known format, its columns do not go with those of the
+            others, or it does not go with the one beside it.
         ConfigError: If an option cannot be used.
     """
     storage = Storage(options.filesystem, options.source_options)
@@ -78,10 +79,8 @@ def open_files(paths: Sequence[str | os.PathLike[str]], options: LoadOptions) ->
         _DEFAULT_KEY if options.key is None or options.key.startswith("@") else options.key,
     )
     readers = _with_partners([os.fspath(path) for path in paths], refs, options, storage, names)
-    first = readers[0]
-    for reader in readers[1:]:
-        _same_columns(first, reader)
-    columns = first.schema.names
+    readers, schema, notes = unified(readers)
+    columns = schema.names
 
     def parts() -> Iterator[Part]:
         for reader in readers:
@@ -91,18 +90,20 @@ def open_files(paths: Sequence[str | os.PathLike[str]], options: LoadOptions) ->
     label = refs[0].label if len(refs) == 1 else f"{os.fspath(paths[0])} ({len(refs)} files)"
     return Source(
         label,
-        first.schema,
+        schema,
         parts,
         rows_total=None if None in rows else sum(count or 0 for count in rows),
         replayable=True,
         nulls=lambda: frozenset().union(*(reader.nulls() for reader in readers)),
         skipped=tuple(skipped),
+        notes=tuple(notes),
         open_ended=any(reader.open_ended for reader in readers),
         files=tuple(SourceFile(it.ref.label, it.rows, partial(_identify, it)) for it in readers),
     )
 
 
 def _identify(reader: FileReader) -> FileIdentity:
+    reader = reader.reader if isinstance(reader, Unified) else reader
     beside = reader.beside if isinstance(reader, PairedReader) else ()
     return identify(reader.ref).beside([identify(ref) for ref in beside])
 
@@ -221,20 +222,3 @@ def _checked(reader: FileReader) -> FileReader:
     except UnicodeDecodeError as error:
         raise damaged(reader.ref, "column names in UTF-8", error, "schema") from error
     return reader
-
-
-def _same_columns(first: FileReader, other: FileReader) -> None:
-    """Refuse a file whose columns are not those of the first: by name and type, in any order."""
-    ours, theirs = ({field.name: field.type for field in reader.schema} for reader in (first, other))
-    for name in [*ours, *(name for name in theirs if name not in ours)]:
-        expected, found = ours.get(name), theirs.get(name)
-        if expected != found:
-            raise SourceError(
-                explain(
-                    f"{other.ref.label}, column {name!r}",
-                    f"{expected if expected is not None else 'no such column'}, as in {first.ref.label}",
-                    f"{found if found is not None else 'no such column'}",
-                    "write the files with one schema, or load them one by one",
-                ),
-                source=other.ref.label,
-            )

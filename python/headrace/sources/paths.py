@@ -38,12 +38,14 @@ class FileRef:
         filesystem: Where it is.
         path: Its path there.
         size: Its bytes.
+        below: Its path below the directory or glob that was searched for it; empty where it was named itself.
     """
 
     label: str
     filesystem: pafs.FileSystem
     path: str
     size: int
+    below: str = ""
 
 
 def damaged(ref: FileRef, expected: str, error: BaseException, position: str | None) -> SourceError:
@@ -150,13 +152,14 @@ def _matching_local(path: str, pattern: str, filesystem: pafs.FileSystem) -> tup
     for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - the pattern may be absolute
         info = filesystem.get_file_info(match)
         if info.type == pafs.FileType.File:
-            _sort_in(FileRef(match, filesystem, match, int(info.size or 0)), match[len(prefix) :], files, skipped)
+            below = match[len(prefix) :]
+            _sort_in(FileRef(match, filesystem, match, int(info.size or 0), below), below, files, skipped)
         elif info.type == pafs.FileType.Directory and "**" not in pattern:
             # "**" matches directories and what is in them.
             if _is_marked(match[len(prefix) :]):
                 skipped.append(match)
             else:
-                more, left_out = _listed(match, "", filesystem, match)
+                more, left_out = _listed(match, "", filesystem, match, above=match[len(prefix) :])
                 files += more
                 skipped += left_out
     if not files:
@@ -201,7 +204,9 @@ def _inside(path: str, root: str, filesystem: pafs.FileSystem, base: str) -> tup
     return files, skipped
 
 
-def _listed(path: str, root: str, filesystem: pafs.FileSystem, base: str) -> tuple[list[FileRef], list[str]]:
+def _listed(
+    path: str, root: str, filesystem: pafs.FileSystem, base: str, *, above: str = ""
+) -> tuple[list[FileRef], list[str]]:
     files: list[FileRef] = []
     skipped: list[str] = []
     try:
@@ -210,8 +215,9 @@ def _listed(path: str, root: str, filesystem: pafs.FileSystem, base: str) -> tup
         raise _unusable(path, error) from error
     for info in sorted(infos, key=lambda info: info.path):
         if info.type == pafs.FileType.File:
-            ref = FileRef(root + info.path, filesystem, info.path, int(info.size or 0))
-            _sort_in(ref, info.path[len(base) :], files, skipped)
+            below = above + info.path[len(base) :]
+            ref = FileRef(root + info.path, filesystem, info.path, int(info.size or 0), below)
+            _sort_in(ref, below, files, skipped)
     return files, skipped
 
 
@@ -229,7 +235,8 @@ def _matching(
     for info in sorted(infos, key=lambda info: info.path):
         below = info.path[len(base) :].strip("/")
         if info.type == pafs.FileType.File and wanted.match(below):
-            _sort_in(FileRef(root + info.path, filesystem, info.path, int(info.size or 0)), below, files, skipped)
+            ref = FileRef(root + info.path, filesystem, info.path, int(info.size or 0), below)
+            _sort_in(ref, below, files, skipped)
     if not files:
         raise _nothing(path, _none_but(skipped, "no file matches"))
     return files, skipped

@@ -58,6 +58,7 @@ def keyed_by_row(source: Source, key: str | None) -> Source:
         nulls=lambda: source.nulls,
         skipped=source.skipped,
         files=source.files,
+        notes=source.notes,
         open_ended=source.open_ended,
     )
 
