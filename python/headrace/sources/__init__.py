@@ -14,6 +14,7 @@ from typing import Any
 from headrace.config import LoadOptions
 from headrace.errors import ConfigError, explain
 from headrace.schema import CollectionSchema
+from headrace.sources.ahead import at_once
 from headrace.sources.base import Part, Source, SourceBatch, SourceFile, decoded_bytes
 from headrace.sources.files import open_files
 from headrace.sources.identity import FileIdentity
@@ -27,9 +28,20 @@ __all__ = [
     "SourceBatch",
     "SourceFile",
     "decoded_bytes",
+    "identify_all",
     "keyed_rows",
     "open_source",
 ]
+
+
+def identify_all(files: Sequence[SourceFile]) -> dict[str, FileIdentity]:
+    """The states in which files are now, by their labels.
+
+    Raises:
+        SourceError: If one cannot be read.
+    """
+    found = at_once(lambda file: file.identify(), files)
+    return {file.label: identity for file, identity in zip(files, found, strict=True)}
 
 
 def open_source(

@@ -49,9 +49,11 @@ class MatrixReader(RangeReader):
             raise _refused(ref, "vectors", "rows of 0 values")
         self.schema: pa.Schema = pa.schema([(name, pa.list_(pa.from_numpy_dtype(dtype), dim))])
 
-    def read_rows(self, start: int, stop: int, columns: Sequence[str]) -> pa.RecordBatch:
+    def read_rows(
+        self, start: int, stop: int, columns: Sequence[str], file: pa.NativeFile | None = None
+    ) -> pa.RecordBatch:
         """Rows ``start`` to ``stop``."""
-        array = from_numpy(self._values.read(start, stop), self.schema.names[0])
+        array = from_numpy(self._values.read(start, stop, file), self.schema.names[0])
         return pa.RecordBatch.from_arrays([array for _ in columns], names=list(columns))
 
 
@@ -75,9 +77,11 @@ class CsrReader(RangeReader):
         self.rows, self.row_bytes = rows, self._sparse.row_bytes
         self.schema: pa.Schema = pa.schema([(name, kind)])
 
-    def read_rows(self, start: int, stop: int, columns: Sequence[str]) -> pa.RecordBatch:
+    def read_rows(
+        self, start: int, stop: int, columns: Sequence[str], file: pa.NativeFile | None = None
+    ) -> pa.RecordBatch:
         """Rows ``start`` to ``stop``."""
-        array = self._sparse.read(self._indices, self._data, start, stop)
+        array = self._sparse.read(self._indices, self._data, start, stop, file)
         return pa.RecordBatch.from_arrays([array for _ in columns], names=list(columns))
 
 

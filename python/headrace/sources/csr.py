@@ -21,8 +21,8 @@ class ArrayRows(Protocol):
     shape: tuple[int, ...]
     row_bytes: int
 
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Rows ``start`` to ``stop``."""
+    def read(self, start: int, stop: int, file: pa.NativeFile | None = None) -> np.ndarray:
+        """Rows ``start`` to ``stop``; of ``file`` where it is open."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,9 @@ class CsrRows:
         self._indptr = indptr
         self._dim = shape[1]
 
-    def read(self, indices: ArrayRows, data: ArrayRows, start: int, stop: int) -> pa.Array:
+    def read(
+        self, indices: ArrayRows, data: ArrayRows, start: int, stop: int, file: pa.NativeFile | None = None
+    ) -> pa.Array:
         """Rows ``start`` to ``stop`` as ``large_list<struct<index, value>>``.
 
         Raises:
@@ -67,4 +69,5 @@ class CsrRows:
         bounds = self._indptr[start : stop + 1].astype(np.int64)
         first, last = int(bounds[0]), int(bounds[-1])
         shape = (stop - start, self._dim)
-        return matrix_column(_Matrix(shape, bounds - first, indices.read(first, last), data.read(first, last)))
+        entries = indices.read(first, last, file), data.read(first, last, file)
+        return matrix_column(_Matrix(shape, bounds - first, *entries))

@@ -13,6 +13,7 @@ from functools import partial
 
 from headrace.config import LoadOptions
 from headrace.errors import SourceError, explain
+from headrace.sources.ahead import at_once
 from headrace.sources.base import FileReader, Part, Source, SourceFile, unique_names
 from headrace.sources.bigann import NAMES as BIGANN_NAMES
 from headrace.sources.bigann import open_bigann
@@ -118,7 +119,7 @@ def _with_partners(
     if options.metadata is not None:
         beside.append(Beside("--metadata", os.fspath(options.metadata), None))
     partners = [pair_files(paths, refs, it, lambda found: find_files(found, storage)[0]) for it in beside]
-    readers = [_reader(ref, names.vector) for ref in refs]
+    readers = at_once(lambda ref: _reader(ref, names.vector), refs)
     if not beside:
         return readers
     return [

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.fs as pafs
 
 from headrace.columns import to_array
 from headrace.errors import CellError, MissingExtraError, SchemaError, SourceError, explain
@@ -56,10 +55,12 @@ class Hdf5Reader(RangeReader):
             self.row_bytes = sum(_row_bytes(found[path]) for path in self._paths.values())
             self.schema = self._batch(file, 0, min(self.rows, 1), list(self._paths)).schema
 
-    def read_rows(self, start: int, stop: int, columns: Sequence[str]) -> pa.RecordBatch:
+    def read_rows(
+        self, start: int, stop: int, columns: Sequence[str], file: pa.NativeFile | None = None
+    ) -> pa.RecordBatch:
         """Rows ``start`` to ``stop`` of these columns."""
-        with self._open(f"row {start}") as file:
-            return self._batch(file, start, stop, columns)
+        with self._open(f"row {start}", file) as datasets:
+            return self._batch(datasets, start, stop, columns)
 
     def _batch(self, file: Any, start: int, stop: int, columns: Sequence[str]) -> pa.RecordBatch:
         import h5py
@@ -77,7 +78,7 @@ class Hdf5Reader(RangeReader):
         return pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
     @contextmanager
-    def _open(self, position: str | None = None) -> Iterator[Any]:
+    def _open(self, position: str | None = None, opened: pa.NativeFile | None = None) -> Iterator[Any]:
         try:
             import h5py
         except ImportError as error:
@@ -85,9 +86,8 @@ class Hdf5Reader(RangeReader):
             raise MissingExtraError(
                 explain(self.ref.label, "h5py to read it", "it is not installed", remedy)
             ) from error
-        local = isinstance(self.ref.filesystem, pafs.LocalFileSystem)
         try:
-            place = self.ref.path if local else self.ref.filesystem.open_input_file(self.ref.path)
+            place = self.ref.path if self.ref.is_local else opened or self.ref.open()
             with h5py.File(place, "r") as file:
                 yield file
         except _ERRORS as error:

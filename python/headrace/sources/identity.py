@@ -71,7 +71,7 @@ def identify(ref: FileRef) -> FileIdentity:
     try:
         with ref.filesystem.open_input_file(ref.path) as file:
             size = int(file.size())
-            tag = str((file.metadata() or {}).get("ETag", ""))
+            tag = bytes((file.metadata() or {}).get("ETag", b"")).decode("utf-8", "replace")
             file.seek(max(0, size - _END_BYTES))
             digest = hashlib.sha256(file.read(_END_BYTES)).hexdigest()
         modified = ref.filesystem.get_file_info(ref.path).mtime_ns

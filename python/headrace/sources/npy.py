@@ -13,7 +13,6 @@ from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.fs as pafs
 
 from headrace.errors import SchemaError, SourceError, explain
 from headrace.ndarrays import from_numpy
@@ -128,7 +127,7 @@ class NpyReader(RangeReader):
         self.ref = ref
         self._name = name
         try:
-            with ref.filesystem.open_input_file(ref.path) as file:
+            with ref.open() as file:
                 size = int(file.size())
                 head = file.read(min(size, MOST_HEADER_BYTES))
         except READ_ERRORS as error:
@@ -141,19 +140,21 @@ class NpyReader(RangeReader):
         shape = header.shape[1:]
         # In Fortran order the file holds the transposed array.
         self._transposed = header.fortran and len(header.shape) > 1
-        if self._transposed and not isinstance(ref.filesystem, pafs.LocalFileSystem):
+        if self._transposed and not ref.is_local:
             found, remedy = "Fortran order, far away", "save numpy.ascontiguousarray() of it, or load a local copy"
             raise SourceError(explain(ref.label, "an array in C order", found, remedy), source=ref.label)
         rows, shape = (header.shape[-1], header.shape[-2::-1]) if self._transposed else (self.rows, shape)
         self._values = FixedRows(ref, offset=header.length, rows=rows, dtype=header.dtype, shape=shape)
         self.schema: pa.Schema = pa.schema(array_types(header, name, ref, "header"))
 
-    def read_rows(self, start: int, stop: int, columns: Sequence[str]) -> pa.RecordBatch:
+    def read_rows(
+        self, start: int, stop: int, columns: Sequence[str], file: pa.NativeFile | None = None
+    ) -> pa.RecordBatch:
         """Rows ``start`` to ``stop`` of these columns."""
         if self._transposed:
             found = array_columns(self._values.read(0, self._values.rows)[..., start:stop].T, self._name)
         else:
-            found = array_columns(self._values.read(start, stop), self._name)
+            found = array_columns(self._values.read(start, stop, file), self._name)
         return pa.RecordBatch.from_arrays([found[name] for name in columns], names=list(columns))
 
 

@@ -47,7 +47,7 @@ class _Packed:
         """The same array, to be read from its start."""
         return _Packed(self._open, self._header)
 
-    def read(self, start: int, stop: int) -> np.ndarray:
+    def read(self, start: int, stop: int, _file: pa.NativeFile | None = None) -> np.ndarray:
         """Rows ``start`` to ``stop``."""
         if self._file is None:
             self._file = self._open()
@@ -70,7 +70,7 @@ class NpzReader(RangeReader):
     def __init__(self, ref: FileRef, name: str) -> None:
         self.ref = ref
         try:
-            with ref.filesystem.open_input_file(ref.path) as file, zipfile.ZipFile(file) as archive:
+            with ref.open() as file, zipfile.ZipFile(file) as archive:
                 members = [(member, _head(archive, member)) for member in archive.infolist() if not member.is_dir()]
         except _ERRORS as error:
             raise damaged(ref, "a readable npz archive", error, "directory") from error
@@ -106,9 +106,11 @@ class NpzReader(RangeReader):
         elif self.rows:
             yield Part(self.ref.label, 0, self.rows, partial(self._read_packed, tuple(names)))
 
-    def read_rows(self, start: int, stop: int, columns: Sequence[str]) -> pa.RecordBatch:
+    def read_rows(
+        self, start: int, stop: int, columns: Sequence[str], file: pa.NativeFile | None = None
+    ) -> pa.RecordBatch:
         """Rows ``start`` to ``stop`` of these columns."""
-        return self._rows(self._arrays, start, stop, columns)
+        return self._rows(self._arrays, start, stop, columns, file)
 
     def _read_packed(
         self, names: Sequence[str], max_bytes: int, columns: Sequence[str] | None
@@ -122,20 +124,27 @@ class NpzReader(RangeReader):
             except _ERRORS as error:
                 raise damaged(self.ref, "readable arrays", error, f"row {start}") from error
 
-    def _rows(self, arrays: Mapping[str, ArrayRows], start: int, stop: int, columns: Sequence[str]) -> pa.RecordBatch:
+    def _rows(
+        self,
+        arrays: Mapping[str, ArrayRows],
+        start: int,
+        stop: int,
+        columns: Sequence[str],
+        file: pa.NativeFile | None = None,
+    ) -> pa.RecordBatch:
         if self._sparse is not None:
-            found = {self._name: self._sparse.read(arrays["indices"], arrays["data"], start, stop)}
+            found = {self._name: self._sparse.read(arrays["indices"], arrays["data"], start, stop, file)}
         else:
             # A structured array has several columns.
             wanted = {self._columns[name] for name in columns}
             found = {}
             for array in wanted:
-                found.update(array_columns(arrays[array].read(start, stop), array))
+                found.update(array_columns(arrays[array].read(start, stop, file), array))
         return pa.RecordBatch.from_arrays([found[name] for name in columns], names=list(columns))
 
     def _member(self, member: zipfile.ZipInfo, header: ArrayHeader) -> ArrayRows:
         def open_member() -> IO[bytes]:
-            return zipfile.ZipFile(self.ref.filesystem.open_input_file(self.ref.path)).open(member.filename)
+            return zipfile.ZipFile(self.ref.open()).open(member.filename)
 
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
             return _Packed(open_member, header)
@@ -194,7 +203,7 @@ class _Nothing:
         self.rows = 0
         self.dtype, self.shape, self.row_bytes = like.dtype, like.shape, like.row_bytes
 
-    def read(self, _start: int, _stop: int) -> np.ndarray:
+    def read(self, _start: int, _stop: int, _file: pa.NativeFile | None = None) -> np.ndarray:
         """No rows."""
         return np.zeros((0, *self.shape), self.dtype)
 

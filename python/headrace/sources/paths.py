@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from headrace.errors import SourceError, explain
+from headrace.sources.ahead import ReadAheadFile
 from headrace.sources.filesystems import Storage
 from headrace.sources.globs import MAGIC, PLACE, as_glob, matcher, split_pattern
 
@@ -46,6 +47,20 @@ class FileRef:
     path: str
     size: int
     below: str = ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine's own file system."""
+        return isinstance(self.filesystem, pafs.LocalFileSystem)
+
+    def open(self, stop: int | None = None) -> pa.NativeFile:
+        """Open it; one that is far away is read ahead, up to ``stop``.
+
+        Raises:
+            OSError: If that cannot be done.
+        """
+        file = self.filesystem.open_input_file(self.path)
+        return file if self.is_local else pa.PythonFile(ReadAheadFile(file, stop), mode="r")
 
 
 def damaged(ref: FileRef, expected: str, error: BaseException, position: str | None) -> SourceError:

@@ -162,8 +162,12 @@ class TextReader(ABC):
 
     @contextmanager
     def _open(self) -> Iterator[pa.NativeFile]:
-        with self.ref.filesystem.open_input_stream(self.ref.path, compression=self._packing) as stream:
-            yield stream
+        with self.ref.open() as file:
+            if self._packing is None:
+                yield file
+            else:
+                with pa.CompressedInputStream(file, self._packing) as stream:
+                    yield stream
 
     def line_of(self, block: Block, row: int) -> int:
         """The number of the line in which a row of a block, counted from 0, begins."""
@@ -204,7 +208,7 @@ class TextReader(ABC):
     def _read_range(self, place: Block, length: int) -> bytes:
         # The first block begins after the mark, of which offsets know nothing.
         try:
-            with self.ref.filesystem.open_input_file(self.ref.path) as file:
+            with self.ref.open() as file:
                 mark = len(_MARK) if file.read(len(_MARK)) == _MARK else 0
                 data: bytes = file.read_at(length, place.offset + mark)
         except READ_ERRORS as error:
