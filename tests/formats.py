@@ -7,9 +7,11 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import duckdb
 import h5py
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse
@@ -77,6 +79,36 @@ def write_sparse_npz(folder, rows):
     np.save(folder / "ids.npy", np.arange(rows) + 5)
     columns = {"id": np.arange(rows) + 5, "vector": pairs(matrix)}
     return Written(folder / "rows.npz", columns, {"ids": folder / "ids.npy"})
+
+
+def write_parquet(folder, rows):
+    """By DuckDB, in a directory for each language."""
+    columns = {"id": np.arange(rows), "vector": dense(rows), "lang": [("en", "de")[n % 2] for n in range(rows)]}
+    with duckdb.connect() as connection:
+        connection.register("rows", pa.table({**columns, "vector": columns["vector"].tolist()}))
+        query = "select id, vector::FLOAT[8] as vector, lang from rows"
+        connection.execute(f"copy ({query}) to '{folder}' (format parquet, partition_by (lang))")
+    order = [n for part in (1, 0) for n in range(part, rows, 2)]
+    return Written(folder, {name: [values[n] for n in order] for name, values in columns.items()})
+
+
+def write_ipc(folder, rows):
+    """By polars, whose text is views."""
+    columns = {"id": np.arange(rows), "vector": dense(rows), "text": texts_of(rows)}
+    pl.DataFrame(columns).write_ipc(folder / "rows.arrow", compression="zstd")
+    return Written(folder / "rows.arrow", columns)
+
+
+def write_ipc_stream(folder, rows):
+    columns = {"id": np.arange(rows), "vector": dense(rows)}
+    pl.DataFrame(columns).write_ipc_stream(folder / "rows.arrows")
+    return Written(folder / "rows.arrows", columns)
+
+
+def write_feather(folder, rows):
+    columns = {"id": np.arange(rows), "vector": dense(rows), "text": texts_of(rows)}
+    pd.DataFrame({**columns, "vector": list(columns["vector"])}).to_feather(folder / "rows.feather")
+    return Written(folder / "rows.feather", columns)
 
 
 def rows_of(columns):
@@ -177,6 +209,10 @@ def _lists(columns):
 
 
 WRITERS = {
+    "Parquet of DuckDB": write_parquet,
+    "Arrow IPC of polars": write_ipc,
+    "Arrow stream of polars": write_ipc_stream,
+    "Feather of pandas": write_feather,
     "npy": write_npy,
     "npz": write_npz,
     "packed npz": write_packed_npz,
