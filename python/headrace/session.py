@@ -88,6 +88,8 @@ class LoadSession:
         self.target: Target | None = None
         self.verification: VerifyResult | None = None
         self.rows_total: int | None = None
+        #: What a person should know of the source.
+        self.notes: list[str] = []
         self.failure: HeadraceError | None = None
         self.interrupted: str | None = None
         #: The journal of earlier runs and of this one, where rows can be found again; set before :meth:`prepare`.
