@@ -266,5 +266,5 @@ def test_what_guides_write_has_its_meaning(client, fake):
     schema.add_field(field_name="chunk", datatype=DataType.INT64, max_length=512, mmap_enabled=False)
     client.create_collection("books", schema=schema, enable_mmap=False)
     described = client.describe_collection("books")
-    assert described["properties"] == {"mmap.enabled": "false"}
+    assert described["properties"] == {"mmap.enabled": "False"}
     assert described["fields"][1]["params"] == {"mmap_enabled": False}
