@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sized
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -19,11 +19,13 @@ from headrace.client_words import ClientWords
 from headrace.config import Endpoint
 from headrace.errors import ConfigError
 from headrace.known import AsyncKnown, Known
+from headrace.pages import AsyncPages, Pages, PagesOperation
 from headrace.transport import AsyncTransport, SyncTransport
 
 __all__ = ["AsyncMilvusClient", "MilvusClient"]
 
 P = ParamSpec("P")
+S = TypeVar("S", bound=Sized)
 T = TypeVar("T")
 
 
@@ -61,6 +63,24 @@ def _sync(call: Callable[P, Operation[T]]) -> Callable[Concatenate[MilvusClient,
 def _awaited(call: Callable[P, Operation[T]]) -> Callable[Concatenate[AsyncMilvusClient, P], Coroutine[Any, Any, T]]:
     async def method(self: AsyncMilvusClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.run(_begun(call, *args, **kwargs))
+
+    _signed(method, call)
+    return method
+
+
+def _sync_pages(call: Callable[P, Operation[PagesOperation[S]]]) -> Callable[Concatenate[MilvusClient, P], Pages[S]]:
+    def method(self: MilvusClient, /, *args: P.args, **kwargs: P.kwargs) -> Pages[S]:
+        return Pages(self.run, self.run(_begun(call, *args, **kwargs)))
+
+    _signed(method, call)
+    return method
+
+
+def _awaited_pages(
+    call: Callable[P, Operation[PagesOperation[S]]],
+) -> Callable[Concatenate[AsyncMilvusClient, P], Coroutine[Any, Any, AsyncPages[S]]]:
+    async def method(self: AsyncMilvusClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncPages[S]:
+        return AsyncPages(self.run, await self.run(_begun(call, *args, **kwargs)))
 
     _signed(method, call)
     return method
@@ -178,6 +198,7 @@ class MilvusClient(ClientWords):
     load_collection = _sync(calls.load_collection)
     load_partitions = _sync(calls.load_partitions)
     query = _sync(calls.query)
+    query_iterator = _sync_pages(calls.query_iterator)
     refresh_load = _sync(calls.refresh_load)
     release_collection = _sync(calls.release_collection)
     release_partitions = _sync(calls.release_partitions)
@@ -186,6 +207,7 @@ class MilvusClient(ClientWords):
     revoke_privilege_v2 = _sync(calls.revoke_privilege_v2)
     revoke_role = _sync(calls.revoke_role)
     search = _sync(calls.search)
+    search_iterator = _sync_pages(calls.search_iterator)
     truncate_collection = _sync(calls.truncate_collection)
     upsert = _sync(calls.upsert)
 
@@ -297,6 +319,7 @@ class AsyncMilvusClient(ClientWords):
     load_collection = _awaited(calls.load_collection)
     load_partitions = _awaited(calls.load_partitions)
     query = _awaited(calls.query)
+    query_iterator = _awaited_pages(calls.query_iterator)
     refresh_load = _awaited(calls.refresh_load)
     release_collection = _awaited(calls.release_collection)
     release_partitions = _awaited(calls.release_partitions)
@@ -305,5 +328,6 @@ class AsyncMilvusClient(ClientWords):
     revoke_privilege_v2 = _awaited(calls.revoke_privilege_v2)
     revoke_role = _awaited(calls.revoke_role)
     search = _awaited(calls.search)
+    search_iterator = _awaited_pages(calls.search_iterator)
     truncate_collection = _awaited(calls.truncate_collection)
     upsert = _awaited(calls.upsert)

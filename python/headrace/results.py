@@ -18,7 +18,7 @@ from headrace.ndarrays import vector_bytes
 from headrace.rows import rows_of
 from headrace.schema import DYNAMIC_FIELD_NAME, DataType
 
-__all__ = ["Hit", "Hits", "QueryResult", "SearchResult", "dynamic_keys"]
+__all__ = ["Hit", "Hits", "QueryResult", "SearchPage", "SearchResult", "dynamic_keys"]
 
 T = TypeVar("T")
 
@@ -109,6 +109,11 @@ class QueryResult(_Lazy[dict[str, Any]]):
         super().__init__(batch.num_rows, lambda: rows_of(batch, dynamic_keys, wrap_bytes=True))
         self._batch = batch
         self.extra = dict(extra or {})
+
+    @classmethod
+    def empty(cls) -> QueryResult:
+        """No rows."""
+        return cls(pa.RecordBatch.from_arrays([], schema=pa.schema([])))
 
     def to_arrow(self) -> pa.Table:
         """The rows as an Arrow table; layouts as :class:`headrace.decoding.Columns`."""
@@ -215,6 +220,23 @@ class Hits(_Lazy[Hit]):
         return f"{list(self[:_SHOWN])}{more}"
 
     __repr__ = __str__
+
+    @classmethod
+    def none(cls) -> Hits:
+        """No hits."""
+        return cls("id", [], [], list)
+
+
+class SearchPage(list[Hit]):
+    """A page of a search iterator: hits, nearest first."""
+
+    def ids(self) -> list[Any]:
+        """Their keys."""
+        return [hit.id for hit in self]
+
+    def distances(self) -> list[float]:
+        """Their distances or scores."""
+        return [hit["distance"] for hit in self]
 
 
 class SearchResult(list[Hits]):

@@ -176,6 +176,27 @@ def _query(server, request):
     return answer
 
 
+def _search(server, request):
+    """The first keys for every query vector, each a step further away than the one before."""
+    found = _find(server, request.collection_name)
+    if not found.loaded:
+        raise Refused(101, f"collection not loaded[collection={found.collection_id}]")
+    params = {pair.key: pair.value for pair in request.search_params}
+    rows = found.select(request.dsl)[int(params.get("offset", 0)) :][: int(params["topk"])]
+    data = schema_pb2.SearchResultData(
+        num_queries=request.nq,
+        topks=[len(rows)] * request.nq,
+        scores=[float(place) for place in range(len(rows))] * request.nq,
+        ids=_ids([row.as_dict()[found.key_name] for row in rows] * request.nq),
+        primary_field_name=found.key_name,
+        output_fields=request.output_fields,
+    )
+    if rows and request.output_fields:
+        names = [name for name in _output_names(found, request.output_fields) if name in request.output_fields]
+        data.fields_data.extend(encode_batch(found.batch_of(rows * request.nq, names), found.schema, padded=True))
+    return milvus_pb2.SearchResults(results=data, collection_name=found.name)
+
+
 def _output_names(found, asked):
     known = [item.name for item in found.schema.fields]
     if found.schema.enable_dynamic_field:
@@ -218,6 +239,7 @@ METHODS = {
     "UpdateCredential": (admin_pb2.UpdateCredentialRequest, _update_credential),
     "Delete": (milvus_pb2.DeleteRequest, _delete),
     "Query": (milvus_pb2.QueryRequest, _query),
+    "Search": (milvus_pb2.SearchRequest, _search),
 }
 WRITES = {"Insert": milvus_pb2.InsertRequest, "Upsert": milvus_pb2.UpsertRequest}
 

@@ -28,6 +28,7 @@ from headrace.client_calls.databases import (
 )
 from headrace.client_calls.descriptions import describe_collection
 from headrace.client_calls.indexes import create_index, describe_index, drop_index, list_indexes
+from headrace.client_calls.iterators import query_iterator, search_iterator
 from headrace.client_calls.loading import (
     get_load_state,
     load_collection,
@@ -124,6 +125,7 @@ __all__ = [
     "load_collection",
     "load_partitions",
     "query",
+    "query_iterator",
     "refresh_load",
     "release_collection",
     "release_partitions",
@@ -132,6 +134,7 @@ __all__ = [
     "revoke_privilege_v2",
     "revoke_role",
     "search",
+    "search_iterator",
     "truncate_collection",
     "update_password",
     "upsert",

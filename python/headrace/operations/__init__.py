@@ -47,6 +47,7 @@ from headrace.operations.loading import (
     wait_until_refreshed,
 )
 from headrace.operations.patience import patiently
+from headrace.operations.query_pages import QueryPages
 from headrace.operations.search import (
     AnnSearchRequest,
     RRFRanker,
@@ -56,6 +57,7 @@ from headrace.operations.search import (
     search,
     search_request,
 )
+from headrace.operations.search_pages import SearchPages
 from headrace.operations.server import Health, check_health, get_server_version
 from headrace.operations.writes import WRITE_TIMEOUT, Request, Written, write
 
@@ -68,9 +70,11 @@ __all__ = [
     "IndexInfo",
     "LoadState",
     "Operation",
+    "QueryPages",
     "RRFRanker",
     "Request",
     "Rpc",
+    "SearchPages",
     "Sleep",
     "WeightedRanker",
     "Written",

@@ -22,6 +22,7 @@ __all__ = [
     "count",
     "delete",
     "get_by_keys",
+    "key_literal",
     "keys_filter",
     "query",
     "query_request",
@@ -39,11 +40,16 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\
 
 def keys_filter(key_name: str, keys: Sequence[int | str]) -> str:
     """The filter ``key in [...]``, texts quoted and escaped."""
-    wanted = [f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(int(key)) for key in keys]
+    wanted = [key_literal(key) for key in keys]
     if _LEAST not in wanted:
         return f"{key_name} in [{', '.join(wanted)}]"
     others = [key for key in wanted if key != _LEAST]
     return f"({key_name} in [{', '.join(others)}] or {key_name} < {int(_LEAST) + 1})"
+
+
+def key_literal(key: int | str) -> str:
+    """A key as filters say it; texts quoted and escaped."""
+    return f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(int(key))
 
 
 def count(

@@ -105,6 +105,15 @@ def outcome(call, *args, **kwargs):
         return Refused(found)
 
 
+def walked(client, pages):
+    """The pages of an iterator, until one is empty."""
+    found = []
+    while not found or found[-1]:
+        page = pages.next()
+        found.append(list(client.wait(page) if asyncio.iscoroutine(page) else page))
+    return found
+
+
 def without(value, *keys):
     """A dict without some keys."""
     return {key: item for key, item in value.items() if key not in keys}
@@ -157,6 +166,10 @@ class Awaiting:
             return self._runner.run(run())
 
         return call
+
+    def wait(self, coroutine):
+        """What a coroutine of the client's ends with."""
+        return self._runner.run(coroutine)
 
     def close(self):
         self._runner.run(self._client.close())

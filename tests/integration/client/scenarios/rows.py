@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from tests.integration.client.harness import LITE, Printed, outcome, printed, scenario, without
+from tests.integration.client.harness import LITE, Printed, outcome, printed, scenario, walked, without
 
 __all__: list[str] = []
 
@@ -208,3 +208,21 @@ def types_of_values(lib, client, name):
     yield client.search(name, [[0, 0]], limit=3, output_fields=["*"])
     client.delete(name, ["plain"])
     yield client.query(name, "big > 0", output_fields=["key", "tags"])
+
+
+@scenario
+def iterators(lib, client, name):
+    make(lib, client, name)
+    client.insert(name, list(rows_of(70)))
+    yield walked(client, client.query_iterator(name, batch_size=30, filter="pk >= 0", output_fields=["pk"]))
+    yield walked(client, client.query_iterator(name, batch_size=7, filter="pk < 40", limit=20, output_fields=["text"]))
+    yield walked(client, client.query_iterator(name, batch_size=10, limit=15, offset=5, output_fields=["pk"]))
+    yield walked(client, client.query_iterator(name, filter="pk < 0", output_fields=["pk"]))
+    query, params = [0.5, 0.1, 0.9, 0.2, 0.4], {"metric_type": "IP", "params": {}}
+    pages = walked(client, client.search_iterator(name, [query], batch_size=25, search_params=params))
+    hits = [hit for page in pages for hit in page]
+    # How hits are spread over pages is the library's choice.
+    yield sorted(hit["pk"] if "pk" in hit else hit["id"] for hit in hits)
+    yield [round(hit["distance"], 5) for hit in hits]
+    some = walked(client, client.search_iterator(name, [query], batch_size=9, limit=20, filter="pk > 30"))
+    yield [hit.id for page in some for hit in page]
