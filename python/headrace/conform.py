@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.matching import ABSENT, Matched, match_columns
 from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, FieldSchema
+from headrace.shaping import Shape, shape_of
 
 __all__ = ["ColumnMapping", "ConformPlan", "Conformed", "NullVector", "Refusal", "plan_conform"]
 
@@ -98,6 +99,8 @@ class ConformPlan:
         steps: Sequence[_Step],
         source: pa.Schema,
         replan: Callable[[pa.Schema], Sequence[_Step]],
+        shape: Shape,
+        reshape: Callable[[pa.Schema], Shape],
         *,
         mapping: tuple[ColumnMapping, ...],
         left_out: tuple[str, ...],
@@ -108,10 +111,13 @@ class ConformPlan:
         self.left_out = left_out
         self.notes = notes
         self._steps = {step.field.name: step for step in steps}
-        used = {name for step in steps for name in step.sources}
-        self.source_columns = tuple(name for name in source.names if name in used)
-        self._types = {name: source.field(name).type for name in self.source_columns}
-        self._planned_for = frozenset(source.names)
+        used = frozenset(name for step in steps for name in step.sources)
+        roots = shape.sources(used)
+        self.source_columns = tuple(name for name in source.names if name in roots)
+        self._types = {name: shape.schema.field(name).type for name in shape.schema.names if name in used}
+        self._planned_for = frozenset(shape.schema.names)
+        self._reshape = reshape
+        self._shapes: dict[tuple[tuple[str, pa.DataType], ...], Shape] = {}
         self._replan = replan
         self._variants: dict[tuple[tuple[str, pa.DataType], ...], tuple[_Step, ...]] = {}
 
@@ -125,7 +131,8 @@ class ConformPlan:
             SchemaError: If such a batch does not fit.
         """
         arrays: list[pa.Array] = []
-        refused: dict[int, Refusal] = {}
+        batch, unfit = self._shape_for(batch.schema).apply(batch)
+        refused = {refusal.row: refusal for refusal in reversed(unfit)}
         for step in self._steps_for(batch.schema):
             array, bad = step.build(batch)
             arrays.append(array)
@@ -138,6 +145,15 @@ class ConformPlan:
         remain[list(refused)] = False
         kept = np.flatnonzero(remain).astype(np.int64, copy=False)
         return Conformed(conformed.take(pa.array(kept)), kept, [refused[row] for row in sorted(refused)])
+
+    def _shape_for(self, schema: pa.Schema) -> Shape:
+        key = tuple((field.name, field.type) for field in schema)
+        shape = self._shapes.get(key)
+        if shape is None:
+            if len(self._shapes) >= _MOST_VARIANTS:
+                self._shapes.clear()
+            shape = self._shapes[key] = self._reshape(schema)
+        return shape
 
     def _steps_for(self, schema: pa.Schema) -> Sequence[_Step]:
         names = schema.names
@@ -186,7 +202,7 @@ def plan_conform(
     Args:
         arrow_schema: The source's columns.
         target: The collection.
-        options: ``key`` names the column that is the primary key.
+        options: ``key`` names the column that is the primary key; :func:`~headrace.shaping.shape_of` takes its own.
         sample: Some rows, to refuse before the load what no row would pass.
         fill_defaults: Send full columns for missing fields with a default. Servers before 2.5 need it: leaving a
             column out stops 2.3.5.
@@ -196,9 +212,10 @@ def plan_conform(
     Raises:
         SchemaError: If something does not fit; the message names every misfit.
     """
-    matched = match_columns(arrow_schema, target, options)
+    shape = shape_of(arrow_schema, options)
+    matched = match_columns(shape.schema, target, options)
     plan = functools.partial(_plan, target=target, fill_defaults=fill_defaults, later_columns=later_columns)
-    planned = plan(arrow_schema, matched=matched, sample=sample)
+    planned = plan(shape.schema, matched=matched, sample=None if sample is None else shape.apply(sample)[0])
 
     def replan(schema: pa.Schema) -> Sequence[_Step]:
         again = match_columns(schema, target, options)
@@ -208,10 +225,18 @@ def plan_conform(
         planned.steps,
         arrow_schema,
         replan,
-        mapping=tuple(planned.mapping),
+        shape,
+        functools.partial(shape_of, options=options, whole=False),
+        mapping=tuple(_with_origin(entry, shape) for entry in planned.mapping),
         left_out=tuple(planned.left_out),
         notes=matched.remarks,
     )
+
+
+def _with_origin(entry: ColumnMapping, shape: Shape) -> ColumnMapping:
+    """The entry with what its column is made of."""
+    note = "; ".join(part for part in (shape.note(entry.source), entry.note) if part)
+    return replace(entry, source=shape.origin(entry.source), note=note)
 
 
 @dataclass(frozen=True, slots=True)

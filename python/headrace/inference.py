@@ -31,6 +31,7 @@ from headrace.schema import (
     DataType,
     FieldSchema,
 )
+from headrace.shaping import shape_of
 
 __all__ = ["infer_schema"]
 
@@ -71,13 +72,16 @@ def infer_schema(
     Args:
         arrow_schema: The source's columns.
         sample: Its first rows: they tell the length of variable-length lists, and which columns have nulls.
-        options: ``key``, ``auto_id``, ``vector``, ``partition_key`` and ``dynamic`` are used.
+        options: ``key``, ``auto_id``, ``vector``, ``dim``, ``partition_key`` and ``dynamic`` are used;
+            :func:`~headrace.shaping.shape_of` takes its own.
         nulls: Columns that are known to have nulls beyond the sample.
 
     Raises:
         SchemaError: If there is no key, no vector, or a column without a rule; the message names what would help.
     """
-    return _Inference(arrow_schema, sample, options, frozenset(nulls)).schema()
+    shape = shape_of(arrow_schema, options)
+    shaped = None if sample is None else shape.apply(sample)[0]
+    return _Inference(shape.schema, shaped, options, shape.made_of(frozenset(nulls))).schema()
 
 
 class _Inference:
@@ -281,9 +285,11 @@ class _Inference:
         return lengths if named or min(lengths) >= (_SURELY_WRITTEN if short else 2) else []
 
     def _named_dim(self, name: str, lengths: Sequence[int]) -> int:
+        if self._options.dim is not None:
+            return self._options.dim
         if len(lengths) != 1 or lengths[0] == 0:
             found = "no rows to see it" if not lengths else f"lengths {', '.join(map(str, lengths[:_MOST_OFFERED]))}"
-            remedy = "create the collection first, with the dim that you want"
+            remedy = "say it with --dim, or create the collection first"
             raise _error(name, "one length in the first rows, for the vector's dim", found, remedy)
         return lengths[0]
 

@@ -263,7 +263,7 @@ def test_named_vectors_need_one_length(values, found):
         values = pa.array(values, pa.list_(F32))
     assert problem(sample=rows(id=[1, 2], v=values), vector=("v",)) == (
         f"column 'v': expected one length in the first rows, for the vector's dim, found {found}; "
-        "create the collection first, with the dim that you want"
+        "say it with --dim, or create the collection first"
     )
 
 
