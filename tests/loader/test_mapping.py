@@ -11,7 +11,7 @@ import pytest
 
 from headrace.cli import main
 from headrace.errors import SourceError
-from tests.loader.rows import counts, interrupted, load, table
+from tests.loader.rows import age, counts, interrupted, load, table
 
 OPTIONS = {
     "map": {"dense": "vector", "meta.lang": "lang"},
@@ -38,9 +38,10 @@ def test_shaped_columns_arrive(fake, path):
 
 
 def test_an_interrupted_load_goes_on_in_the_same_shape_only(fake, path):
-    interrupted(fake, path, **OPTIONS)
+    state = interrupted(fake, path, **OPTIONS).state_dir
     with pytest.raises(SourceError, match="columns that go to other fields"):
         load(fake, path, **{**OPTIONS, "set": {"year": 8}})
+    age(state)
     report = load(fake, path, **OPTIONS)
     assert counts(report) == {"stored": 500}
     assert {row["year"] for row in fake.collections["docs"].dicts()} == {7}
