@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from headrace.errors import ConfigError, explain
@@ -84,7 +84,8 @@ class Endpoint:
     timeout: float = 10.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout < math.inf:
+        seconds: Any = self.timeout
+        if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
             raise ConfigError(explain("timeout", "seconds above 0", repr(self.timeout), "give a positive number"))
         if (self.client_cert is None) != (self.client_key is None):
             raise ConfigError(

@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.calls import drive_sync
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import plan_conform
 from headrace.console import count, size, table
 from headrace.errors import InputError
 from headrace.inference import infer_schema
 from headrace.packing import make_packer
-from headrace.protocol import CollectionInfo
 from headrace.reading import iterate
 from headrace.schema import CollectionSchema
 from headrace.sources import Source, open_source

@@ -18,6 +18,7 @@ import pyarrow as pa
 from headrace import operations as ops
 from headrace.attempts import Request
 from headrace.calls import Operation
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, plan_conform
 from headrace.connection import Connection
@@ -28,7 +29,6 @@ from headrace.inference import infer_schema
 from headrace.journal import Journal
 from headrace.ledger import Ledger
 from headrace.patience import Patience
-from headrace.protocol import CollectionInfo
 from headrace.rejects import RejectLimit, RejectsFile
 from headrace.report import Account, Phase, Progress, Verdict
 from headrace.reporting import progress_of

@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.calls import drive_sync
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, plan_conform
 from headrace.errors import ConfigError, explain
 from headrace.evidence import SAMPLE_ROWS
 from headrace.packing import make_packer
-from headrace.protocol import CollectionInfo
 from headrace.proving import conformed_batches, prove_rows
 from headrace.reading import iterate
 from headrace.sources import Source, SourceBatch, open_source

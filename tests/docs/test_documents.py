@@ -45,7 +45,7 @@ def folder(tmp_path):
 def test_python_examples_run(document, folder):
     for block in _PYTHON.findall(document.read_text()):
         printed = run([sys.executable, "-c", block], folder).splitlines()
-        promised = re.findall(r"^print\(.*\)  # (\S.*)$", block, re.M)
+        promised = re.findall(r"^ *print\(.*\)  # (\S.*)$", block, re.M)
         assert printed == promised
 
 
