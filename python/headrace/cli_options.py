@@ -95,6 +95,14 @@ def _as_values(
     return values
 
 
+def _as_limits(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, int | None]:
+    limits: dict[str, int | None] = {}
+    for text in texts:
+        name, sign, number = text.partition("=")
+        limits[name.strip()] = ByteSize().convert(number, parameter, context) if sign else None
+    return limits
+
+
 def _as_names(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())
 
@@ -227,6 +235,13 @@ mapping_options: Callable[[F], F] = _all(
         callback=_as_dict,
         metavar="COLUMN:TYPE",
         help="Cast this column first: bool, int8 to int64, float, double, varchar, date, timestamp.",
+    ),
+    click.option(
+        "--truncate",
+        multiple=True,
+        callback=_as_limits,
+        metavar="FIELD[=BYTES]",
+        help="Cut text that is longer than the field, or than BYTES, instead of rejecting the row.",
     ),
 )
 

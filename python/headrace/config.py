@@ -245,6 +245,8 @@ class LoadOptions:
         map: Columns of the source to names of fields. ``meta.title`` is the field ``title`` of the struct ``meta``.
         cast: Columns to the types they are cast to: ``"int64"``, ``"varchar"``, ``"double"``, ``"timestamp"`` ...
         set: Names of fields to the value that every row has there.
+        truncate: Names of text fields to the bytes beyond which their values are cut, at a code point, instead of being
+            rejected; None for the field's own length.
         metric: Metric of created indexes, on vectors that have it; None for COSINE (binary HAMMING, sparse IP).
         num_shards: Shards of a created collection; None for the server's default.
         partition_key: The partition-key field of a created collection, or None.
@@ -298,6 +300,7 @@ class LoadOptions:
     map: Mapping[str, str] = field(default_factory=dict)
     cast: Mapping[str, str] = field(default_factory=dict)
     set: Mapping[str, object] = field(default_factory=dict)
+    truncate: Mapping[str, int | None] = field(default_factory=dict)
     metric: str | None = None
     num_shards: int | None = None
     partition_key: str | None = None

@@ -81,3 +81,10 @@ def test_halves_of_pairs_are_usage_errors(path, option, capfd):
         main(["load", str(path), "--collection", "docs", *option.split()])
     assert ended.value.code == 2
     assert "expected " in capfd.readouterr().err
+
+
+def test_cut_values_are_counted(fake, path):
+    report = load(fake, path, truncate={"text": 5}, verify="full")
+    assert (counts(report), report.verify["status"]) == ({"stored": 500}, "ok")
+    assert "490 values of 'text' were cut to 5 bytes" in report.notes
+    assert {len(row["text"]) for row in fake.collections["docs"].dicts()} == {5}
