@@ -19,6 +19,7 @@ from headrace.cli_options import (
     create_options,
     endpoint_options,
     load_options,
+    mapping_options,
     quiet_option,
     source_options,
     version_option,
@@ -68,6 +69,7 @@ Examples:
   headrace load docs.parquet --collection docs --uri ./docs.db --create
   headrace load 'part-*.parquet' extra/ --collection docs --create --key doc_id --verify sample
   MILVUS_TOKEN=root:Milvus headrace load docs.arrow --collection docs --uri https://milvus:19530
+  headrace load docs.parquet --collection docs --map emb:vector --drop score --set lang=en
   headrace load docs.parquet --collection docs --dry-run --quiet | jq .rows_rejected
 
 """
@@ -76,6 +78,7 @@ Examples:
 @source_options
 @click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) to load into.")
 @endpoint_options
+@mapping_options
 @create_options
 @load_options
 @at_edge
@@ -122,6 +125,7 @@ Examples:
 @source_options
 @click.option("--collection", metavar="NAME", help="Also compare with this collection on the server.")
 @endpoint_options
+@mapping_options
 @create_options
 @at_edge
 def inspect(
@@ -164,6 +168,7 @@ Examples:
     "full: every value of every row.",
 )
 @endpoint_options
+@mapping_options
 @click.option("--key", metavar="COLUMN", help="The source's key column, where its name is not the key field's.")
 @click.option("--partition", "partition_name", metavar="NAME", help="Look in this partition only.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Compare at most N rows.")

@@ -20,6 +20,7 @@ __all__ = [
     "Target",
     "check_same",
     "finish_target",
+    "has_timestamptz",
     "index_params",
     "missing_collection",
     "newer_than",
@@ -98,6 +99,12 @@ def index_params(schema: CollectionSchema, metric: str | None) -> list[IndexPara
         known = sorted({name for field in schema.vector_fields for name in ops.METRICS[field.dtype]})
         raise ConfigError(explain("metric", f"one of {', '.join(known)}", repr(metric), "choose one, or leave it out"))
     return params
+
+
+def has_timestamptz(version: tuple[int, int, int], *, lite: bool) -> bool:
+    """Whether a server of ``version`` is known to hold fields of TIMESTAMPTZ."""
+    known = _LITE_KNOWN[0] if lite else _TYPE_SINCE[DataType.TIMESTAMPTZ]
+    return version >= known
 
 
 def newer_than(version: tuple[int, int, int], schema: CollectionSchema) -> list[str]:
