@@ -68,6 +68,11 @@ class Proxy:
         return f"127.0.0.1:{self._port}"
 
     @property
+    def connections(self):
+        """How many connections there are that reach the server."""
+        return len(self._lines)
+
+    @property
     def uri(self):
         """The address as headrace and pymilvus take it."""
         return f"http://{self.address}"
