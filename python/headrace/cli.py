@@ -43,17 +43,19 @@ Exit status:
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Examples:
+  headrace load docs.parquet --collection docs --uri ./docs.db --create --verify sample
+  headrace inspect 'embeddings/*.parquet'
+  headrace verify docs.parquet --collection docs --uri ./docs.db --level full
+  headrace status docs
+""",
+)
 @version_option
 def command() -> None:
-    r"""Load embeddings into Milvus: fast, without tuning, with an account of every row.
-
-    \b
-    Examples:
-      headrace load docs.parquet --collection docs --uri ./docs.db --create --verify sample
-      headrace inspect 'embeddings/*.parquet'
-      headrace verify docs.parquet --collection docs --uri ./docs.db --level full
-      headrace status docs
+    """Load embeddings into Milvus: fast, without tuning, with an account of every row.
 
     The server's address, token and database may also come from MILVUS_URI, MILVUS_TOKEN and MILVUS_DB.
     Standard output gets one JSON document (the report), standard error everything for people.
