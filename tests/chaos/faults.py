@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from google.protobuf.message import DecodeError
+
 from headrace._proto import milvus_pb2
 
 __all__ = ["FAULTS", "SERVER_FAULTS", "Trial"]
@@ -160,16 +162,50 @@ def _loader_killed(times, *, held):
     return fault
 
 
+def _early(strike):
+    """A fault that strikes while the load opens its collection, five times; each counts by the calls that waited."""
+
+    def fault(trial):
+        trial.network.latency = 0.03
+        for _ in range(5):
+            with trial.start() as loading:
+                due = trial.network.calls + trial.rng.randint(1, 16)
+                if not trial.network.wait_for(
+                    lambda due=due: trial.network.calls >= due and trial.network.waiting > 0,
+                    unless=lambda loading=loading: loading.ended,
+                ):
+                    break
+                strike(trial, loading)
+        with trial.start() as loading:
+            return loading.finish(), loading
+
+    return fault
+
+
+def _reset_early(trial, loading):
+    trial.struck(trial.network.waiting)
+    trial.network.reset()
+    loading.finish()
+
+
+def _killed_early(trial, loading):
+    loading.stop()
+    trial.struck(trial.network.waiting)
+    loading.kill()
+
+
 #: Name to a function that carries out a load of a trial and returns its exit status and the load.
 FAULTS = {
     "latency": _throughout(latency=0.4),
     "bad-line": _throughout(bandwidth=50_000, latency=0.05),
+    "reset-early": _early(_reset_early),
     "reset": _repeatedly(_reset, 3),
     "cut": _repeatedly(_cut, 3),
     "requests-lost": _repeatedly(_half_open("up"), 1),
     "answers-lost": _repeatedly(_half_open("down"), 1),
     "black-hole": _repeatedly(_black_hole, 1),
     "held": _repeatedly(_held, 1),
+    "loader-killed-early": _early(_killed_early),
     "loader-killed": _loader_killed(3, held=False),
     "loader-killed-held": _loader_killed(1, held=True),
     "server-killed": _repeatedly(_server_killed, 4),
@@ -187,7 +223,7 @@ def _keys(message):
     """The keys in a write; none where it is something else."""
     try:
         columns = milvus_pb2.InsertRequest.FromString(message).fields_data
-    except ValueError:
+    except DecodeError:
         return frozenset()
     return frozenset(key for column in columns if column.field_name == "id" for key in _values(column.scalars))
 

@@ -27,13 +27,15 @@ class Exchange:
         data: The bytes of its request so far, as read from the client.
         asked: Whether these are all.
         replied: Whether the server has answered.
-        waits: Whether it is a write whose client waits for the answer.
+        waits: Whether its client waits for the answer.
+        writes: Whether it is a write, as far as its size tells.
     """
 
     data: bytearray = field(default_factory=bytearray)
     asked: bool = False
     replied: bool = False
-    waits: bool = False
+    waits: bool = True
+    writes: bool = False
 
     @property
     def message(self):
@@ -119,9 +121,14 @@ class Line:
     def _lose(self):
         """Nobody waits for answers any more, or none will come."""
         for exchange in self.exchanges.values():
-            self.proxy.unanswered -= exchange.waits
-            self.proxy.lost += exchange.waits
-            exchange.waits = False
+            if exchange.waits:
+                self._no_longer_waits(exchange)
+                self.proxy.lost += exchange.writes
+
+    def _no_longer_waits(self, exchange):
+        exchange.waits = False
+        self.proxy.waiting -= 1
+        self.proxy.unanswered -= exchange.writes
 
     async def _owed(self, sending):
         await asyncio.wait({sending})
@@ -154,11 +161,13 @@ class Line:
     def _asked(self, frame):
         if frame.kind == HEADERS:
             self.exchanges[frame.stream] = Exchange()
+            self.proxy.calls += 1
+            self.proxy.waiting += 1
         elif frame.kind == DATA and frame.stream in self.exchanges:
             exchange = self.exchanges[frame.stream]
             exchange.data += frame.payload
-            if not exchange.waits and len(exchange.data) >= WRITE_BYTES:
-                exchange.waits = True
+            if exchange.waits and not exchange.writes and len(exchange.data) >= WRITE_BYTES:
+                exchange.writes = True
                 self.proxy.unanswered += 1
         if frame.ends and frame.stream in self.exchanges:
             self.exchanges[frame.stream].asked = True
@@ -207,7 +216,8 @@ class Line:
         ends = exchange is not None and (frame.ends or frame.kind == RST_STREAM)
         if ends:
             await self.proxy.before_answer(exchange)
-            self.proxy.unanswered -= exchange.waits
+            if exchange.waits:
+                self._no_longer_waits(exchange)
             del self.exchanges[frame.stream]
             self.proxy.notify()
         # Where the client has gone, its other calls are passed on all the same.

@@ -30,6 +30,8 @@ class Proxy:
         latency: Seconds that everything takes in each direction.
         bandwidth: Bytes per second in each direction, over all connections together; infinite where nothing limits it.
         carried: Bytes that have left for the server.
+        calls: Calls that have begun.
+        waiting: Those of them whose clients wait for an answer.
         unanswered: Writes that have begun, and whose clients wait for an answer.
         lost: Writes that had no answer when their connection ended.
         held: The writes that were kept so far, those that are delivered included.
@@ -40,6 +42,8 @@ class Proxy:
         self.latency = 0.0
         self.bandwidth = math.inf
         self.carried = 0
+        self.calls = 0
+        self.waiting = 0
         self.unanswered = 0
         self.lost = 0
         self.held = []

@@ -151,7 +151,7 @@ def test_a_connection_is_cut_in_the_middle_of_a_message(fake, network):
         carried = network.carried
         network.cut_after(len(request()) // 2)
         assert send(request()) == "UNAVAILABLE"
-        assert network.carried == carried + len(request()) // 2
+        assert len(request()) // 2 <= network.carried - carried < len(request())
         assert fake.calls_of("Insert") == []
         assert send(request()) == "OK"
 
