@@ -19,26 +19,20 @@ class Trial:
         server: The Milvus.
         network: The proxy in front of it.
         rng: Draws every moment.
+        start: Begins the load, or goes on with it; returns a :class:`tests.chaos.loaders.Loading`.
         strikes: What struck, in order: the bytes that had passed, and the writes that were unanswered.
 
     Args:
-        loader: A :class:`tests.chaos.loaders.Loader`.
-        collection: Its target.
-        case: What it loads.
+        size: About how many bytes the load has.
     """
 
-    def __init__(self, server, network, rng, loader, collection, case):
+    def __init__(self, server, network, rng, *, start, size):
         self.server = server
         self.network = network
         self.rng = rng
+        self.start = start
         self.strikes = []
-        self._loader = loader
-        self._collection = collection
-        self._case = case
-
-    def start(self):
-        """Begin, or go on, with the load."""
-        return self._loader.start(self.network.uri, self._collection, self._case)
+        self._size = size
 
     def moment(self, loading, strikes=1):
         """Wait for a random moment with an unanswered write; False where the load ended before.
@@ -47,7 +41,7 @@ class Trial:
             loading: The load.
             strikes: How many moments it is to have: each comes in a part of its own.
         """
-        due = self.network.carried + self.rng.uniform(0.05, 1.0) * self._case.size / (strikes + 0.5)
+        due = self.network.carried + self.rng.uniform(0.05, 1.0) * self._size / (strikes + 0.5)
         return self.network.wait_for(
             lambda: self.network.carried >= due and self.network.unanswered > 0, unless=lambda: loading.ended
         )

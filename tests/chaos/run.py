@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 import tempfile
@@ -35,8 +36,8 @@ def run(server, seed, *, loader="headrace"):
 def _carry_out(server, seed, loader):
     """Carry out what ``seed`` (the fault's name, a dash and a number) describes; returns its line of the log.
 
-    The fields of a line: ``missing``, ``doubled`` and ``wrong`` rows; ``strikes`` with the writes that were unanswered at
-    each, and how many of them ``counted``; ``ok``, whether every row is there once and the loader knows it.
+    The fields of a line: ``missing``, ``doubled`` and ``wrong`` rows; ``strikes`` with the writes that were unanswered
+    at each, and how many of them ``counted``; ``ok``, whether every row is there once and the loader knows it.
     """
     fault, _, _ = seed.rpartition("-")
     rng = random.Random(seed)
@@ -52,7 +53,8 @@ def _carry_out(server, seed, loader):
                 create=True,
                 state_dir=case.earlier.parent / "earlier",
             )
-        trial = Trial(server, network, rng, LOADERS[loader], collection, case)
+        start = functools.partial(LOADERS[loader].start, network.uri, collection, case)
+        trial = Trial(server, network, rng, start=start, size=case.size)
         status, loading = FAULTS[fault](trial)
         proof = prove(server, collection, case.expected)
         line = {

@@ -112,8 +112,8 @@ class Proxy:
 
         Args:
             pings: Whether pings are kept as well: the client then finds the connection dead.
-            repeated_by: ``(held, other)``: whether the exchange ``other`` sends the rows of the exchange ``held`` again;
-                None where it has to be the same bytes.
+            repeated_by: ``(held, other)``: whether the exchange ``other`` sends the rows of ``held`` again; None where
+                it has to be the same bytes.
         """
         self._do(lambda: setattr(self, "_wanted", (pings, repeated_by or _same_bytes)))
 
