@@ -210,15 +210,19 @@ def _create(collection: str, options: LoadOptions, schema: CollectionSchema) -> 
 
 
 def _make(collection: str, schema: CollectionSchema, **options: Any) -> Operation[None]:
-    """Create the collection, once."""
+    """Create the collection, and know it again where nothing but the answer was lost."""
     mark = uuid.uuid4().hex
-    try:
-        yield from ops.create_collection(collection, schema, properties={MARK: mark}, **options)
-    except RpcError:
-        # Perhaps nothing but the answer was lost.
-        info = yield from ops.describe_collection(collection)
-        if info is None or info.properties.get(MARK) != mark:
-            raise
+    for last in (False, False, True):
+        try:
+            yield from ops.create_collection(collection, schema, properties={MARK: mark}, **options)
+        except (MilvusException, RpcError) as error:
+            info = yield from ops.describe_collection(collection)
+            if info is not None and info.properties.get(MARK) == mark:
+                return
+            if last or not (isinstance(error, RpcError) and error.status == "UNAVAILABLE"):
+                raise
+        else:
+            return
 
 
 def _finish_indexes(collection: str, schema: CollectionSchema, metric: str | None) -> Operation[None]:

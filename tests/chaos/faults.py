@@ -10,6 +10,8 @@ __all__ = ["FAULTS", "SERVER_FAULTS", "Trial"]
 
 #: Bytes per second of a path on which a load takes long enough to be struck.
 _SLOW = 1_000_000
+#: How often a load that failed is begun again.
+_RESTARTS = 3
 
 
 class Trial:
@@ -20,6 +22,8 @@ class Trial:
         network: The proxy in front of it.
         rng: Draws every moment.
         start: Begins the load, or goes on with it; returns a :class:`tests.chaos.loaders.Loading`.
+        status: The exit status of the load that ended last.
+        restarts: How often one that had failed was begun again.
         strikes: What struck, in order: the bytes that had passed, and the writes that were unanswered.
 
     Args:
@@ -32,6 +36,8 @@ class Trial:
         self.rng = rng
         self.start = start
         self.strikes = []
+        self.status = None
+        self.restarts = 0
         self._size = size
 
     def moment(self, loading, strikes=1):
@@ -46,9 +52,25 @@ class Trial:
             lambda: self.network.carried >= due and self.network.unanswered > 0, unless=lambda: loading.ended
         )
 
+    def call(self, loading, most):
+        """Wait for a call, one of the next ``most`` ones, to have no answer yet; False where the load ended before."""
+        due = self.network.calls + self.rng.randint(1, most)
+        return self.network.wait_for(
+            lambda: self.network.calls >= due and self.network.waiting > 0, unless=lambda: loading.ended
+        )
+
     def struck(self, unanswered):
         """Note a strike, which counts if writes were unanswered."""
         self.strikes.append({"bytes": self.network.carried, "unanswered": unanswered})
+
+    def finish(self, loading):
+        """Let the load end, and begin again where it fails, as whoever watches over it would; returns the last one."""
+        self.status = loading.finish()
+        if self.status == 0 or self.restarts == _RESTARTS:
+            return loading
+        self.restarts += 1
+        with self.start() as again:
+            return self.finish(again)
 
     @property
     def counted(self):
@@ -65,7 +87,7 @@ def _throughout(**weather):
         with trial.start() as loading:
             if trial.moment(loading):
                 trial.struck(trial.network.unanswered)
-            return loading.finish(), loading
+            return trial.finish(loading)
 
     return fault
 
@@ -80,7 +102,7 @@ def _repeatedly(strike, times):
                 if not trial.moment(loading, times):
                     break
                 strike(trial, loading)
-            return loading.finish(), loading
+            return trial.finish(loading)
 
     return fault
 
@@ -141,7 +163,7 @@ def _loader_killed(times, *, held):
         for _ in range(times):
             with trial.start() as loading:
                 if not trial.moment(loading, times):
-                    return loading.finish(), loading
+                    return trial.finish(loading)
                 if held:
                     _held(trial, loading)
                     loading.kill()
@@ -151,55 +173,48 @@ def _loader_killed(times, *, held):
                     trial.struck(trial.network.unanswered)
                     loading.kill()
         with trial.start() as loading:
-            return loading.finish(), loading
+            return trial.finish(loading)
 
     return fault
 
 
-def _early(strike):
-    """A fault that strikes while the load opens its collection, five times; each counts by the calls that waited."""
-
-    def fault(trial):
-        trial.network.latency = 0.03
+def _reset_early(trial):
+    """Connections are reset again and again from the first call on; each counts by the calls that waited."""
+    trial.network.latency = 0.03
+    with trial.start() as loading:
         for _ in range(5):
-            with trial.start() as loading:
-                due = trial.network.calls + trial.rng.randint(1, 16)
-                if not trial.network.wait_for(
-                    lambda due=due: trial.network.calls >= due and trial.network.waiting > 0,
-                    unless=lambda loading=loading: loading.ended,
-                ):
-                    break
-                strike(trial, loading)
+            if not trial.call(loading, 6):
+                break
+            trial.struck(trial.network.waiting)
+            trial.network.reset()
+        return trial.finish(loading)
+
+
+def _loader_killed_early(trial):
+    """The load is killed while it opens its collection, again and again; each counts by the calls that waited."""
+    trial.network.latency = 0.03
+    for _ in range(5):
         with trial.start() as loading:
-            return loading.finish(), loading
-
-    return fault
-
-
-def _reset_early(trial, loading):
-    trial.struck(trial.network.waiting)
-    trial.network.reset()
-    loading.finish()
+            if not trial.call(loading, 16):
+                return trial.finish(loading)
+            loading.stop()
+            trial.struck(trial.network.waiting)
+    with trial.start() as loading:
+        return trial.finish(loading)
 
 
-def _killed_early(trial, loading):
-    loading.stop()
-    trial.struck(trial.network.waiting)
-    loading.kill()
-
-
-#: Name to a function that carries out a load of a trial and returns its exit status and the load.
+#: Name to a function that carries out the load of a trial and returns it.
 FAULTS = {
     "latency": _throughout(latency=0.4),
     "bad-line": _throughout(bandwidth=50_000, latency=0.05),
-    "reset-early": _early(_reset_early),
+    "reset-early": _reset_early,
     "reset": _repeatedly(_reset, 3),
     "cut": _repeatedly(_cut, 3),
     "requests-lost": _repeatedly(_half_open("up"), 1),
     "answers-lost": _repeatedly(_half_open("down"), 1),
     "black-hole": _repeatedly(_black_hole, 1),
     "held": _repeatedly(_held, 1),
-    "loader-killed-early": _early(_killed_early),
+    "loader-killed-early": _loader_killed_early,
     "loader-killed": _loader_killed(3, held=False),
     "loader-killed-held": _loader_killed(1, held=True),
     "server-killed": _repeatedly(_server_killed, 4),

@@ -55,7 +55,7 @@ def _carry_out(server, seed, loader):
             )
         start = functools.partial(LOADERS[loader].start, network.uri, collection, case)
         trial = Trial(server, network, rng, start=start, size=case.size)
-        status, loading = FAULTS[fault](trial)
+        loading = FAULTS[fault](trial)
         proof = prove(server, collection, case.expected)
         line = {
             "seed": seed,
@@ -65,14 +65,15 @@ def _carry_out(server, seed, loader):
             "filled": case.earlier is not None,
             "strikes": trial.strikes,
             "counted": trial.counted,
-            "exit_status": status,
+            "exit_status": trial.status,
+            "restarts": trial.restarts,
             "rows": len(case.expected),
             "missing": proof.missing,
             "doubled": proof.doubled,
             "wrong": proof.wrong,
             "late": sum(held.delivered for held in network.held),
             **_told(loading, case),
-            "ok": proof.holds and status == 0,
+            "ok": proof.holds and trial.status == 0 and not trial.restarts,
         }
         _drop(server, collection)
     return line

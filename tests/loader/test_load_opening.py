@@ -7,8 +7,8 @@ from collections import Counter
 import grpc
 import pytest
 
-from headrace.errors import RpcError
-from tests.fake.behaviours import abort, apply_then, ok, vanish
+from headrace import MilvusException
+from tests.fake.behaviours import abort, apply_then, ok, refuse, vanish
 from tests.loader.rows import counts, load, table
 
 _OPENING = ("DescribeCollection", "GetVersion", "CreateIndex", "LoadCollection", "GetLoadState", "Query")
@@ -34,11 +34,29 @@ def test_a_collection_is_created_once_although_the_answer_was_lost(fake):
     assert set(fake.collections["docs"].indexes) == {"dense", "sparse"}
 
 
-def test_a_collection_that_was_not_created_is_not_taken_for_created(fake):
-    fake.script("CreateCollection", vanish)
-    with pytest.raises(RpcError, match="CreateCollection"):
+def test_a_collection_that_was_not_created_is_asked_for_again(fake):
+    fake.script("CreateCollection", vanish, vanish)
+    assert load(fake, table(100)).created
+    assert fake.collections["docs"].count() == 100
+
+
+def test_a_collection_that_is_created_late_is_known_again(fake):
+    # The first request lands between the question whether it did and the second request.
+    fake.script("CreateCollection", vanish, apply_then(refuse(65535, "create duplicate collection")))
+    assert load(fake, table(100)).created
+
+
+def test_a_collection_that_somebody_else_made_meanwhile_is_not_taken_for_created(fake):
+    async def somebody_else(call):
+        request = call.request
+        del request.properties[:]
+        call.raw = request.SerializeToString()
+        call.apply()
+        return await refuse(65535, "create duplicate collection with different parameters")(call)
+
+    fake.script("CreateCollection", somebody_else)
+    with pytest.raises(MilvusException, match="create duplicate collection"):
         load(fake, table(100))
-    assert fake.collections == {}
 
 
 @pytest.mark.parametrize("searchable", ["after", "before"])
