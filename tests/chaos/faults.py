@@ -210,13 +210,13 @@ FAULTS = {
     "reset-early": _reset_early,
     "reset": _repeatedly(_reset, 3),
     "cut": _repeatedly(_cut, 3),
-    "requests-lost": _repeatedly(_half_open("up"), 1),
-    "answers-lost": _repeatedly(_half_open("down"), 1),
-    "black-hole": _repeatedly(_black_hole, 1),
-    "held": _repeatedly(_held, 1),
+    "requests-lost": _repeatedly(_half_open("up"), 2),
+    "answers-lost": _repeatedly(_half_open("down"), 2),
+    "black-hole": _repeatedly(_black_hole, 2),
+    "held": _repeatedly(_held, 2),
     "loader-killed-early": _loader_killed_early,
     "loader-killed": _loader_killed(3, held=False),
-    "loader-killed-held": _loader_killed(1, held=True),
+    "loader-killed-held": _loader_killed(2, held=True),
     "server-killed": _repeatedly(_server_killed, 4),
 }
 #: Those that end the server under every other load.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 
+import grpc
 import pyarrow.parquet as pq
 from pymilvus import DataType, MilvusClient, MilvusException
 
@@ -34,7 +35,7 @@ def _insert(client, collection, rows, retries):
     for attempt in range(retries + 1):
         try:
             client.insert(collection, rows, timeout=SECONDS)
-        except MilvusException:
+        except (MilvusException, grpc.RpcError):
             if attempt == retries:
                 raise
             threading.Event().wait(1.0)
