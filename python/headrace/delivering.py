@@ -176,8 +176,10 @@ class Delivery:
             request.may_land_until = max(request.may_land_until or 0.0, began + timeout)
             request.uncountable = False
         if answer.may_land and not answer.unreachable:
-            # What the network still holds of it must not come after its repeat.
-            self._transport.renew(channel)
+            # What the network still holds of it must not come after its repeat; and a path that lost one connection
+            # without a word may have lost the others with it.
+            for each in range(self._transport.channels):
+                self._transport.renew(each)
         request.expired += expired
         if answer.unreachable:
             request.lost += 1
