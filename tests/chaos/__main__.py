@@ -13,8 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import threading
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.faults import FAULTS, SERVER_FAULTS
@@ -59,17 +61,55 @@ class Log:
         return "\n".join(rows)
 
 
-def _until_counted(fault, wanted, attempt):
-    """Run one seed after the other until ``wanted`` strikes have counted; whether they have."""
-    counted, idle, number = 0, 0, 0
-    while counted < wanted and idle < _IDLE:
-        number += 1
-        line = attempt(f"{fault}-{number}")
-        counted += line.get("counted", 0)
-        idle = 0 if line.get("counted") else idle + 1
-    if counted < wanted:
-        _print(f"{fault}: {counted} of {wanted} strikes counted")
-    return counted >= wanted
+class Plan:
+    """Which seeds are run: of each fault so many that ``wanted`` strikes count. Thread-safe."""
+
+    def __init__(self, faults, wanted):
+        self._wanted = wanted
+        self._lock = threading.Lock()
+        self._tallies = {fault: Tally() for fault in faults}
+
+    def seeds(self):
+        """The seeds for one worker, to whom each line goes back: ``seed = seeds.send(line)``."""
+        while (fault := self._next()) is not None:
+            tally = self._tallies[fault]
+            line = yield f"{fault}-{tally.begun}"
+            with self._lock:
+                tally.ended += 1
+                tally.counted += line.get("counted", 0)
+                tally.idle = 0 if line.get("counted") else tally.idle + 1
+
+    def _next(self):
+        with self._lock:
+            lacking = {
+                fault: tally.expected / self._wanted
+                for fault, tally in self._tallies.items()
+                if tally.expected < self._wanted and tally.idle < _IDLE
+            }
+            if not lacking:
+                return None
+            fault = min(lacking, key=lacking.get)
+            self._tallies[fault].begun += 1
+            return fault
+
+    def missed(self):
+        """Fault to the strikes that counted, where they were too few."""
+        return {fault: it.counted for fault, it in self._tallies.items() if it.counted < self._wanted}
+
+
+@dataclass
+class Tally:
+    """The runs of one fault: how many began and ended, how many strikes counted, how long none did."""
+
+    begun: int = 0
+    ended: int = 0
+    counted: int = 0
+    idle: int = 0
+
+    @property
+    def expected(self):
+        """The strikes that will have counted when those that run now have ended."""
+        return self.counted + (self.begun - self.ended) * max(1.0, self.counted / max(1, self.ended))
 
 
 def _print(text):
@@ -88,12 +128,31 @@ def _arguments():
     return parser.parse_args()
 
 
+def _carry_out(plan, attempt, jobs):
+    """Run the seeds of a plan side by side."""
+
+    def work(_):
+        seeds = plan.seeds()
+        seed = next(seeds, None)
+        while seed is not None:
+            try:
+                seed = seeds.send(attempt(seed))
+            except StopIteration:
+                return
+
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(work, range(jobs)))
+
+
 def main():
     """Returns the exit status."""
     arguments = _arguments()
     log = Log(arguments.log)
     faults = arguments.fault or list(FAULTS)
-    with Milvus235(SETTINGS) as server, ThreadPoolExecutor(arguments.jobs) as pool:
+    # What ends the server would end it under all the others.
+    together = Plan([fault for fault in faults if fault not in SERVER_FAULTS], arguments.strikes)
+    alone = Plan([fault for fault in faults if fault in SERVER_FAULTS], arguments.strikes)
+    with Milvus235(SETTINGS) as server:
 
         def attempt(seed):
             line = run(server, seed, loader=arguments.loader)
@@ -101,17 +160,16 @@ def main():
             return line
 
         if arguments.seed:
-            enough = True
             for seed in arguments.seed:
                 attempt(seed)
         else:
-            # What ends the server would end it under all the others.
-            alone = [fault for fault in faults if fault in SERVER_FAULTS]
-            together = [fault for fault in faults if fault not in SERVER_FAULTS]
-            counted = pool.map(lambda fault: _until_counted(fault, arguments.strikes, attempt), together)
-            enough = all([*counted, *(_until_counted(fault, arguments.strikes, attempt) for fault in alone)])
+            _carry_out(together, attempt, arguments.jobs)
+            _carry_out(alone, attempt, 1)
     _print(log.table())
-    return 0 if enough and all(line["ok"] for line in log.lines) else 1
+    missed = {} if arguments.seed else together.missed() | alone.missed()
+    for fault, counted in missed.items():
+        _print(f"{fault}: {counted} of {arguments.strikes} strikes counted")
+    return 0 if not missed and all(line["ok"] for line in log.lines) else 1
 
 
 if __name__ == "__main__":
