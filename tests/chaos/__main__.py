@@ -71,15 +71,16 @@ class Plan:
 
     def seeds(self):
         """The seeds for one worker, to whom each line goes back: ``seed = seeds.send(line)``."""
-        while (fault := self._next()) is not None:
+        while (begun := self._begin()) is not None:
+            fault, number = begun
+            line = yield f"{fault}-{number}"
             tally = self._tallies[fault]
-            line = yield f"{fault}-{tally.begun}"
             with self._lock:
                 tally.ended += 1
                 tally.counted += line.get("counted", 0)
                 tally.idle = 0 if line.get("counted") else tally.idle + 1
 
-    def _next(self):
+    def _begin(self):
         with self._lock:
             lacking = {
                 fault: tally.expected / self._wanted
@@ -90,7 +91,7 @@ class Plan:
                 return None
             fault = min(lacking, key=lacking.get)
             self._tallies[fault].begun += 1
-            return fault
+            return fault, self._tallies[fault].begun
 
     def missed(self):
         """Fault to the strikes that counted, where they were too few."""
