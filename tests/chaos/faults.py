@@ -108,10 +108,7 @@ def _repeatedly(strike, times):
 
 
 def _reset(trial, loading):
-    lost = trial.network.lost
-    trial.network.reset()
-    trial.network.wait_for(lambda: trial.network.lost > lost)
-    trial.struck(trial.network.lost - lost)
+    trial.struck(trial.network.reset())
 
 
 def _cut(trial, loading):
@@ -123,15 +120,13 @@ def _cut(trial, loading):
 
 def _half_open(direction):
     def strike(trial, loading):
-        trial.struck(trial.network.unanswered)
-        trial.network.half_open(direction)
+        trial.struck(trial.network.half_open(direction))
 
     return strike
 
 
 def _black_hole(trial, loading):
-    trial.struck(trial.network.unanswered)
-    trial.network.black_hole()
+    trial.struck(trial.network.black_hole())
     loading.wait(trial.rng.choice([0.5, 5.0, 20.0, 40.0]))
     trial.network.heal()
 
@@ -139,12 +134,11 @@ def _black_hole(trial, loading):
 def _held(trial, loading):
     before = len(trial.network.held)
     trial.network.hold(pings=trial.rng.random() < 0.5, repeated_by=same_rows)
-    trial.network.wait_for(lambda: _kept(trial, before), unless=lambda: loading.ended)
-    trial.struck(len(trial.network.held) - before)
-
-
-def _kept(trial, before):
-    return len(trial.network.held) > before and trial.network.held[-1].exchange.asked
+    kept = trial.network.wait_for(
+        lambda: len(trial.network.held) > before and trial.network.held[-1].exchange.asked,
+        unless=lambda: loading.ended,
+    )
+    trial.struck(int(kept))
 
 
 def _server_killed(trial, loading):

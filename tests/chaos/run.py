@@ -72,14 +72,14 @@ def _carry_out(server, seed, loader):
             "doubled": proof.doubled,
             "wrong": proof.wrong,
             "late": sum(held.delivered for held in network.held),
-            **_told(loading, case),
+            **_told(loading),
             "ok": proof.holds and trial.status == 0 and not trial.restarts,
         }
         _drop(server, collection)
     return line
 
 
-def _told(loading, case):
+def _told(loading):
     """What the loader itself says of it."""
     report = loading.report
     if report is None or "rows_read" not in report:

@@ -84,16 +84,22 @@ class Proxy:
     # -- what a test does --------------------------------------------------------------------------------------------
 
     def reset(self):
-        """Reset every connection; new ones are accepted."""
-        self._do(self._relay.cut)
+        """Reset every connection; new ones are accepted. Returns how many writes were unanswered."""
+        return self._do(self._relay.cut)
 
     def half_open(self, direction):
-        """Let nothing arrive any more over the connections that there are, ``"up"`` (to the server) or ``"down"``."""
-        self._do(lambda: [line.dead.add(direction) for line in self._lines])
+        """Let nothing arrive any more over the connections that there are, ``"up"`` (to the server) or ``"down"``.
+
+        Returns how many writes were unanswered.
+        """
+        return self._do(lambda: [line.dead.add(direction) for line in self._lines])
 
     def black_hole(self):
-        """Let nothing pass, over any connection, until :meth:`heal`; then everything arrives that was sent."""
-        self._do(self.passable.clear)
+        """Let nothing pass, over any connection, until :meth:`heal`; then everything arrives that was sent.
+
+        Returns how many writes were unanswered.
+        """
+        return self._do(self.passable.clear)
 
     def heal(self):
         """End the black hole."""
@@ -213,10 +219,12 @@ class Proxy:
 
     def _do(self, action):
         async def act():
+            unanswered = self.unanswered
             action()
             self.notify()
+            return unanswered
 
-        asyncio.run_coroutine_threadsafe(act(), self._loop).result()
+        return asyncio.run_coroutine_threadsafe(act(), self._loop).result()
 
 
 def _same_bytes(held, other):
