@@ -22,7 +22,7 @@ from headrace.journal_store import SAMPLE_KEYS
 from headrace.journal_writer import JournalWriter
 from headrace.report import Verdict
 
-__all__ = ["Journal", "Kept"]
+__all__ = ["MARK_REQUESTS", "Journal", "Kept"]
 
 #: A mark covers this many requests, so that a wait for the disk comes once in as many.
 MARK_REQUESTS = 64

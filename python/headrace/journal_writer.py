@@ -116,22 +116,29 @@ class JournalWriter:
                 # A mark is waited for; the rest can be gathered, unless it comes alone.
                 pause = max(0.0, written_at + GATHER - time.monotonic()) if self._waiting() else 0.0
                 self._urgent.wait_for(lambda: self._closing or self._marks, timeout=pause)
-                if self._closing and not self._waiting():
-                    return
-                marks, self._marks = self._marks, []
-                settled, self._settled = self._settled, []
-                sampled, self._sampled = self._sampled, {}
-                rows, self._rows = self._rows, {}
-            try:
-                self._store.beat()
-                if marks or settled or sampled or rows:
-                    self._write(marks, settled, sampled, rows)
-            except JournalError as error:
-                self._fail(error, [written for *_, written in marks])
+            if not self._write_waiting():
                 return
             written_at = time.monotonic()
-            for *_, written in marks:
-                written.set_result(None)
+
+    def _write_waiting(self) -> bool:
+        """Write what was noted so far; False where nothing more will come, or can be written."""
+        with self._lock:
+            if self._closing and not self._waiting():
+                return False
+            marks, self._marks = self._marks, []
+            settled, self._settled = self._settled, []
+            sampled, self._sampled = self._sampled, {}
+            rows, self._rows = self._rows, {}
+        try:
+            self._store.beat()
+            if marks or settled or sampled or rows:
+                self._write(marks, settled, sampled, rows)
+        except JournalError as error:
+            self._fail(error, [written for *_, written in marks])
+            return False
+        for *_, written in marks:
+            written.set_result(None)
+        return True
 
     def _write(self, marks: list[_Mark], settled: list[_Settled], sampled: _Sampled, rows: dict[int, int]) -> None:
         with self._store.transaction(durable=bool(marks)):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -40,12 +41,27 @@ class Resumption:
         files: The files to load. In which state they are is looked up now.
         account: Where rows are counted that are not read again.
         journal: Where they are noted.
+        writer: Makes what writes notes, of the journal and the number of this run.
+        clock: Seconds, monotonic; the sender's.
+        wall_clock: Seconds since the epoch.
 
     :raises SourceError: if a file cannot be read.
     """
 
-    def __init__(self, store: JournalStore, files: Sequence[SourceFile], account: Account, journal: Journal) -> None:
+    def __init__(
+        self,
+        store: JournalStore,
+        files: Sequence[SourceFile],
+        account: Account,
+        journal: Journal,
+        *,
+        writer: Callable[[JournalStore, int], JournalWriter] = JournalWriter,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._store = store
+        self._open_writer = writer
+        self._clock, self._wall_clock = clock, wall_clock
         self._account = account
         self._journal = journal
         self._files = {file.label: file for file in files}
@@ -83,8 +99,11 @@ class Resumption:
     @property
     def rejects(self) -> list[Path]:
         """The rejects files of earlier runs that hold rows which this one does not read again."""
-        resumed = any(Verdict.REJECTED in record.settled for record in self._records.values())
-        return self._rejects if resumed else []
+        return self._rejects if self._passes_over(Verdict.REJECTED) else []
+
+    def _passes_over(self, verdict: Verdict) -> bool:
+        """Whether there are rows that an earlier run gave this verdict."""
+        return any(verdict in record.settled for record in self._records.values())
 
     # -- beginning ---------------------------------------------------------------------------------------------------
 
@@ -96,7 +115,7 @@ class Resumption:
         endpoint: Endpoint,
         options: LoadOptions,
         run: Callable[[Operation[Proof]], Proof],
-    ) -> None:
+    ) -> Target:
         """Decide what is left to do, and prove that what is not done again is there; nothing is sent before.
 
         Args:
@@ -105,6 +124,9 @@ class Resumption:
             endpoint: Where it is.
             options: What the caller asked for.
             run: Runs an operation.
+
+        Returns:
+            The collection, and how rows are written to it now.
 
         :raises SourceError: if a file changed since its load began.
         :raises JournalError: if the journal cannot be used, or rows are missing that it knows.
@@ -130,12 +152,16 @@ class Resumption:
         self._target = record
         # A clock that was set back must not make anybody wait for long.
         landing = BEAT + options.rpc_timeout
-        left = min(landing, self._store.last_alive + landing - time.time())
-        self.may_land_until = time.monotonic() + left if left > 0.0 and self.in_doubt else None
+        left = min(landing, self._store.last_alive + landing - self._wall_clock())
+        self.may_land_until = self._clock() + left if left > 0.0 and self.in_doubt else None
         self._take_over(at_most_once=options.at_most_once and not target.keyed)
-        self._writer = JournalWriter(self._store, run_number)
+        self._writer = self._open_writer(self._store, run_number)
         self._journal.keep(self._writer, record.id, self._records, keyed=target.keyed)
         self._left_out = left_out
+        if target.mode == "insert" and target.keyed and self._passes_over(Verdict.STORED):
+            # A key that occurs twice is noticed within one run only, and an insert would keep both rows.
+            return replace(target, mode="upsert", mode_reason="an earlier run stored some of the rows")
+        return target
 
     def left(self, source: Source) -> Source:
         """The source without the files that are left out."""

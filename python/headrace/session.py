@@ -203,7 +203,8 @@ class LoadSession:
             open_target(self.collection, options, self.info, schema, create=create, embedded=embedded)
         )
         if self.resumption is not None:
-            self.resumption.begin(plan, self.target, endpoint=self.endpoint, options=options, run=self.run)
+            begin = self.resumption.begin
+            self.target = begin(plan, self.target, endpoint=self.endpoint, options=options, run=self.run)
         self._start(schema, plan, self.target, lite=lite)
 
     def _start(self, schema: CollectionSchema, plan: ConformPlan, target: Target, *, lite: bool) -> None:
