@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +23,7 @@ from headrace.journal_store import JournalStore
 from headrace.journal_writer import BEAT, JournalWriter
 from headrace.ledger import Ledger
 from headrace.report import Account, Verdict
+from headrace.retry import LONGEST
 from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile
 from headrace.sources.rowkeys import ROW
 from headrace.target import Target
@@ -78,6 +78,8 @@ class Resumption:
         self._numbered = False
         #: The clock's (monotonic) time up to which a request of the run before may still be applied, or None.
         self.may_land_until: float | None = None
+        #: The highest code of the keys of rows that are not sent again, or None.
+        self.highest_key: int | None = None
         #: What a person should know.
         self.notes: list[str] = []
 
@@ -115,7 +117,7 @@ class Resumption:
         endpoint: Endpoint,
         options: LoadOptions,
         run: Callable[[Operation[Proof]], Proof],
-    ) -> Target:
+    ) -> None:
         """Decide what is left to do, and prove that what is not done again is there; nothing is sent before.
 
         Args:
@@ -124,9 +126,6 @@ class Resumption:
             endpoint: Where it is.
             options: What the caller asked for.
             run: Runs an operation.
-
-        Returns:
-            The collection, and how rows are written to it now.
 
         :raises SourceError: if a file changed since its load began.
         :raises JournalError: if the journal cannot be used, or rows are missing that it knows.
@@ -151,17 +150,14 @@ class Resumption:
             run_number = self._store.begin_run(record.id)
         self._target = record
         # A clock that was set back must not make anybody wait for long.
-        landing = BEAT + options.rpc_timeout
-        left = min(landing, self._store.last_alive + landing - self._wall_clock())
+        left = BEAT + min(max(LONGEST, options.rpc_timeout), self._store.may_land_until - self._wall_clock())
         self.may_land_until = self._clock() + left if left > 0.0 and self.in_doubt else None
         self._take_over(at_most_once=options.at_most_once and not target.keyed)
         self._writer = self._open_writer(self._store, run_number)
         self._journal.keep(self._writer, record.id, self._records, keyed=target.keyed)
         self._left_out = left_out
-        if target.mode == "insert" and target.keyed and self._passes_over(Verdict.STORED):
-            # A key that occurs twice is noticed within one run only, and an insert would keep both rows.
-            return replace(target, mode="upsert", mode_reason="an earlier run stored some of the rows")
-        return target
+        if self._passes_over(Verdict.STORED):
+            self.highest_key = record.highest
 
     def left(self, source: Source) -> Source:
         """The source without the files that are left out."""

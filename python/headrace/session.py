@@ -203,8 +203,7 @@ class LoadSession:
             open_target(self.collection, options, self.info, schema, create=create, embedded=embedded)
         )
         if self.resumption is not None:
-            begin = self.resumption.begin
-            self.target = begin(plan, self.target, endpoint=self.endpoint, options=options, run=self.run)
+            self.resumption.begin(plan, self.target, endpoint=self.endpoint, options=options, run=self.run)
         self._start(schema, plan, self.target, lite=lite)
 
     def _start(self, schema: CollectionSchema, plan: ConformPlan, target: Target, *, lite: bool) -> None:
@@ -224,6 +223,7 @@ class LoadSession:
             lite=lite,
             copy_waiting=self._copy_waiting,
             submit=self._submit,
+            highest_key=None if self.resumption is None else self.resumption.highest_key,
         )
         self._sending = self._connection.submit(self._send_all(self._parts.sender))
         lost, stop = self.ledger.measurements.lost, self._parts.sender.stop
@@ -293,7 +293,7 @@ class LoadSession:
         keys = None if self.key is None else batch.column(self.key)
         landing = None if self.resumption is None else self.resumption.may_land_until
         if doubled := admit(request, self.ledger, keys, landing):
-            self._connection.post(self.ledger.measurements.double, doubled)
+            self._connection.post(self.ledger.double, request.spans, doubled)
         # Nothing may fail after this: from here on the sender answers for the rows.
         self._connection.post(self.parts.sender.submit, request)
 

@@ -78,7 +78,7 @@ class World:
         self.options = LoadOptions(mode=mode, create=True, at_most_once=at_most_once)
         self.limit, self.target_bytes, self.lag, self.marks, self.pace = limit, target_bytes, lag, marks, pace
         self.wire = Wire(self.clock, self.schema, loaded=loaded)
-        self.last_alive = -3600.0
+        self.may_land_until = -3600.0
         self.lives = []
         self.errors = []
 
@@ -172,11 +172,11 @@ class Store(JournalStore):
         super().__init__(world.directory, clock=world.clock, network=False)
 
     @property
-    def last_alive(self):
-        return self._world.last_alive
+    def may_land_until(self):
+        return self._world.may_land_until
 
-    def beat(self):
-        self._world.last_alive = self._world.clock()
+    def beat(self, reach):
+        self._world.may_land_until = max(self._world.may_land_until, self._world.clock() + reach)
 
 
 class Writer(JournalWriter):
@@ -189,10 +189,9 @@ class Writer(JournalWriter):
         super().__init__(store, run)
         self._ticking = world.loop.call_soon(self._tick)
 
-    def mark(self, file, start, stop):
-        written = super().mark(file, start, stop)
+    def _promise(self):
         self._world.loop.call_later(DISK, self._write_now)
-        return written
+        return super()._promise()
 
     def close(self, still_open):
         self._write_now()
@@ -208,8 +207,8 @@ class Writer(JournalWriter):
 
     def _tick(self):
         world = self._world
-        self._store.beat()
-        if self._waiting() and world.clock() - self._written_at >= world.lag:
+        self._store.beat(self._reach)
+        if self._notes and world.clock() - self._written_at >= world.lag:
             self._write_now()
         self._ticking = world.loop.call_later(journal_writer.BEAT if world.lag > journal_writer.BEAT else world.lag, self._tick)
 
@@ -288,7 +287,7 @@ class Life:
         caller = Blocking(world.wire)
         target = self._target(caller)
         plan = plan_conform(self._source.schema, world.schema, options=world.options)
-        target = self.resumption.begin(
+        self.resumption.begin(
             plan,
             target,
             endpoint=Endpoint(),
@@ -306,6 +305,7 @@ class Life:
             target_bytes=world.target_bytes,
             wire=self._connection,
             ledger=ledger,
+            highest_key=self.resumption.highest_key,
             at_most_once=world.options.at_most_once,
         )
         self.rig.resumption = self.resumption
@@ -392,7 +392,8 @@ class _LivingRig(Rig):
 
     def submit(self, request, batch):
         keys = batch.column("id") if "id" in batch.schema.names else None
-        self.measured.double(admit(request, self.ledger, keys, self.resumption.may_land_until))
+        if doubled := admit(request, self.ledger, keys, self.resumption.may_land_until):
+            self.ledger.double(request.spans, doubled)
         super().submit(request, batch)
 
     async def take(self, batch):

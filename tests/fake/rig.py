@@ -83,6 +83,7 @@ class Rig:
         target_bytes: The size of a request.
         wire: The server, where it is not one of its own.
         ledger: Where verdicts go, where it is not one of its own.
+        highest_key: As in Resumption.
         **facts: More of a WriteTarget.
     """
 
@@ -101,6 +102,7 @@ class Rig:
         seed=7,
         wire=None,
         ledger=None,
+        highest_key=None,
         **facts,
     ):
         self.clock = clock
@@ -108,7 +110,7 @@ class Rig:
         self.ledger = ledger or make_ledger(directory, Fates(), max_rejects=max_rejects)
         self.rejects = self.ledger.rejects
         key = None if schema.auto_id else "id"
-        self.order = KeyOrder(upsert=upsert)
+        self.order = KeyOrder(upsert=upsert, before=highest_key)
         columns = [field.name for field in schema.sent_fields]
         info = CollectionInfo("c", schema, collection_id=7)
         self.live = LiveSchema("c", info, columns=columns, upsert=upsert)
