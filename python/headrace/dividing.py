@@ -53,6 +53,7 @@ def _part(request: Request, batch: pa.RecordBatch, schema: LiveSchema, offset: i
         timestamp=timestamp,
         doubtful=request.doubtful,
         may_land_until=request.may_land_until,
+        replaces=request.replaces,
         stored_before=request.stored_before,
         taken=True,
     )

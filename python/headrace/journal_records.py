@@ -149,7 +149,10 @@ class JournalReader:
         """Every target, oldest first."""
         columns = "uri, database, collection, partition, identity, id, rows_before, began, highest"
         rows = self._read(f"SELECT {columns} FROM target ORDER BY id")  # noqa: S608 - constant names
-        return [TargetRecord(number, Place(*place), before, began, highest) for *place, number, before, began, highest in rows]
+        return [
+            TargetRecord(number, Place(*place), before, began, highest)
+            for *place, number, before, began, highest in rows
+        ]
 
     def files(self, target: int) -> list[FileRecord]:
         """The files of a target, in the order in which they were begun.

@@ -34,12 +34,14 @@ class Claim:
         after: The claims that have to end first.
         ended: Whether every row of it is settled.
         stuck: Whether a row of it ended unsent or unknown; its keys then stay locked for the rest of the load.
+        replaces_doubt: Whether a row of it superseded one that an earlier run may have sent, and that may still land.
     """
 
     codes: Codes
     after: tuple[Claim, ...] = ()
     ended: bool = False
     stuck: bool = False
+    replaces_doubt: bool = False
 
     @property
     def ready(self) -> bool:

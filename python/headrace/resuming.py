@@ -332,11 +332,14 @@ def admit(request: Request, ledger: Ledger, keys: pa.Array | None, may_land_unti
     if keys is not None:
         ledger.journal.sample(request.spans, keys)
     doubtful = ledger.journal.doubtful_rows(request.spans)
-    if doubtful:
-        request.doubtful = True
-        if keys is not None:
-            request.upsert, request.may_land_until = True, may_land_until
-    return 0 if keys is not None else doubtful
+    if keys is None:
+        request.doubtful = doubtful > 0
+        return doubtful
+    request.replaces = request.claim is not None and request.claim.replaces_doubt and may_land_until is not None
+    if doubtful or request.replaces:
+        request.doubtful = doubtful > 0
+        request.upsert, request.may_land_until = True, may_land_until
+    return 0
 
 
 def _place(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:

@@ -235,6 +235,13 @@ class LoadSession:
 
     # -- feeding -----------------------------------------------------------------------------------------------------
 
+    def check_process(self) -> None:
+        """Refuse to be used in a process that was forked from the one that began the load.
+
+        :raises ConfigError: there. Nothing of the session may be touched; its locks may be held for ever.
+        """
+        self._connection.check_process()
+
     def check(self) -> None:
         """Raise why the load stopped, if it did."""
         sent = None if self._parts is None else self._parts.sender.failure

@@ -210,7 +210,9 @@ class Writer(JournalWriter):
         self._store.beat(self._reach)
         if self._notes and world.clock() - self._written_at >= world.lag:
             self._write_now()
-        self._ticking = world.loop.call_later(journal_writer.BEAT if world.lag > journal_writer.BEAT else world.lag, self._tick)
+        self._ticking = world.loop.call_later(
+            journal_writer.BEAT if world.lag > journal_writer.BEAT else world.lag, self._tick
+        )
 
     def _write_now(self):
         if self._dead:
