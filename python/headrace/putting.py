@@ -95,6 +95,7 @@ class _Putting:
 
     def _put(self, data: object, patience: Patience) -> None:
         session = self._session
+        session.check_process()
         if self._report is not None:
             raise ConfigError(explain("put", "a block that is still open", "one that has ended", "make a new Loader"))
         batch = to_batch(data, session.schema)
@@ -126,12 +127,14 @@ class _Putting:
 
     def _drain(self, patience: Patience) -> None:
         session = self._session
+        session.check_process()
         if session.prepared:
             session.drain(patience)
 
     def end(self, error: BaseException | None) -> None:
         """Settle every row and make the report; what leaving the block does."""
         session = self._session
+        session.check_process()
         try:
             if error is not None:
                 session.stop(f"the block ended with {type(error).__name__}")

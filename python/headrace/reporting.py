@@ -80,7 +80,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         rows_unknown=account.rows(Verdict.UNKNOWN),
         rows_unsent=account.rows(Verdict.UNSENT),
         rows_resumed=session.ledger.journal.rows_resumed(),
-        rows_possibly_duplicated=measured.possibly_duplicated,
+        rows_possibly_duplicated=measured.possibly_duplicated + session.ledger.journal.rows_doubled(),
         rows_total=session.rows_total,
         source_exhausted=source_exhausted,
         guarantee=_guarantee(session),

@@ -226,6 +226,7 @@ class LoadSession:
             lite=lite,
             copy_waiting=self._copy_waiting,
             submit=self._submit,
+            highest_key=None if self.resumption is None else self.resumption.highest_key,
         )
         self._sending = self._connection.submit(self._send_all(self._parts.sender))
         lost, stop = self.ledger.measurements.lost, self._parts.sender.stop
@@ -236,6 +237,13 @@ class LoadSession:
             self._connection.post(self._parts.sender.stop, self._stop_wanted)
 
     # -- feeding -----------------------------------------------------------------------------------------------------
+
+    def check_process(self) -> None:
+        """Refuse to be used in a process that was forked from the one that began the load.
+
+        :raises ConfigError: there. Nothing of the session may be touched; its locks may be held for ever.
+        """
+        self._connection.check_process()
 
     def check(self) -> None:
         """Raise why the load stopped, if it did."""
@@ -295,7 +303,7 @@ class LoadSession:
         keys = None if self.key is None else batch.column(self.key)
         landing = None if self.resumption is None else self.resumption.may_land_until
         if doubled := admit(request, self.ledger, keys, landing):
-            self._connection.post(self.ledger.measurements.double, doubled)
+            self._connection.post(self.ledger.double, request.spans, doubled)
         # Nothing may fail after this: from here on the sender answers for the rows.
         self._connection.post(self.parts.sender.submit, request)
 
