@@ -14,6 +14,7 @@ import pyarrow as pa
 from headrace.config import Endpoint, LoadOptions
 from headrace.errors import ConfigError, HeadraceError, StoppedError, explain
 from headrace.journal_store import JournalStore
+from headrace.plans import PlanPart, open_part
 from headrace.proving import complete, conformed_batches
 from headrace.reading import ReadAhead, iterate, resume
 from headrace.report import LoadReport, Progress
@@ -37,8 +38,9 @@ class LoadJob:
         schema: Schema of a collection to create, where it is not to be made from the source's.
         progress: Called about four times a second from another thread; must return quickly.
         announce: Called with lines for people, the first of which names the state directory.
+        first_attempt: Whether nobody ever began to load this part of a plan.
 
-    :raises ConfigError: if the state directory cannot be made.
+    :raises ConfigError: if the state directory cannot be made, or an option is not for a part of a plan.
     """
 
     def __init__(
@@ -51,12 +53,19 @@ class LoadJob:
         schema: CollectionSchema | None = None,
         progress: Callable[[Progress], None] | None = None,
         announce: Callable[[str], None] | None = None,
+        first_attempt: bool = False,
     ) -> None:
+        part = source if isinstance(source, PlanPart) else None
+        if part is not None and options.verify != "none":
+            remedy = "verify at the end with `headrace finish` (headrace.finish)"
+            expected, found = "a load of the whole source", f"{part.name}, and others that write meanwhile"
+            raise ConfigError(explain(f"--verify {options.verify}", expected, found, remedy))
         self._given = source
         self._options = options
+        self._files = part is not None or is_path(source)
         self._announce = announce or (lambda _: None)
         # Only the rows of files can be found again by a later run.
-        self._resumable = is_path(source) and not options.dry_run
+        self._resumable = self._files and not options.dry_run
         self._session = LoadSession(
             collection=collection,
             endpoint=endpoint,
@@ -65,6 +74,8 @@ class LoadJob:
             progress=progress,
             copy_waiting=False,
             resumable=self._resumable,
+            part=part,
+            first_attempt=first_attempt,
         )
         self._exhausted = False
 
@@ -91,7 +102,7 @@ class LoadJob:
         kept = "journal, rejects and report" if self._resumable else "rejects and report"
         self._announce(f"{kept}: {session.state_dir}")
         # Files are looked at before anybody is called; plain values wait for the collection's schema.
-        source = open_source(self._given, key=self._options.key) if is_path(self._given) else None
+        source = self._open_files() if self._files else None
         try:
             try:
                 if source is not None and self._resumable:
@@ -108,6 +119,11 @@ class LoadJob:
             if source is not None:
                 source.close()
             session.close()
+
+    def _open_files(self) -> Source:
+        if isinstance(self._given, PlanPart):
+            return open_part(self._given, self._options)
+        return open_source(self._given, key=self._options.key)
 
     def _open_journal(self, source: Source) -> Resumption:
         ledger, store = self._session.ledger, JournalStore(self._session.state_dir)
@@ -154,7 +170,7 @@ class LoadJob:
             source.schema,
             None if first is None else first.batch,
             nulls=source.nulls if self._options.create else (),
-            later_columns=not is_path(self._given),
+            later_columns=not self._files,
         )
         if not source.replayable:
             return source, iter(()) if first is None else itertools.chain([first], batches)
@@ -172,7 +188,7 @@ class LoadJob:
 
     def _ahead(self, batches: Iterator[SourceBatch]) -> contextlib.AbstractContextManager[Iterable[SourceBatch]]:
         """Files are read one batch ahead; what is in memory already, or a caller's own iterator, is not."""
-        if is_path(self._given):
+        if self._files:
             return ReadAhead(batches, window=self._session.window, charge=self._session.target_bytes)
         return contextlib.nullcontext(batches)
 

@@ -5,6 +5,7 @@ Operations without I/O, as in :mod:`headrace.operations`.
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass
 
@@ -17,8 +18,10 @@ from headrace.protocol import CollectionInfo
 from headrace.schema import CollectionSchema, ConsistencyLevel, DataType, FieldSchema, IndexParam
 
 __all__ = [
+    "Sharing",
     "Target",
     "check_same",
+    "ensure_indexes",
     "finish_target",
     "index_params",
     "missing_collection",
@@ -29,6 +32,8 @@ __all__ = [
 
 #: A property of collections that headrace created; Milvus Lite 3.2 and Milvus 2.3.5 keep it.
 MARK = "headrace.id"
+#: A property of collections that ``headrace prepare`` created for a plan: the plan's id.
+PLAN = "headrace.plan"
 
 #: The release that brought a type of field (Milvus's documentation).
 _TYPE_SINCE: dict[DataType, tuple[int, ...]] = {
@@ -42,6 +47,9 @@ _TYPE_SINCE: dict[DataType, tuple[int, ...]] = {
 }
 #: Types that old servers take into a schema and cannot hold (2.3.5 does so).
 _UNCHECKED = frozenset(_TYPE_SINCE) - {DataType.SPARSE_FLOAT_VECTOR}
+#: How servers say that there is a collection of that name; Milvus Lite does so some time before it can be described.
+_EXISTS = re.compile(r"exist|duplicate", re.IGNORECASE)
+_LOOKS, _LOOK_PAUSE = 20, 0.25
 _SECOND_VECTOR_SINCE = (2, 4)
 _NULLABLE_SINCE = (2, 5)
 #: Of 3.0, and brought back to 2.6.
@@ -58,6 +66,19 @@ _NOT_IN_LITE = frozenset(
         DataType.TEXT,
     }
 )
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What a load has to know of others that load parts of the same source into the same collection meanwhile.
+
+    Attributes:
+        plan: The plan's id; empty for none.
+        first_attempt: Whether the caller knows that nobody ever began to load this part.
+    """
+
+    plan: str = ""
+    first_attempt: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,6 +159,7 @@ def open_target(
     *,
     create: bool = False,
     embedded: bool = False,
+    sharing: Sharing | None = None,
 ) -> Operation[Target]:
     """Create the collection with its indexes where it does not exist, and decide how rows are written.
 
@@ -148,18 +170,20 @@ def open_target(
         schema: The collection's schema, existing or wanted.
         create: Whether the caller asked for the collection to be created.
         embedded: Whether the server is this process's own, so that nobody else decides what is loaded into memory.
+        sharing: Who else writes to it meanwhile; None for nobody that is known of. A collection that is shared is
+            neither loaded into memory by this load nor ever taken for empty.
 
     :raises ConfigError: if the options do not fit the collection.
     :raises MilvusException: if the server refuses.
     """
-    created = info is None
-    # One that an earlier run of this command created and did not finish is finished by this one.
-    ours = created or (create and info is not None and MARK in info.properties)
+    created = False
     rows_before: int | None = 0
     if info is None:
-        info = yield from _create(collection, options, schema)
+        info, created = yield from _create(collection, options, schema, sharing)
     elif _UNCHECKED & {field.dtype for field in schema}:
         yield from _check_version(collection, schema)
+    # One that an earlier run of this command created and did not finish is finished by this one.
+    ours = sharing is None and (created or (create and MARK in info.properties))
     if options.searchable == "before" and not options.dry_run:
         yield from ops.load_collection(collection)
     if not created:
@@ -168,7 +192,7 @@ def open_target(
         if not (ours and options.searchable == "after"):
             yield from _check_searchable(collection, options)
         rows_before = yield from _count(collection)
-    mode, reason = _choose_mode(info, options, created=created, rows_before=rows_before)
+    mode, reason = _choose_mode(info, options, created=created, rows_before=rows_before, sharing=sharing)
     return Target(info, created, ours, mode, reason, rows_before)
 
 
@@ -183,33 +207,72 @@ def finish_target(target: Target, options: LoadOptions) -> Operation[None]:
         yield from ops.patiently(lambda: ops.load_collection(name), budget=options.give_up_after)
 
 
-def _create(collection: str, options: LoadOptions, schema: CollectionSchema) -> Operation[CollectionInfo]:
+def _create(
+    collection: str, options: LoadOptions, schema: CollectionSchema, sharing: Sharing | None
+) -> Operation[tuple[CollectionInfo, bool]]:
+    """The collection, and whether it was created here: others may be creating it at the same moment."""
     if options.verify != "none" and options.searchable == "no":
         raise _unsearchable(collection, options)
     if options.mode == "upsert" and schema.auto_id:
         raise _needs_keys(collection)
     yield from _check_version(collection, schema)
     if options.dry_run:
-        return CollectionInfo(name=collection, schema=schema)
+        return CollectionInfo(name=collection, schema=schema), True
     consistency = None if options.consistency is None else _consistency(options.consistency)
-    yield from ops.create_collection(
-        collection,
-        schema,
-        num_shards=options.num_shards,
-        consistency_level=consistency,
-        properties={MARK: uuid.uuid4().hex},
-    )
+    mark = uuid.uuid4().hex
+    properties = {MARK: mark} if sharing is None or not sharing.plan else {MARK: mark, PLAN: sharing.plan}
     try:
-        for param in index_params(schema, options.metric):
-            yield from ops.create_index(collection, param)
-    except HeadraceError:
-        # Without its indexes it could never be searched, and the next run would take it for somebody's.
-        yield from ops.drop_collection(collection)
-        raise
-    info = yield from ops.describe_collection(collection)
+        yield from ops.create_collection(
+            collection, schema, num_shards=options.num_shards, consistency_level=consistency, properties=properties
+        )
+    except MilvusException as error:
+        info = yield from _made_by_another(collection, error)
+        if info is None:
+            raise
+    else:
+        info = yield from ops.describe_collection(collection)
     if info is None:
         raise SchemaError(explain(f"collection {collection!r}", "the collection just created", "none", "run again"))
-    return info
+    # A server may take the second creation of one name for the first one repeated.
+    created = info.properties.get(MARK, mark) == mark
+    if not created:
+        check_same(collection, schema, info.schema)
+    try:
+        yield from ensure_indexes(collection, index_params(schema, options.metric))
+    except HeadraceError:
+        # Without its indexes it could never be searched, and the next run would take it for somebody's.
+        if created:
+            yield from ops.drop_collection(collection)
+        raise
+    return info, created
+
+
+def _made_by_another(collection: str, refusal: MilvusException) -> Operation[CollectionInfo | None]:
+    """The collection whose creation was refused, if somebody else is just making it."""
+    looks = _LOOKS if _EXISTS.search(refusal.message) else 1
+    for number in range(looks):
+        if number:
+            yield ops.Sleep(_LOOK_PAUSE)
+        info = yield from ops.describe_collection(collection)
+        if info is not None:
+            return info
+    return None
+
+
+def ensure_indexes(collection: str, params: list[IndexParam]) -> Operation[None]:
+    """Define these indexes where their fields have none; somebody else may be doing the same.
+
+    :raises MilvusException: if the server refuses.
+    """
+    indexed = {index.field_name for index in (yield from ops.describe_index(collection))}
+    for param in params:
+        if param.field_name in indexed:
+            continue
+        try:
+            yield from ops.create_index(collection, param)
+        except MilvusException:
+            if not (yield from ops.describe_index(collection, param.field_name)):
+                raise
 
 
 def _check_version(collection: str, schema: CollectionSchema) -> Operation[None]:
@@ -279,7 +342,12 @@ def _count(collection: str) -> Operation[int | None]:
 
 
 def _choose_mode(
-    info: CollectionInfo, options: LoadOptions, *, created: bool, rows_before: int | None
+    info: CollectionInfo,
+    options: LoadOptions,
+    *,
+    created: bool,
+    rows_before: int | None,
+    sharing: Sharing | None,
 ) -> tuple[str, str]:
     keyed = not info.schema.auto_id
     if options.mode == "upsert" and not keyed:
@@ -288,6 +356,11 @@ def _choose_mode(
         return options.mode, "as asked for"
     if not keyed:
         return "insert", "the server makes the keys"
+    if sharing is not None:
+        prepared = bool(sharing.plan) and info.properties.get(PLAN) == sharing.plan
+        if prepared and sharing.first_attempt:
+            return "insert", "the collection was created for this plan, and this is the part's first attempt"
+        return "upsert", "other parts are loaded into the collection too"
     if created:
         return "insert", "this load created the collection"
     if rows_before == 0:

@@ -23,7 +23,7 @@ from headrace.operations.collections import (
     release_collection,
 )
 from headrace.operations.data import count, delete, get_by_keys, keys_filter, query
-from headrace.operations.indexes import METRICS, IndexInfo, create_index, describe_index, metric_for
+from headrace.operations.indexes import METRICS, IndexInfo, create_index, describe_index, metric_for, wait_for_indexes
 from headrace.operations.patience import patiently
 from headrace.operations.search import (
     AnnSearchRequest,
@@ -73,4 +73,5 @@ __all__ = [
     "query",
     "release_collection",
     "search",
+    "wait_for_indexes",
 ]

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrace._proto import common_pb2, milvus_pb2
-from headrace.calls import Operation, Rpc
-from headrace.errors import MilvusException
+from headrace.calls import Operation, Rpc, Sleep
+from headrace.errors import MilvusException, TransportError, explain
 from headrace.operations.base import DEFAULT_TIMEOUT, ask
 from headrace.operations.collections import describe_collection
 from headrace.protocol import key_values, status_error
 from headrace.schema import DataType, IndexParam
 
-__all__ = ["METRICS", "IndexInfo", "create_index", "describe_index", "metric_for"]
+__all__ = ["METRICS", "IndexInfo", "create_index", "describe_index", "metric_for", "wait_for_indexes"]
 
 _DENSE = ("COSINE", "L2", "IP")
 #: Metrics of an index on a type of vector, the one that is chosen where nobody does first.
@@ -46,6 +46,8 @@ _OTHER_INDEXES = ("INVERTED", "STL_SORT")
 _TYPE_REFUSALS = frozenset({1, 5, 6, 701, 1100, 1101, 65535})
 #: merr.ErrIndexNotFound and the legacy IndexNotExist (25; Milvus Lite uses 11).
 _NOT_FOUND = frozenset({700, 25, 11})
+#: Seconds between two looks at an index that is being built: doubled from the first to the last.
+_FIRST_POLL, _LAST_POLL = 0.1, 5.0
 #: ``common.IndexState`` by number.
 _STATES = ("None", "Unissued", "InProgress", "Finished", "Failed", "Retry")
 
@@ -149,6 +151,36 @@ def describe_index(
             return []
         raise refusal
     return [_info(item) for item in answer.index_descriptions]
+
+
+def wait_for_indexes(name: str, *, timeout: float | None = None) -> Operation[list[IndexInfo]]:
+    """The indexes of a collection, once all that was sealed is in them.
+
+    Args:
+        name: The collection.
+        timeout: Seconds until they have to be built, counted by the pauses between looks; None waits without end.
+
+    :raises MilvusException: if one of them failed, with the server's reason.
+    :raises TransportError: if they were not built in time; the server goes on building them.
+    """
+    waited, pause = 0.0, _FIRST_POLL
+    while True:
+        found = yield from describe_index(name)
+        for index in found:
+            if index.state == "Failed":
+                where = f"index of {name!r} on {index.field_name!r}"
+                reason = explain(where, "it to be built", index.fail_reason or "Failed", "drop and create it again")
+                raise MilvusException(reason, code=0, method="DescribeIndex")
+        building = [index for index in found if index.state != "Finished"]
+        if not building:
+            return found
+        if timeout is not None and waited >= timeout:
+            at = f"{building[0].indexed_rows} of {building[0].total_rows} rows"
+            expected, remedy = f"built within {timeout:g} s", "wait longer: it goes on being built"
+            raise TransportError(explain(f"index on {building[0].field_name!r}", expected, at, remedy))
+        yield Sleep(pause)
+        waited += pause
+        pause = min(pause * 2, _LAST_POLL)
 
 
 def _info(item: milvus_pb2.IndexDescription) -> IndexInfo:

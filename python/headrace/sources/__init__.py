@@ -13,6 +13,7 @@ from typing import Any
 
 from headrace.schema import CollectionSchema
 from headrace.sources.base import Part, Source, SourceBatch, SourceFile, decoded_bytes
+from headrace.sources.division import RowRange, divide, ranged
 from headrace.sources.files import open_files
 from headrace.sources.identity import FileIdentity
 from headrace.sources.memory import open_memory
@@ -21,12 +22,16 @@ from headrace.sources.rowkeys import keyed_by_row, keyed_rows
 __all__ = [
     "FileIdentity",
     "Part",
+    "RowRange",
     "Source",
     "SourceBatch",
     "SourceFile",
     "decoded_bytes",
+    "divide",
+    "keyed_by_row",
     "keyed_rows",
     "open_source",
+    "ranged",
 ]
 
 
