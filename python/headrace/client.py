@@ -91,7 +91,17 @@ class MilvusClient:
         token: str = "",
         timeout: float | None = None,
     ) -> None:
-        self._transport = SyncTransport(_endpoint(uri, user, password, db_name, token, timeout))
+        self._connect(_endpoint(uri, user, password, db_name, token, timeout))
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> Self:
+        """A client of an endpoint, with whatever TLS it has; errors as of the class."""
+        client = cls.__new__(cls)
+        client._connect(endpoint)  # noqa: SLF001 - its own, beside __init__
+        return client
+
+    def _connect(self, endpoint: Endpoint) -> None:
+        self._transport = SyncTransport(endpoint)
         try:
             self._transport.connect()
         except BaseException:

@@ -20,7 +20,7 @@ from headrace.target import missing_collection
 from headrace.transport import SyncTransport
 from headrace.verifying import verify_source
 
-__all__ = ["FinishReport", "finish", "finish_collection"]
+__all__ = ["CollectionState", "FinishReport", "finish", "finish_collection", "look_at"]
 
 #: Seconds until every index has to be built: large ones take hours.
 INDEX_TIMEOUT = 86_400.0
@@ -168,3 +168,46 @@ def finish_collection(
         yield from ops.load_collection(info.name, timeout=timeout)
     loaded = yield from ops.is_loaded(info.name)
     return indexes, loaded, (yield from ops.count(info.name)) if loaded else None
+
+
+@dataclass(frozen=True)
+class CollectionState:
+    """A collection as it is now.
+
+    Attributes:
+        exists: Whether there is one of that name.
+        indexed: Whether every vector field has an index, and all indexes are built.
+        loaded: Whether it is in memory.
+        rows: Its rows, strongly consistent; None where it is not in memory.
+    """
+
+    exists: bool
+    indexed: bool = False
+    loaded: bool = False
+    rows: int | None = None
+
+    def has(self, *, rows: int | None = None, indexed: bool = False, loaded: bool = False) -> bool:
+        """Whether it exists and what is asked for holds; rows are counted in memory only."""
+        enough = rows is None or (self.rows is not None and self.rows >= rows)
+        return self.exists and enough and (self.indexed or not indexed) and (self.loaded or not loaded)
+
+
+def look_at(collection: str) -> Operation[CollectionState]:
+    """How far a collection is.
+
+    :raises MilvusException: if the server refuses, or an index failed.
+    """
+    info = yield from ops.describe_collection(collection)
+    if info is None:
+        return CollectionState(exists=False)
+    indexes = yield from ops.describe_index(info.name)
+    ops.check_indexes(info.name, indexes)
+    built = {index.field_name for index in indexes if index.state == "Finished"}
+    loaded = yield from ops.is_loaded(info.name)
+    return CollectionState(
+        exists=True,
+        indexed=len(built) == len({it.field_name for it in indexes})
+        and built >= {field.name for field in info.schema.vector_fields},
+        loaded=loaded,
+        rows=(yield from ops.count(info.name)) if loaded else None,
+    )

@@ -21,6 +21,7 @@ from headrace.report import LoadReport, Progress
 from headrace.reporting import close_report
 from headrace.resuming import Resumption
 from headrace.schema import CollectionSchema
+from headrace.sending import STOP_GRACE
 from headrace.session import LoadSession
 from headrace.sources import Source, SourceBatch, open_source
 
@@ -84,13 +85,13 @@ class LoadJob:
         """Where journal, rejects and report are kept."""
         return self._session.state_dir
 
-    def stop(self, reason: str) -> None:
-        """Stop intake and finish what is in flight within a grace; :meth:`run` then returns its report.
+    def stop(self, reason: str, *, grace: float = STOP_GRACE) -> None:
+        """Stop intake and finish what is in flight within ``grace`` seconds; :meth:`run` then returns its report.
 
         ``reason`` is a signal's name (``"SIGINT"``) or any words. Safe in any thread and in a signal handler.
         """
         signal = reason if reason in ("SIGINT", "SIGTERM") else None
-        self._session.stop(f"stopped by {reason}", interrupted=signal)
+        self._session.stop(f"stopped by {reason}", interrupted=signal, grace=grace)
 
     def run(self) -> LoadReport:
         """Load. Once sending has begun every ending is in the report; before that it is an exception.

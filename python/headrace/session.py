@@ -112,6 +112,7 @@ class LoadSession:
         self._sending: Future[None] | None = None
         self._ticking: list[Future[None]] = []
         self._stop_wanted: StoppedError | None = None
+        self._stop_grace = STOP_GRACE
         self._broken: HeadraceError | None = None
         self._rejects_told = 0
         self._closed = False
@@ -316,10 +317,14 @@ class LoadSession:
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
-    def stop(self, reason: str, *, interrupted: str | None = None) -> None:
-        """Send nothing more than what is in flight. Safe in any thread and in a signal handler."""
+    def stop(self, reason: str, *, interrupted: str | None = None, grace: float = STOP_GRACE) -> None:
+        """Send nothing more than what is in flight, which has ``grace`` seconds to be answered.
+
+        Safe in any thread and in a signal handler.
+        """
         if self._closed:
             return
+        self._stop_grace = min(grace, self._stop_grace)
         self.interrupted = self.interrupted or interrupted
         self._stop_wanted = StoppedError(reason)
         halt = None if self._parts is None else functools.partial(self._parts.sender.stop, self._stop_wanted)
@@ -334,7 +339,7 @@ class LoadSession:
             self.flush()  # fails where the load stopped; what waits is then unsent
         feeder.abandon()
         self._connection.post(sender.finish)
-        self._connection.wait_for(sender.settled(STOP_GRACE))
+        self._connection.wait_for(sender.settled(lambda: self._stop_grace))
         if self._sending is not None:
             self._sending.result()
         self.failure = self.failure or self._broken or sender.failure

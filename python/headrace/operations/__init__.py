@@ -23,7 +23,15 @@ from headrace.operations.collections import (
     release_collection,
 )
 from headrace.operations.data import count, delete, get_by_keys, keys_filter, query
-from headrace.operations.indexes import METRICS, IndexInfo, create_index, describe_index, metric_for, wait_for_indexes
+from headrace.operations.indexes import (
+    METRICS,
+    IndexInfo,
+    check_indexes,
+    create_index,
+    describe_index,
+    metric_for,
+    wait_for_indexes,
+)
 from headrace.operations.patience import patiently
 from headrace.operations.search import (
     AnnSearchRequest,
@@ -49,6 +57,7 @@ __all__ = [
     "Sleep",
     "WeightedRanker",
     "check_health",
+    "check_indexes",
     "count",
     "create_collection",
     "create_index",

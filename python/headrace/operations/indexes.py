@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from headrace.operations.collections import describe_collection
 from headrace.protocol import key_values, status_error
 from headrace.schema import DataType, IndexParam
 
-__all__ = ["METRICS", "IndexInfo", "create_index", "describe_index", "metric_for", "wait_for_indexes"]
+__all__ = ["METRICS", "IndexInfo", "check_indexes", "create_index", "describe_index", "metric_for", "wait_for_indexes"]
 
 _DENSE = ("COSINE", "L2", "IP")
 #: Metrics of an index on a type of vector, the one that is chosen where nobody does first.
@@ -153,6 +153,18 @@ def describe_index(
     return [_info(item) for item in answer.index_descriptions]
 
 
+def check_indexes(name: str, indexes: Iterable[IndexInfo]) -> None:
+    """Refuse an index of a collection that failed.
+
+    :raises MilvusException: if one did, with the server's reason.
+    """
+    for index in indexes:
+        if index.state == "Failed":
+            where = f"index of {name!r} on {index.field_name!r}"
+            reason = explain(where, "it to be built", index.fail_reason or "Failed", "drop and create it again")
+            raise MilvusException(reason, code=0, method="DescribeIndex")
+
+
 def wait_for_indexes(name: str, *, timeout: float | None = None) -> Operation[list[IndexInfo]]:
     """The indexes of a collection, once all that was sealed is in them.
 
@@ -166,11 +178,7 @@ def wait_for_indexes(name: str, *, timeout: float | None = None) -> Operation[li
     waited, pause = 0.0, _FIRST_POLL
     while True:
         found = yield from describe_index(name)
-        for index in found:
-            if index.state == "Failed":
-                where = f"index of {name!r} on {index.field_name!r}"
-                reason = explain(where, "it to be built", index.fail_reason or "Failed", "drop and create it again")
-                raise MilvusException(reason, code=0, method="DescribeIndex")
+        check_indexes(name, found)
         building = [index for index in found if index.state != "Finished"]
         if not building:
             return found
