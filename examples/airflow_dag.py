@@ -17,9 +17,9 @@ SOURCE = os.environ.get("HEADRACE_SAMPLE", str(Path(__file__).resolve().with_nam
 
 with DAG("load_wordnet", schedule=None, catchup=False, tags=["milvus"]):
     plan = MilvusPlanOperator(task_id="plan", source=SOURCE, collection="wordnet", create=True, parts=4)
-    load = MilvusLoadOperator.partial(task_id="load", collection="wordnet", retries=2, max_active_tis_per_dagrun=4).expand(
-        part=plan.output
-    )
+    load = MilvusLoadOperator.partial(
+        task_id="load", collection="wordnet", retries=2, max_active_tis_per_dagrun=4
+    ).expand(part=plan.output)
     finish = MilvusFinishOperator(
         task_id="finish", collection="wordnet", source=SOURCE, reports=load.output, verify="sample"
     )

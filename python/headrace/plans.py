@@ -79,7 +79,8 @@ class PlanPart:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON holds them."""
-        return {"headrace_plan": FORMAT, **asdict(self)}
+        lists = {"files": [asdict(file) for file in self.files], "ranges": [asdict(wanted) for wanted in self.ranges]}
+        return {"headrace_plan": FORMAT, **asdict(self), **lists}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:

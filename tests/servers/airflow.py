@@ -152,7 +152,7 @@ def runtime():
 
 
 def link(home):
-    """Install this working copy into ``venv`` of a directory: its packages by path, its metadata as the wheel has it."""
+    """Install this working copy into ``venv`` of a directory: packages by path, metadata as the wheel has it."""
     (site,) = (home / "venv").glob("lib/python*/site-packages")
     wanted, stamp = (ROOT / "pyproject.toml").read_text(), home / "linked"
     with (home / "lock").open("w") as lock:

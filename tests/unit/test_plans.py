@@ -84,7 +84,9 @@ def test_a_plan_is_a_document(tmp_path):
     write(tmp_path / "b", rows(30, 9), "stream", 4)
     plan = headrace.plan(tmp_path, parts=2)
     assert Plan.from_json(plan.to_json()) == plan
-    assert [PlanPart.from_dict(json.loads(json.dumps(part.to_dict()))) for part in plan.parts] == list(plan.parts)
+    documents = [part.to_dict() for part in plan.parts]
+    assert json.loads(json.dumps(documents)) == documents
+    assert [PlanPart.from_dict(document) for document in documents] == list(plan.parts)
     (tmp_path / "_plan.json").write_text(plan.to_json())
     assert Plan.read(tmp_path / "_plan.json").rows is None
     document = json.loads(plan.to_json())

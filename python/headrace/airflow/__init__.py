@@ -18,6 +18,7 @@ CONNECTION_FIELDS: dict[str, dict[str, Any]] = {
     "ca_cert": {"label": "Path of the certificate authorities (PEM)", "schema": _TEXT},
     "client_cert": {"label": "Path of the client's certificate (PEM)", "schema": _TEXT},
     "client_key": {"label": "Path of the client's key (PEM)", "schema": _TEXT},
+    "timeout": {"label": "Seconds to connect", "schema": {"type": ["number", "null"], "default": 10}},
     "server_name": {"label": "Name in the server's certificate", "schema": _TEXT},
 }
 RELABELING = {"schema": "Database", "host": "Host or URI"}

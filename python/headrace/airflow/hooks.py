@@ -16,6 +16,7 @@ from headrace.transport import SyncTransport
 __all__ = ["MilvusHook", "endpoint_of"]
 
 _DEFAULT_PORT = 19530
+_CONNECT_SECONDS = 10.0
 
 
 def endpoint_of(connection: Any) -> Endpoint:
@@ -50,6 +51,7 @@ def endpoint_of(connection: Any) -> Endpoint:
         client_cert=extra.get("client_cert") or None,
         client_key=extra.get("client_key") or None,
         server_name=extra.get("server_name") or None,
+        timeout=float(extra.get("timeout") or _CONNECT_SECONDS),
     )
     if endpoint.authorization:
         mask_secret(endpoint.authorization)
