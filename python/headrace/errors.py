@@ -31,6 +31,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from headrace.merging import MergedReport
     from headrace.report import LoadReport
 
 __all__ = [
@@ -197,7 +198,7 @@ class MilvusException(HeadraceError):  # noqa: N818 - the name that Milvus users
 class LoadError(HeadraceError):
     """A load ended without every row stored and proven. ``report`` is the whole account."""
 
-    def __init__(self, message: str, *, report: LoadReport) -> None:
+    def __init__(self, message: str, *, report: LoadReport | MergedReport) -> None:
         super().__init__(message)
         self.report = report
 

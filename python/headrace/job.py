@@ -24,6 +24,7 @@ from headrace.schema import CollectionSchema
 from headrace.sending import STOP_GRACE
 from headrace.session import LoadSession
 from headrace.sources import Source, SourceBatch, open_source
+from headrace.target import Sharing
 
 __all__ = ["LoadJob"]
 
@@ -76,7 +77,7 @@ class LoadJob:
             copy_waiting=False,
             resumable=self._resumable,
             part=part,
-            first_attempt=first_attempt,
+            sharing=None if part is None else Sharing(part.plan, first_attempt),
         )
         self._exhausted = False
 

@@ -62,7 +62,7 @@ class LoadSession:
         copy_waiting: Whether rows that wait are copied, because a caller may overwrite them.
         resumable: Whether rows can be addressed by a later run, so that the state directory is one to be found again.
         part: The part of a plan that is loaded, where others load the rest; it has a state directory of its own.
-        first_attempt: Whether nobody ever began to load that part.
+        sharing: Who else writes to the collection meanwhile; None for nobody that is known of.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class LoadSession:
         copy_waiting: bool,
         resumable: bool = False,
         part: PlanPart | None = None,
-        first_attempt: bool = False,
+        sharing: Sharing | None = None,
     ) -> None:
         self.collection = collection
         self.endpoint = endpoint
         self.options = options
         self.part = part
-        self.sharing = None if part is None else Sharing(part.plan, first_attempt)
+        self.sharing = sharing
         self.state_dir = self._open_state_dir(resumable=resumable)
         #: Bytes of a source batch.
         self.target_bytes = request_size(options)

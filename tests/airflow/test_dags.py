@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 
@@ -18,7 +19,8 @@ from headrace.journal_records import JournalReader
 from headrace.report import Verdict
 from headrace.state import StateLock
 from tests.loader.rows import eventually, table
-from tests.servers.airflow import ROOT, Airflow
+from tests.servers.airflow import Airflow
+from tests.servers.linking import ROOT
 from tests.servers.milvus235 import Milvus235
 from tests.servers.ports import free_ports
 
@@ -70,13 +72,24 @@ def test_the_example_loads_the_sample_in_four_parts(tmp_path):
 class Standalone:
     """A scheduler, a triggerer and an API server of Airflow's, with SQLite as their database."""
 
-    def __init__(self, airflow):
+    def __init__(self, airflow, port):
         self._airflow = airflow
+        self._port = port
         self._log = airflow.home / "standalone.log"
 
     def __enter__(self):
         self._process = self._airflow.start("standalone", log=self._log)
+        try:
+            # A task that begins before its API server does fails.
+            self.eventually(self._listens)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
+
+    def _listens(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self._port)) == 0
 
     def __exit__(self, *exc_info):
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -112,16 +125,17 @@ def loading(home):
 def test_a_task_that_is_killed_and_tried_again_stores_each_row_once(tmp_path):
     source = tmp_path / "rows.parquet"
     pq.write_table(table(1200).drop_columns(["sparse"]), source, row_group_size=100)
+    port, *others = free_ports(3)
     settings = {
-        "api.port": free_ports(1)[0],
-        "logging.worker_log_server_port": free_ports(1)[0],
-        "logging.trigger_log_server_port": free_ports(1)[0],
+        "api.port": port,
+        "core.execution_api_server_url": f"http://127.0.0.1:{port}/execution/",
+        "logging.worker_log_server_port": others[0],
+        "logging.trigger_log_server_port": others[1],
         "dag_processor.refresh_interval": 1,
-        "scheduler.min_file_process_interval": 1,
     }
     with Milvus235() as server, Airflow({"milvus_default": f"milvus://{server.address}"}, settings) as airflow:
-        airflow.add("slow.py", f"SOURCE = {str(source)!r}\n{SLOW}")
-        with Standalone(airflow) as running:
+        with Standalone(airflow, port) as running:
+            airflow.add("slow.py", f"SOURCE = {str(source)!r}\n{SLOW}")
             running.eventually(lambda: loading(airflow.home))
             holder = StateLock.holder(loading(airflow.home)[0])
             os.kill(int(re.match(r"process (\d+)", holder)[1]), signal.SIGKILL)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.airflow import ROOT, Airflow
+from tests.servers.airflow import Airflow
+from tests.servers.linking import ROOT
 
 pytestmark = pytest.mark.long
 

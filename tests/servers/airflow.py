@@ -11,22 +11,19 @@ The first use installs Airflow under ``.cache/servers`` (some 30 seconds).
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from tests.servers.installing import install, run
+from tests.servers.installing import install
+from tests.servers.linking import link, runtime
 from tests.servers.process import clean_environment
 
 __all__ = ["Airflow", "Ended"]
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ROOT / "python"
 AIRFLOW = "apache-airflow==3.3.2"
 #: Seconds for one command of Airflow's.
 COMMAND_SECONDS = 240
@@ -141,24 +138,3 @@ def _installed():
     home = install("airflow-3.3.2", AIRFLOW, *runtime(), "pytest>=8")
     link(home)
     return home
-
-
-def runtime():
-    """What headrace itself needs, as its wheel would ask for it."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "dependencies.py")], capture_output=True, text=True, check=True
-    )
-    return done.stdout.split()
-
-
-def link(home):
-    """Install this working copy into ``venv`` of a directory: packages by path, metadata as the wheel has it."""
-    (site,) = (home / "venv").glob("lib/python*/site-packages")
-    wanted, stamp = (ROOT / "pyproject.toml").read_text(), home / "linked"
-    with (home / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        (site / "headrace.pth").write_text(f"{PACKAGES}\n")
-        if not stamp.exists() or stamp.read_text() != wanted:
-            maturin = Path(sys.executable).with_name("maturin")
-            run([str(maturin), "pep517", "write-dist-info", "--metadata-directory", str(site)], dict(os.environ))
-            stamp.write_text(wanted)
