@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from headrace.plans import Plan, PlanPart, plan
     from headrace.preparing import Preparation, prepare
     from headrace.report import LoadReport, Progress
-    from headrace.schema import CollectionSchema, DataType, FieldSchema
+    from headrace.schema import CollectionSchema, DataType, FieldSchema, Function, FunctionType
 
 __version__ = "0.1.0"
 
@@ -79,7 +79,7 @@ _HOMES = {
     "plans": ("Plan", "PlanPart", "plan"),
     "preparing": ("Preparation", "prepare"),
     "report": ("LoadReport", "Progress"),
-    "schema": ("CollectionSchema", "DataType", "FieldSchema"),
+    "schema": ("CollectionSchema", "DataType", "FieldSchema", "Function", "FunctionType"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -95,6 +95,8 @@ __all__ = [
     "Endpoint",
     "FieldSchema",
     "FinishReport",
+    "Function",
+    "FunctionType",
     "HeadraceError",
     "InputError",
     "InternalError",

@@ -12,15 +12,18 @@ import click
 if TYPE_CHECKING:
     SizeType = click.ParamType[int]
     AgeType = click.ParamType[float]
+    PairType = click.ParamType[tuple[str, str]]
 else:
     # Not subscriptable before click 8.2.
-    SizeType = AgeType = click.ParamType
+    SizeType = AgeType = PairType = click.ParamType
 
 __all__ = [
     "Age",
+    "Assignment",
     "ByteSize",
     "create_options",
     "endpoint_options",
+    "file_options",
     "load_options",
     "quiet_option",
     "source_options",
@@ -48,6 +51,21 @@ class ByteSize(SizeType):
         if number < 1:
             self.fail(f"expected a size such as 4MiB or 4194304, found {value!r}", param, ctx)
         return number
+
+
+class Assignment(PairType):
+    """A name and its value: ``region=eu-central-1``."""
+
+    name = "assignment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """The pair that ``value`` means; a usage error where there is no ``=``."""
+        if isinstance(value, tuple):
+            return value
+        name, sign, rest = str(value).partition("=")
+        if not (sign and name.strip()):
+            self.fail(f"expected NAME=VALUE, found {value!r}", param, ctx)
+        return name.strip(), rest
 
 
 class Age(AgeType):
@@ -99,8 +117,29 @@ version_option = click.option(
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing on standard error but errors.")
 
+file_options: Callable[[F], F] = _all(
+    click.option(
+        "--ids",
+        metavar="PATH",
+        help="A file whose one column is the keys of SOURCE, row by row. {part} in both paths pairs several files: "
+        "'vectors_{part}.npy' and 'ids_{part}.npy'.",
+    ),
+    click.option("--metadata", metavar="PATH", help="The same for a file with more columns."),
+    click.option(
+        "--source-option",
+        "source_options",
+        multiple=True,
+        type=Assignment(),
+        metavar="NAME=VALUE",
+        callback=lambda _context, _parameter, pairs: dict(pairs),
+        help="An option of the object store: endpoint_url, region, anonymous, access_key, secret_key ...; may be given "
+        "several times.",
+    ),
+)
+
 source_options: Callable[[F], F] = _all(
     click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
+    file_options,
     quiet_option,
 )
 

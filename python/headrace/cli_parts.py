@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from headrace.cli_edge import at_edge, write_document
-from headrace.cli_options import create_options, endpoint_options, quiet_option, source_options
+from headrace.cli_options import create_options, endpoint_options, file_options, quiet_option, source_options
 from headrace.cli_values import endpoint_of, options_of, source_of
 
 if TYPE_CHECKING:
+    from headrace.config import LoadOptions
     from headrace.console import Console
     from headrace.signals import Signals
 
@@ -46,13 +47,14 @@ def part_options(function: F) -> F:
         ),
         _plan_option,
         quiet_option,
+        file_options,
         _some_sources,
     ):
         function = option(function)
     return function
 
 
-def planned_source(sources: tuple[str, ...], plan_file: Path | None, part: str | None = None) -> object:
+def planned_source(sources: tuple[str, ...], plan_file: Path | None, part: str | None, options: LoadOptions) -> object:
     """What to load: the paths, or one part of them or of a plan.
 
     :raises click.UsageError: if what was given does not go together.
@@ -68,7 +70,7 @@ def planned_source(sources: tuple[str, ...], plan_file: Path | None, part: str |
 
     from headrace.plans import Plan, choose_source
 
-    return choose_source(source_of(sources) if plan_file is None else Plan.read(plan_file), part)
+    return choose_source(source_of(sources) if plan_file is None else Plan.read(plan_file), part, options)
 
 
 def _no_source() -> click.UsageError:
@@ -106,7 +108,12 @@ Examples:
 )
 @at_edge
 def plan(
-    console: Console, _signals: Signals, sources: tuple[str, ...], parts: int | None, rows_per_part: int | None
+    console: Console,
+    _signals: Signals,
+    sources: tuple[str, ...],
+    parts: int | None,
+    rows_per_part: int | None,
+    **values: Any,
 ) -> int:
     """Divide SOURCE... into parts that machines can load apart, and print the plan.
 
@@ -115,7 +122,7 @@ def plan(
     """
     from headrace.plans import plan as make_plan
 
-    found = make_plan(list(sources), parts=parts, rows_per_part=rows_per_part)
+    found = make_plan(list(sources), parts=parts, rows_per_part=rows_per_part, **_given(values))
     write_document(found.to_json())
     rows = "rows unknown" if found.rows is None else f"{found.rows:,} rows"
     console.line(f"headrace: {rows} of {len(found.files)} file(s) in {len(found.parts)} part(s)")
@@ -130,6 +137,7 @@ Examples:
 """
 )
 @_some_sources
+@file_options
 @_plan_option
 @quiet_option
 @click.option("--collection", required=True, metavar="NAME", help="The collection to create.")
@@ -171,6 +179,7 @@ Examples:
 """
 )
 @_some_sources
+@file_options
 @_plan_option
 @quiet_option
 @click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) that was loaded into.")

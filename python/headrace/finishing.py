@@ -201,7 +201,7 @@ def look_at(collection: str) -> Operation[CollectionState]:
     if info is None:
         return CollectionState(exists=False)
     indexes = yield from ops.describe_index(info.name)
-    ops.check_indexes(info.name, indexes)
+    ops.check_indexes(indexes)
     built = {index.field_name for index in indexes if index.state == "Finished"}
     loaded = yield from ops.is_loaded(info.name)
     return CollectionState(

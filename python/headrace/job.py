@@ -6,7 +6,7 @@ import contextlib
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +27,9 @@ from headrace.sources import Source, SourceBatch, open_source
 from headrace.target import Sharing
 
 __all__ = ["LoadJob"]
+
+#: Files that a note names.
+_MOST_NAMED = 10
 
 
 class LoadJob:
@@ -110,8 +113,9 @@ class LoadJob:
                 if source is not None and self._resumable:
                     session.resumption = self._open_journal(source)
                 session.open()
-                source = source or open_source(self._given, schema=session.schema, key=self._options.key)
+                source = source or open_source(self._given, schema=session.schema, options=self._options)
                 self._check(source)
+                session.notes += [*source.notes, *left_out_note(source.skipped)]
                 source = self._load(source)
                 complete(session, functools.partial(self._reread, source))
             except StoppedError as stopped:
@@ -125,7 +129,7 @@ class LoadJob:
     def _open_files(self) -> Source:
         if isinstance(self._given, PlanPart):
             return open_part(self._given, self._options)
-        return open_source(self._given, key=self._options.key)
+        return open_source(self._given, options=self._options)
 
     def _open_journal(self, source: Source) -> Resumption:
         ledger, store = self._session.ledger, JournalStore(self._session.state_dir)
@@ -172,7 +176,7 @@ class LoadJob:
             source.schema,
             None if first is None else first.batch,
             nulls=source.nulls if self._options.create else (),
-            later_columns=not self._files,
+            later_columns=source.open_ended or not self._files,
         )
         if not source.replayable:
             return source, iter(()) if first is None else itertools.chain([first], batches)
@@ -205,6 +209,14 @@ class LoadJob:
 
 def _at_most(rows: int | None, limit: int | None) -> int | None:
     return rows if rows is None or limit is None else min(rows, limit)
+
+
+def left_out_note(skipped: Sequence[str]) -> list[str]:
+    """A line about files of directories and globs that were left out, or none."""
+    if not skipped:
+        return []
+    more = f" and {len(skipped) - _MOST_NAMED} more" if len(skipped) > _MOST_NAMED else ""
+    return [f"left out, as empty files and names with _ or . are: {', '.join(skipped[:_MOST_NAMED])}{more}"]
 
 
 def is_path(source: object) -> bool:

@@ -78,7 +78,7 @@ def load(
     chosen = LoadOptions(**options)
     if isinstance(source, AsyncIterable):
         return _in_thread(_put_all(source, collection, where, chosen, schema=schema, progress=progress, check=check))
-    given = choose_source(source, part), collection, where, chosen
+    given = choose_source(source, part, chosen), collection, where, chosen
     report = _job(*given, schema=schema, progress=progress, first_attempt=first_attempt).run()
     return check_report(report) if check else report
 
@@ -110,7 +110,7 @@ async def aload(
     if isinstance(source, AsyncIterable):
         return await _put_all(source, collection, where, chosen, schema=schema, progress=progress, check=check)
     with ThreadPoolExecutor(1, thread_name_prefix="headrace-loading") as pool:
-        given = await asyncio.wrap_future(pool.submit(choose_source, source, part)), collection, where, chosen
+        given = await asyncio.wrap_future(pool.submit(choose_source, source, part, chosen)), collection, where, chosen
         job = _job(*given, schema=schema, progress=progress, first_attempt=first_attempt)
         running = pool.submit(job.run)
         try:

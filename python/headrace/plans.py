@@ -12,13 +12,23 @@ import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 from headrace.config import LoadOptions
 from headrace.errors import ConfigError, SourceError, explain
-from headrace.sources import FileIdentity, Part, RowRange, Source, divide, keyed_by_row, open_source, ranged
+from headrace.sources import (
+    FileIdentity,
+    Part,
+    RowRange,
+    Source,
+    divide,
+    identify_all,
+    keyed_by_row,
+    open_source,
+    ranged,
+)
 from headrace.sources.rowkeys import ROW
 
 __all__ = ["Plan", "PlanPart", "PlannedFile", "choose_source", "open_part", "plan"]
@@ -177,7 +187,7 @@ class Plan:
             raise ConfigError(explain(f"plan {os.fspath(path)}", "a file", found, "check the path")) from error
 
 
-def plan(source: Paths, *, parts: int | None = None, rows_per_part: int | None = None) -> Plan:
+def plan(source: Paths, *, parts: int | None = None, rows_per_part: int | None = None, **options: Any) -> Plan:
     """Divide files into parts that workers can load apart; heads and footers are read, and the end of each file.
 
     Args:
@@ -185,6 +195,7 @@ def plan(source: Paths, *, parts: int | None = None, rows_per_part: int | None =
         parts: How many parts; by default as few as there can be with at most ``rows_per_part`` rows each (where only
             reading tells how many rows there are, 1 GiB), and 1,000 at most.
         rows_per_part: Most rows of a part; 1,000,000 by default.
+        **options: Fields of :class:`headrace.LoadOptions`; those about files count.
 
     Returns:
         The plan. Parts are of about equal bytes, and empty where there are fewer rows than parts.
@@ -198,13 +209,14 @@ def plan(source: Paths, *, parts: int | None = None, rows_per_part: int | None =
     for name, value in (("parts", parts), ("rows_per_part", rows_per_part)):
         if value is not None and value < 1:
             raise ConfigError(explain(name, "a number of at least 1", repr(value), "give a positive number"))
-    return _divided(source, parts, rows_per_part or PART_ROWS, secrets.token_hex(8))
+    return _divided(source, parts, rows_per_part or PART_ROWS, secrets.token_hex(8), LoadOptions(**options))
 
 
-def _divided(source: object, count: int | None, rows: int, name: str | None) -> Plan:
+def _divided(source: object, count: int | None, rows: int, name: str | None, options: LoadOptions) -> Plan:
     paths = _paths(source)
-    with open_source(list(paths)) as opened:
-        files = tuple(PlannedFile(file.label, file.rows, file.identify()) for file in opened.files)
+    with _open(paths, options) as opened:
+        identities = identify_all(opened.files)
+        files = tuple(PlannedFile(file.label, file.rows, identities[file.label]) for file in opened.files)
         sizes = {file.path: file.identity.size for file in files}
         if count is None:
             known = [file.rows for file in files]
@@ -220,7 +232,7 @@ def _divided(source: object, count: int | None, rows: int, name: str | None) -> 
     return Plan(name, tuple(paths), files, _parts(name, files, ranges, shares))
 
 
-def choose_source(source: object, part: str | int | None) -> object:
+def choose_source(source: object, part: str | int | None, options: LoadOptions | None = None) -> object:
     """What is meant by ``part``: a part of a plan by its number, ``"2/3"`` of files, or the source itself by None.
 
     Raises:
@@ -240,7 +252,7 @@ def choose_source(source: object, part: str | int | None) -> object:
     if found is None or not 1 <= int(found[1]) <= int(found[2]):
         remedy = "write such as 2/3, or give a plan"
         raise ConfigError(explain("part", "NUMBER/PARTS", repr(part), remedy))
-    return _divided(source, int(found[2]), PART_ROWS, None).part(int(found[1]))
+    return _divided(source, int(found[2]), PART_ROWS, None, options or LoadOptions()).part(int(found[1]))
 
 
 def open_part(part: PlanPart, options: LoadOptions) -> Source:
@@ -250,10 +262,10 @@ def open_part(part: PlanPart, options: LoadOptions) -> Source:
         SourceError: If a file is not as it was when the plan was made.
         ConfigError: If rows are to be numbered that have no numbers.
     """
-    opened = open_source([file.path for file in part.files])
-    now = {file.label: file for file in opened.files}
+    opened = _open([file.path for file in part.files], options)
+    now = identify_all(opened.files)
     for file in part.files:
-        difference = "another name" if file.path not in now else file.identity.difference(now[file.path].identify())
+        difference = "another name" if file.path not in now else file.identity.difference(now[file.path])
         if difference:
             expected, remedy = "the file as it was when the plan was made", "make the plan anew"
             raise SourceError(explain(file.path, expected, difference, remedy), source=file.path)
@@ -271,6 +283,11 @@ def open_part(part: PlanPart, options: LoadOptions) -> Source:
         return 0
 
     return keyed_by_row(ranged(opened, part.ranges), options.key, first_number)
+
+
+def _open(paths: Sequence[str], options: LoadOptions) -> Source:
+    # Keys made of row numbers need the numbers of the whole.
+    return open_source(list(paths), options=replace(options, key=None))
 
 
 def _paths(source: object) -> list[str]:

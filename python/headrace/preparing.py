@@ -9,11 +9,11 @@ from typing import Any
 
 from headrace import operations as ops
 from headrace.calls import Operation, drive_sync
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions, choose_endpoint
 from headrace.conform import plan_conform
 from headrace.inference import infer_schema
 from headrace.plans import Plan, PlanPart
-from headrace.protocol import CollectionInfo
 from headrace.reading import iterate
 from headrace.schema import CollectionSchema
 from headrace.sources import open_source
@@ -126,7 +126,7 @@ def prepare_collection(
     """As :func:`prepare`, with an endpoint and options that were made before."""
     plan = source.id if isinstance(source, Plan) else source.plan if isinstance(source, PlanPart) else ""
     given = [file.path for file in source.files] if isinstance(source, Plan | PlanPart) else source
-    with open_source(given, key=options.key) as opened, SyncTransport(endpoint) as transport:
+    with open_source(given, options=options) as opened, SyncTransport(endpoint) as transport:
         sample = next(iterate(opened, max_bytes=SAMPLE_BYTES, columns=None, limit=options.limit), None)
         first = None if sample is None else sample.batch
         info = drive_sync(transport, ops.describe_collection(collection))
@@ -135,7 +135,7 @@ def prepare_collection(
         wanted = info.schema if info is not None else schema
         if wanted is None:
             wanted = infer_schema(opened.schema, sample=first, options=options, nulls=opened.nulls)
-        conform = plan_conform(opened.schema, wanted, options=options, sample=first)
+        conform = plan_conform(opened.schema, wanted, options=options, sample=first, later_columns=opened.open_ended)
         target = drive_sync(transport, _settle(collection, options, info, wanted, plan))
         indexes = drive_sync(transport, ops.describe_index(target.info.name))
     return Preparation(

@@ -46,6 +46,8 @@ def test_the_public_names_are_these():
         "Endpoint",
         "FieldSchema",
         "FinishReport",
+        "Function",
+        "FunctionType",
         "HeadraceError",
         "InputError",
         "InternalError",

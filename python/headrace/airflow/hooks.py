@@ -81,7 +81,17 @@ class MilvusHook(BaseHook):
 
     def get_conn(self) -> MilvusClient:
         """A client of the server, with pymilvus's calls; the caller closes it."""
-        return MilvusClient.of(self.endpoint)
+        endpoint = self.endpoint
+        return MilvusClient(
+            endpoint.uri,
+            token=endpoint.token or "",
+            db_name=endpoint.db_name,
+            timeout=endpoint.timeout,
+            ca_pem_path=endpoint.ca_cert,
+            client_pem_path=endpoint.client_cert,
+            client_key_path=endpoint.client_key,
+            server_name=endpoint.server_name or "",
+        )
 
     def test_connection(self) -> tuple[bool, str]:
         """Whether the server answers, with its version or with the reason why it does not."""

@@ -121,6 +121,8 @@ def ranged(source: Source, ranges: Sequence[RowRange]) -> Source:
         nulls=lambda: source.nulls,
         skipped=source.skipped,
         files=source.files,
+        notes=source.notes,
+        open_ended=source.open_ended,
     )
 
 
