@@ -23,6 +23,7 @@ __all__ = [
     "Pair",
     "create_options",
     "endpoint_options",
+    "file_options",
     "load_options",
     "mapping_options",
     "quiet_option",
@@ -156,8 +157,7 @@ version_option = click.option(
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing on standard error but errors.")
 
-source_options: Callable[[F], F] = _all(
-    click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
+file_options: Callable[[F], F] = _all(
     click.option(
         "--ids",
         metavar="PATH",
@@ -175,6 +175,11 @@ source_options: Callable[[F], F] = _all(
         help="An option of the object store: endpoint_url, region, anonymous, access_key, secret_key ...; may be given "
         "several times.",
     ),
+)
+
+source_options: Callable[[F], F] = _all(
+    click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
+    file_options,
     quiet_option,
 )
 

@@ -33,9 +33,9 @@ def state_home() -> Path:
     return base / "headrace"
 
 
-def target_name(endpoint: Endpoint, collection: str, partition: str) -> str:
-    """The name of the directory that every load into this target shares."""
-    key = json.dumps([endpoint.place, endpoint.db_name, collection, partition])
+def target_name(endpoint: Endpoint, collection: str, partition: str, *part: str) -> str:
+    """The name of the directory that every load into this target shares; ``part`` says of what, where it is one."""
+    key = json.dumps([endpoint.place, endpoint.db_name, collection, partition, *part])
     return f"{collection[:_NAME_LENGTH]}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 

@@ -402,4 +402,4 @@ class _LivingRig(Rig):
         await self._reserve_each(self.feeder.feed(batch))
 
 
-assert TIMEOUT == LoadOptions().rpc_timeout, "a resumption waits for as long as a request may be on its way"
+assert LoadOptions().rpc_timeout == TIMEOUT, "a resumption waits for as long as a request may be on its way"
