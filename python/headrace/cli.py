@@ -23,6 +23,7 @@ from headrace.cli_options import (
     source_options,
     version_option,
 )
+from headrace.cli_report import report
 
 if TYPE_CHECKING:
     from headrace.config import Endpoint, LoadOptions
@@ -223,6 +224,9 @@ def status(console: Console, _signals: Signals, journals: tuple[str, ...], older
     for refusal in refusals:
         console.error(refusal)
     return 2 if refusals else 0
+
+
+command.add_command(report)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from headrace.conform import ColumnMapping
     from headrace.session import LoadSession
 
-__all__ = ["close_report", "progress_of"]
+__all__ = ["close_report", "look_at", "progress_of"]
 
 
 def progress_of(session: LoadSession, *, in_flight: int) -> Progress:
@@ -33,6 +33,25 @@ def progress_of(session: LoadSession, *, in_flight: int) -> Progress:
         throttled_seconds=session.throttle.throttled_seconds,
         seconds=time.monotonic() - session.began,
     )
+
+
+def look_at(session: LoadSession, *, in_flight: int) -> dict[str, float]:
+    """What :class:`~headrace.tracing.Trace` keeps of ``session`` now."""
+    ledger, throttle = session.ledger, session.throttle
+    account, measured = ledger.account, ledger.measurements
+    return {
+        "seconds": time.monotonic() - session.began,
+        "rows_stored": account.rows(Verdict.STORED) - ledger.journal.rows_resumed(),
+        "bytes_sent": measured.bytes_sent,
+        "batches": measured.batches,
+        "latency_seconds": measured.latency_seconds,
+        "retries": measured.retries.total(),
+        "rows_rejected": account.rows(Verdict.REJECTED),
+        "throttled_seconds": throttle.throttled_seconds,
+        "in_flight": in_flight,
+        "in_flight_limit": throttle.limit,
+        "request_bytes": throttle.request_bytes,
+    }
 
 
 def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
@@ -109,6 +128,8 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         failure=None if session.failure is None else str(session.failure),
         mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],
         notes=notes,
+        reject_reasons=session.ledger.rejects.reasons(),
+        trace=session.finish_trace(),
     )
 
 

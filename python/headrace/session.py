@@ -31,15 +31,16 @@ from headrace.patience import Patience
 from headrace.protocol import CollectionInfo
 from headrace.rejects import RejectLimit, RejectsFile
 from headrace.report import Account, Phase, Progress, Verdict
-from headrace.reporting import progress_of
+from headrace.reporting import look_at, progress_of
 from headrace.resuming import Resumption, admit
 from headrace.schema import CollectionSchema
 from headrace.sending import STOP_GRACE, Sender
 from headrace.sources import SourceBatch
 from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Target, check_same, missing_collection, open_target
+from headrace.tracing import Trace
 from headrace.verify import VerifyResult
-from headrace.watching import linger, show_progress
+from headrace.watching import linger, repeat, show_progress
 from headrace.window import Window
 from headrace.wiring import Parts, make_parts, make_throttle, request_size
 
@@ -99,6 +100,7 @@ class LoadSession:
         self.cpu_began = time.process_time()
         self._schema = schema
         self._progress = progress
+        self._trace = Trace()
         self._copy_waiting = copy_waiting
         self._connection = Connection(endpoint, channels=options.channels)
         self._parts: Parts | None = None
@@ -123,6 +125,7 @@ class LoadSession:
         try:
             rows_read = self.ledger.account.rows_read
             self._ticking.append(connection.submit(linger(rows_read, self._waiting_rows, self._flush_quietly)))
+            self._ticking.append(connection.submit(repeat(self._take_look)))
             if self._progress is not None:
                 shown = show_progress(self._progress, self.progress, self._progress_failed)
                 self._ticking.append(connection.submit(shown))
@@ -346,7 +349,18 @@ class LoadSession:
 
     def progress(self) -> Progress:
         """A look at the load now."""
-        return progress_of(self, in_flight=0 if self._parts is None else self._parts.sender.in_flight)
+        return progress_of(self, in_flight=self._in_flight)
+
+    def finish_trace(self) -> dict[str, object]:
+        """How the load went over time, up to now; once, when nothing is sent any more."""
+        return self._trace.finish(look_at(self, in_flight=self._in_flight), self.phase)
+
+    def _take_look(self) -> None:
+        self._trace.add(look_at(self, in_flight=self._in_flight), self.phase)
+
+    @property
+    def _in_flight(self) -> int:
+        return 0 if self._parts is None else self._parts.sender.in_flight
 
     async def _send_all(self, sender: Sender) -> None:
         try:
