@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from headrace.cli_dump import dump
 from headrace.cli_edge import at_edge, write_document
 from headrace.cli_options import (
     Age,
     create_options,
+    endpoint_of,
     endpoint_options,
     load_options,
     quiet_option,
@@ -26,7 +27,7 @@ from headrace.cli_options import (
 from headrace.cli_report import report
 
 if TYPE_CHECKING:
-    from headrace.config import Endpoint, LoadOptions
+    from headrace.config import LoadOptions
     from headrace.console import Console
     from headrace.signals import Signals
 
@@ -89,7 +90,7 @@ def load(console: Console, signals: Signals, sources: tuple[str, ...], collectio
     The same command again goes on where the last one ended, whatever ended it: rows that are stored are passed over
     once some of them were read back, and files that are new are loaded.
     """
-    endpoint, options = _endpoint(values), _options(values)
+    endpoint, options = endpoint_of(values), _options(values)
 
     from headrace import progress, summary
     from headrace.loader import LoadJob
@@ -132,7 +133,7 @@ def inspect(
     Nothing is written anywhere. With --collection the server is asked whether the collection exists and how the
     columns fit it; otherwise the collection that --create would make is shown.
     """
-    endpoint = _endpoint(values) if collection is not None else None
+    endpoint = endpoint_of(values) if collection is not None else None
     options = _options(values)
 
     from headrace.inspection import inspect_source, inspection_lines
@@ -176,7 +177,7 @@ def verify(
     Rows of the collection that SOURCE does not have are no difference. Where a key stands twice in SOURCE its last
     row counts.
     """
-    endpoint, options = _endpoint(values), _options(values)
+    endpoint, options = endpoint_of(values), _options(values)
 
     from headrace.summary import mismatch_lines
     from headrace.verifying import verify_source
@@ -226,6 +227,7 @@ def status(console: Console, _signals: Signals, journals: tuple[str, ...], older
     return 2 if refusals else 0
 
 
+command.add_command(dump)
 command.add_command(report)
 
 
@@ -245,27 +247,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _source(sources: tuple[str, ...]) -> str | list[str]:
     return sources[0] if len(sources) == 1 else list(sources)
-
-
-def _endpoint(values: dict[str, Any]) -> Endpoint:
-    """Take the endpoint's options out of ``values``."""
-    from headrace.config import Endpoint
-    from headrace.errors import ConfigError, explain
-
-    names = ("uri", "token", "db_name", "ca_cert", "client_cert", "client_key", "server_name")
-    given = {name: values.pop(name) for name in names}
-    path: Path | None = values.pop("token_file")
-    if path is not None:
-        if given["token"] is not None:
-            raise click.UsageError("--token and --token-file: give one of them")
-        try:
-            given["token"] = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = explain("--token-file", "a readable text file", f"{path}: {error}", "check the path")
-            raise ConfigError(reason) from error
-        if not given["token"]:
-            raise ConfigError(explain("--token-file", "a token", f"{path} is empty", "write user:password into it"))
-    return Endpoint.resolve(**given, timeout=values.pop("connect_timeout"))
 
 
 def _options(values: dict[str, Any]) -> LoadOptions:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from headrace.config import Endpoint
+
     SizeType = click.ParamType[int]
     AgeType = click.ParamType[float]
 else:
@@ -20,6 +22,7 @@ __all__ = [
     "Age",
     "ByteSize",
     "create_options",
+    "endpoint_of",
     "endpoint_options",
     "load_options",
     "quiet_option",
@@ -260,3 +263,27 @@ load_options: Callable[[F], F] = _all(
     ),
     click.option("--dry-run", is_flag=True, help="Read, check and pack everything, and send nothing."),
 )
+
+
+def endpoint_of(values: dict[str, Any]) -> Endpoint:
+    """Take what :data:`endpoint_options` gave out of ``values`` and make an endpoint of it.
+
+    :raises ConfigError: if they do not make one.
+    """
+    from headrace.config import Endpoint
+    from headrace.errors import ConfigError, explain
+
+    names = ("uri", "token", "db_name", "ca_cert", "client_cert", "client_key", "server_name")
+    given = {name: values.pop(name) for name in names}
+    path: Path | None = values.pop("token_file")
+    if path is not None:
+        if given["token"] is not None:
+            raise click.UsageError("--token and --token-file: give one of them")
+        try:
+            given["token"] = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = explain("--token-file", "a readable text file", f"{path}: {error}", "check the path")
+            raise ConfigError(reason) from error
+        if not given["token"]:
+            raise ConfigError(explain("--token-file", "a token", f"{path} is empty", "write user:password into it"))
+    return Endpoint.resolve(**given, timeout=values.pop("connect_timeout"))

@@ -20,7 +20,7 @@ from headrace.errors import InternalError
 
 __all__ = ["Account", "LoadReport", "Measurements", "Phase", "Progress", "Verdict"]
 
-Phase = Literal["preparing", "sending", "indexing", "loading", "verifying", "done"]
+Phase = Literal["preparing", "sending", "indexing", "loading", "verifying", "done", "reading"]
 Guarantee = Literal["effectively-once", "at-least-once"]
 
 #: Exit statuses that more than one module names.

@@ -42,6 +42,7 @@ def test_the_public_names_are_these():
         "ConfigError",
         "ConnectError",
         "DataType",
+        "DumpReport",
         "EmbeddedError",
         "Endpoint",
         "FieldSchema",
@@ -68,6 +69,7 @@ def test_the_public_names_are_these():
         "VerificationError",
         "WeightedRanker",
         "aload",
+        "dump",
         "load",
         "packing",
     ]

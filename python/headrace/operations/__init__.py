@@ -22,7 +22,7 @@ from headrace.operations.collections import (
     load_collection,
     release_collection,
 )
-from headrace.operations.data import count, delete, get_by_keys, keys_filter, query
+from headrace.operations.data import count, delete, get_by_keys, keys_between, keys_filter, query
 from headrace.operations.indexes import METRICS, IndexInfo, create_index, describe_index, metric_for
 from headrace.operations.patience import patiently
 from headrace.operations.search import (
@@ -65,6 +65,7 @@ __all__ = [
     "has_collection",
     "hybrid_search",
     "is_loaded",
+    "keys_between",
     "keys_filter",
     "list_collections",
     "load_collection",

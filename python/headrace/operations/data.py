@@ -15,7 +15,7 @@ from headrace.operations.base import DEFAULT_TIMEOUT, ask, consistency_fields
 from headrace.protocol import key_values
 from headrace.schema import ConsistencyLevel
 
-__all__ = ["count", "delete", "get_by_keys", "keys_filter", "query"]
+__all__ = ["count", "delete", "get_by_keys", "keys_between", "keys_filter", "query"]
 
 #: Keys in one request: 1,000 rows of the widest float vector (32,768) are 131 MB, near what servers send at once.
 KEYS_PER_QUERY = 1000
@@ -28,11 +28,25 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\
 
 def keys_filter(key_name: str, keys: Sequence[int | str]) -> str:
     """The filter ``key in [...]``, texts quoted and escaped."""
-    wanted = [f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(int(key)) for key in keys]
+    wanted = [_literal(key) for key in keys]
     if _LEAST not in wanted:
         return f"{key_name} in [{', '.join(wanted)}]"
     others = [key for key in wanted if key != _LEAST]
     return f"({key_name} in [{', '.join(others)}] or {key_name} < {int(_LEAST) + 1})"
+
+
+def keys_between(key_name: str, after: int | str | None, last: int | str | None) -> str:
+    """The filter ``after < key <= last``; None for no bound, and the empty filter with neither."""
+    bounds = []
+    if after is not None:
+        bounds.append(f"{key_name} > {_literal(after)}" if str(after) != _LEAST else f"{key_name} >= {int(_LEAST) + 1}")
+    if last is not None:
+        bounds.append(f"{key_name} <= {_literal(last)}" if str(last) != _LEAST else f"{key_name} < {int(_LEAST) + 1}")
+    return " and ".join(bounds)
+
+
+def _literal(key: int | str) -> str:
+    return f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(int(key))
 
 
 def count(
