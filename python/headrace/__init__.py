@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from headrace.loader import Loader, aload, load
     from headrace.operations import AnnSearchRequest, RRFRanker, WeightedRanker
     from headrace.report import LoadReport, Progress
-    from headrace.schema import CollectionSchema, DataType, FieldSchema
+    from headrace.schema import CollectionSchema, DataType, FieldSchema, Function, FunctionType
 
 __version__ = "0.1.0"
 
@@ -73,7 +73,7 @@ _HOMES = {
     ),
     "loader": ("Loader", "aload", "load"),
     "report": ("LoadReport", "Progress"),
-    "schema": ("CollectionSchema", "DataType", "FieldSchema"),
+    "schema": ("CollectionSchema", "DataType", "FieldSchema", "Function", "FunctionType"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -89,6 +89,8 @@ __all__ = [
     "EmbeddedError",
     "Endpoint",
     "FieldSchema",
+    "Function",
+    "FunctionType",
     "HeadraceError",
     "InputError",
     "InternalError",

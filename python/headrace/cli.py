@@ -84,7 +84,8 @@ Examples:
 def load(console: Console, signals: Signals, sources: tuple[str, ...], collection: str, **values: Any) -> int:
     """Load SOURCE... into a collection and account for every row.
 
-    A SOURCE is a Parquet or Arrow IPC (Feather) file, a directory of them, or a glob. An existing collection is
+    A SOURCE is a file (Parquet, Arrow IPC, Feather, npy, npz, JSON lines, CSV, HDF5, big-ann), a directory of them,
+    a glob, a URI such as s3://BUCKET/PATH, or @LIST, a text file with one of these a line. An existing collection is
     used as it is; with --create a missing one is made from the source's columns, and every vector is indexed.
 
     The same command again goes on where the last one ended, whatever ended it: rows that are stored are passed over

@@ -13,10 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from headrace.errors import ConfigError, explain
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
 
 __all__ = [
     "DEFAULT_URI",
@@ -81,7 +84,8 @@ class Endpoint:
     timeout: float = 10.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout < math.inf:
+        seconds: Any = self.timeout
+        if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
             raise ConfigError(explain("timeout", "seconds above 0", repr(self.timeout), "give a positive number"))
         if (self.client_cert is None) != (self.client_key is None):
             raise ConfigError(
@@ -227,7 +231,13 @@ class LoadOptions:
             keys of the rows' running number over all files (int64), ``"@file_row"`` of path and row (``path#row``).
         auto_id: Whether a created collection's keys are made by the server.
         vector: Columns of variable-length lists that are vectors (needed where there are several candidates); one
-            name, or several.
+            name, or several. A single one is also what the column of a file is called that has no names (``.npy``);
+            else that is ``vector``.
+        ids: A file whose one column is the keys of the rows, beside files that have none: row by row. With several
+            files ``{part}`` in both paths pairs them (``vectors_{part}.npy`` and ``ids_{part}.npy``).
+        metadata: The same for files with more columns.
+        source_options: Options of the object store: ``endpoint_url``, ``region``, ``anonymous`` ...
+        filesystem: A :class:`pyarrow.fs.FileSystem` that every path of the source is on; None for each path's own.
         metric: Metric of created indexes, on vectors that have it; None for COSINE (binary HAMMING, sparse IP).
         num_shards: Shards of a created collection; None for the server's default.
         partition_key: The partition-key field of a created collection, or None.
@@ -271,6 +281,10 @@ class LoadOptions:
     key: str | None = None
     auto_id: bool = False
     vector: tuple[str, ...] = ()
+    ids: str | os.PathLike[str] | None = None
+    metadata: str | os.PathLike[str] | None = None
+    source_options: Mapping[str, str] = field(default_factory=dict)
+    filesystem: FileSystem | None = None
     metric: str | None = None
     num_shards: int | None = None
     partition_key: str | None = None

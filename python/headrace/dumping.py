@@ -17,11 +17,11 @@ from headrace import operations as ops
 from headrace.calls import Operation, drive_sync
 from headrace.casts import canonical_type
 from headrace.client_calls import describe_collection
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, choose_endpoint
 from headrace.dump_files import DumpFiles
 from headrace.errors import ConfigError, HeadraceError, MilvusException, RpcError, explain
 from headrace.paging import KEYS_PER_CALL, Key, keys_after, rows_between
-from headrace.protocol import CollectionInfo
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_SIGNAL, EXIT_UNSENT, Progress
 from headrace.schema import FieldSchema
 from headrace.transport import SyncTransport

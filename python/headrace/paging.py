@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from headrace import operations as ops
 from headrace.calls import Operation
-from headrace.protocol import CollectionInfo
+from headrace.collection_messages import CollectionInfo
 from headrace.schema import ConsistencyLevel, DataType
 
 __all__ = ["KEYS_PER_CALL", "Key", "keys_after", "rows_between"]

@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 from headrace import operations as ops
 from headrace._core import Packer
 from headrace.calls import Operation
+from headrace.collection_messages import CollectionInfo
 from headrace.config import VerifyLevel
 from headrace.conform import ConformPlan
 from headrace.errors import HeadraceError
 from headrace.evidence import SAMPLE_ROWS
 from headrace.identity import changed_error, identity_of
-from headrace.protocol import CollectionInfo
 from headrace.report import Verdict
 from headrace.sampling import Reservoir
 from headrace.session import LoadSession

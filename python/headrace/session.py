@@ -18,6 +18,7 @@ import pyarrow as pa
 from headrace import operations as ops
 from headrace.attempts import Request
 from headrace.calls import Operation
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, plan_conform
 from headrace.connection import Connection
@@ -28,7 +29,6 @@ from headrace.inference import infer_schema
 from headrace.journal import Journal
 from headrace.ledger import Ledger
 from headrace.patience import Patience
-from headrace.protocol import CollectionInfo
 from headrace.rejects import RejectLimit, RejectsFile
 from headrace.report import Account, Phase, Progress, Verdict
 from headrace.reporting import look_at, progress_of
@@ -89,6 +89,8 @@ class LoadSession:
         self.target: Target | None = None
         self.verification: VerifyResult | None = None
         self.rows_total: int | None = None
+        #: What a person should know of the source.
+        self.notes: list[str] = []
         self.failure: HeadraceError | None = None
         self.interrupted: str | None = None
         #: The journal of earlier runs and of this one, where rows can be found again; set before :meth:`prepare`.

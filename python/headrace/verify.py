@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from headrace import operations as ops
 from headrace.calls import Operation
+from headrace.collection_messages import CollectionInfo
 from headrace.compare import differences
 from headrace.nearest import verify_nearest
-from headrace.protocol import CollectionInfo
 from headrace.sampling import Reservoir
 from headrace.schema import DYNAMIC_FIELD_NAME, ConsistencyLevel
 

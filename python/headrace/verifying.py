@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.calls import drive_sync
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, plan_conform
 from headrace.errors import ConfigError, explain
 from headrace.evidence import SAMPLE_ROWS
 from headrace.packing import make_packer
-from headrace.protocol import CollectionInfo
 from headrace.proving import conformed_batches, prove_rows
 from headrace.reading import iterate
 from headrace.sources import Source, SourceBatch, open_source
@@ -116,7 +116,7 @@ def verify_source(
     :raises ConfigError: if the collection is not loaded.
     :raises ConnectError, MilvusException: if the server cannot be asked.
     """
-    with open_source(source, key=options.key) as opened, SyncTransport(endpoint) as transport:
+    with open_source(source, options=options) as opened, SyncTransport(endpoint) as transport:
         info = _find(transport, collection)
         sample = next(_batches(opened, options), None)
         old = transport.server_kind != "lite" and transport.server_version < (2, 5, 0)
@@ -126,6 +126,7 @@ def verify_source(
             options=options,
             sample=None if sample is None else sample.batch,
             fill_defaults=old,
+            later_columns=opened.open_ended,
         )
         reader = _Reader(_batches(opened, options, plan), plan, info)
         result = _compare(transport, info, reader, level, options.partition_name)
