@@ -20,10 +20,11 @@ from headrace.client_calls import describe_collection
 from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, choose_endpoint
 from headrace.dump_files import DumpFiles
-from headrace.errors import ConfigError, HeadraceError, MilvusException, RpcError, explain
+from headrace.errors import HeadraceError, MilvusException, RpcError
 from headrace.paging import KEYS_PER_CALL, Key, keys_after, rows_between
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_SIGNAL, EXIT_UNSENT, Progress
 from headrace.schema import FieldSchema
+from headrace.target import missing_collection
 from headrace.transport import SyncTransport
 
 __all__ = ["DumpJob", "DumpReport", "dump"]
@@ -128,7 +129,8 @@ def dump(
         partition_name: Only the rows of this partition.
         again: Replace the file, and forget what earlier runs read.
 
-    :raises ConfigError: if there is no such collection, the file exists, or an earlier run dumped something else.
+    :raises SchemaError: if there is no such collection.
+    :raises ConfigError: if the file exists, or an earlier run dumped something else.
     :raises ConnectError, MilvusException: if the server does not answer, or refuses.
     """
     where = choose_endpoint(endpoint, uri, token=token, user=user, password=password, db_name=db_name)
@@ -173,7 +175,9 @@ class DumpJob:
         def run(make: Callable[[], Operation[T]]) -> T:
             return drive_sync(transport, ops.patiently(make, budget=PATIENCE))
 
-        info = self._find(run(lambda: ops.describe_collection(self._collection)))
+        info = run(lambda: ops.describe_collection(self._collection))
+        if info is None:
+            raise drive_sync(transport, missing_collection(self._collection))
         if self._endpoint.is_embedded:
             # Nobody else decides about it, and it starts with everything released.
             run(lambda: ops.load_collection(info.name))
@@ -189,19 +193,13 @@ class DumpJob:
             pages = _Pages(run, info, partition=self._partition, ordered=transport.server_kind != "lite")
             for batch in pages.after(files.last_key):
                 files.write(batch)
-                self._show(files, total)
+                self._show(files, total=total, resumed=resumed)
                 if self._stopped is not None:
                     break
             else:
                 files.finish()
                 counted = run(lambda: ops.count(info.name, partition_names=self._partitions))
         return self._report(info, files, resumed=resumed, counted=counted)
-
-    def _find(self, info: CollectionInfo | None) -> CollectionInfo:
-        if info is not None:
-            return info
-        where = f"collection {self._collection!r}"
-        raise ConfigError(explain(where, "an existing collection", "none of that name", "check the name and --db"))
 
     @property
     def _partitions(self) -> list[str]:
@@ -222,7 +220,7 @@ class DumpJob:
         key = info.schema.primary_key.name
         return DumpFiles(self._path, schema, key=key, origin=self._origin(info), again=self._again)
 
-    def _show(self, files: DumpFiles, total: int) -> None:
+    def _show(self, files: DumpFiles, *, total: int, resumed: int) -> None:
         if self._progress is not None:
             self._progress(
                 Progress(
@@ -230,6 +228,7 @@ class DumpJob:
                     rows_total=total,
                     rows_read=files.rows,
                     rows_stored=files.rows,
+                    rows_resumed=resumed,
                     rows_rejected=0,
                     bytes_sent=files.bytes,
                     in_flight=1,

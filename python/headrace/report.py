@@ -152,6 +152,7 @@ class Progress:
         rows_total: Rows of the source, where known.
         rows_read: Rows that came from the source.
         rows_stored: Rows that the server acknowledged.
+        rows_resumed: Rows that an earlier run had stored (part of ``rows_stored``).
         rows_rejected: Rows refused so far.
         bytes_sent: Bytes of all requests sent, repeated ones counted again.
         in_flight: Requests that wait for an answer.
@@ -165,6 +166,7 @@ class Progress:
     rows_total: int | None
     rows_read: int
     rows_stored: int
+    rows_resumed: int
     rows_rejected: int
     bytes_sent: int
     in_flight: int

@@ -25,6 +25,7 @@ def progress_of(session: LoadSession, *, in_flight: int) -> Progress:
         rows_total=session.rows_total,
         rows_read=account.rows_read(),
         rows_stored=account.rows(Verdict.STORED),
+        rows_resumed=session.ledger.journal.rows_resumed(),
         rows_rejected=account.rows(Verdict.REJECTED),
         bytes_sent=measured.bytes_sent,
         in_flight=in_flight,

@@ -190,7 +190,7 @@ class LoadSession:
         if self.info is not None and self._schema is not None:
             check_same(self.collection, self._schema, self.info.schema)
         if schema is None:
-            raise missing_collection(self.collection)
+            raise self.run(missing_collection(self.collection))
         transport = self._connection.transport
         lite = transport.server_kind == "lite"
         # Before 2.5 a column with a default cannot be left out: 2.3.5 dies of it.

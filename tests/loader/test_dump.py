@@ -214,7 +214,8 @@ def test_the_start_of_another_dump_is_not_gone_on_with(fake, tmp_path):
 
 
 def test_a_collection_that_is_not_there_or_not_loaded_is_refused(fake, tmp_path):
-    with pytest.raises(ConfigError, match="expected an existing collection"):
+    load(fake, table(10), collection="dogs")
+    with pytest.raises(headrace.SchemaError, match=r"expected an existing collection, .* \(there is 'dogs'\)"):
         job(fake, tmp_path / "docs.parquet").run()
     load(fake, table(10), searchable="no")
     with pytest.raises(headrace.MilvusException, match="not loaded"):
