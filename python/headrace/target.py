@@ -5,6 +5,8 @@ Operations without I/O, as in :mod:`headrace.operations`.
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import re
 import uuid
 from dataclasses import dataclass
@@ -321,10 +323,16 @@ def _needs_keys(collection: str) -> ConfigError:
     return ConfigError(explain("--mode upsert", "rows that carry their own key", found, "use --mode insert"))
 
 
-def missing_collection(collection: str) -> SchemaError:
-    """The refusal of a load whose collection does not exist and must not be created."""
-    remedy = "create it first, or let the load create it from the source's schema with --create"
-    return SchemaError(explain(f"collection {collection!r}", "an existing collection", "none of that name", remedy))
+def missing_collection(collection: str) -> Operation[SchemaError]:
+    """The refusal of work on a collection that does not exist and must not be created; with those of a like name."""
+    names: list[str] = []
+    # Who may not list collections learns as much as before.
+    with contextlib.suppress(HeadraceError):
+        names = yield from ops.list_collections()
+    like = difflib.get_close_matches(collection, names, n=3)
+    found = "none of that name" + (f" (there is {', '.join(map(repr, like))})" if like else "")
+    remedy = "check the name and --db, or create it: a load does with --create, from the source's schema"
+    return SchemaError(explain(f"collection {collection!r}", "an existing collection", found, remedy))
 
 
 def check_same(collection: str, wanted: CollectionSchema, found: CollectionSchema) -> None:
