@@ -12,7 +12,7 @@ from typing import Any
 from headrace.background import LoopThread
 from headrace.config import Endpoint, LoadOptions, choose_endpoint
 from headrace.job import LoadJob
-from headrace.patience import finished
+from headrace.patience import finished, outlasting
 from headrace.putting import AsyncLoader, BlockingLoader, Loader, check_report
 from headrace.report import LoadReport, Progress
 from headrace.schema import CollectionSchema
@@ -105,7 +105,7 @@ async def aload(
     with ThreadPoolExecutor(1, thread_name_prefix="headrace-loading") as pool:
         running = pool.submit(job.run)
         try:
-            report = await asyncio.shield(asyncio.wrap_future(running))
+            report = await outlasting(running)
         except asyncio.CancelledError:
             job.stop("cancellation")
             await finished(running)

@@ -160,6 +160,8 @@ def open_target(
         info = yield from _create(collection, options, schema)
     elif _UNCHECKED & {field.dtype for field in schema}:
         yield from _check_version(collection, schema)
+    if ours and not created and not options.dry_run:
+        yield from _complete_indexes(collection, options, schema)
     if options.searchable == "before" and not options.dry_run:
         yield from ops.load_collection(collection)
     if not created:
@@ -210,6 +212,24 @@ def _create(collection: str, options: LoadOptions, schema: CollectionSchema) -> 
     if info is None:
         raise SchemaError(explain(f"collection {collection!r}", "the collection just created", "none", "run again"))
     return info
+
+
+def _complete_indexes(collection: str, options: LoadOptions, schema: CollectionSchema) -> Operation[None]:
+    """Create the indexes that an earlier run did not come to, because it was killed."""
+    try:
+        indexed = {index.field_name for index in (yield from ops.describe_index(collection))}
+    except MilvusException:
+        return
+    except RpcError as error:
+        # A role that may only write is no reason not to write.
+        if error.status != "PERMISSION_DENIED":
+            raise
+        return
+    if indexed >= {field.name for field in schema.vector_fields}:
+        return
+    for param in index_params(schema, options.metric):
+        if param.field_name not in indexed:
+            yield from ops.create_index(collection, param)
 
 
 def _check_version(collection: str, schema: CollectionSchema) -> Operation[None]:
