@@ -235,10 +235,14 @@ def _make(collection: str, schema: CollectionSchema, **options: Any) -> Operatio
 
 def _finish_indexes(collection: str, schema: CollectionSchema, metric: str | None) -> Operation[None]:
     """Make the indexes that whoever created the collection did not come to make."""
+    # Who may not ask could not make them either; if they are missing, loading the collection says so.
     try:
         yield from ops.describe_index(collection)
-    except (MilvusException, RpcError):
-        # Who may not ask could not make them either; if they are missing, loading the collection says so.
+    except MilvusException:
+        return
+    except RpcError as error:
+        if error.status != "PERMISSION_DENIED":
+            raise
         return
     yield from ensure_indexes(collection, index_params(schema, metric))
 
