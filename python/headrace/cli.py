@@ -28,6 +28,7 @@ from headrace.cli_options import (
 if TYPE_CHECKING:
     from headrace.config import Endpoint, LoadOptions
     from headrace.console import Console
+    from headrace.schema import CollectionSchema
     from headrace.signals import Signals
 
 __all__ = ["command", "main"]
@@ -92,7 +93,7 @@ def load(console: Console, signals: Signals, sources: tuple[str, ...], collectio
     The same command again goes on where the last one ended, whatever ended it: rows that are stored are passed over
     once some of them were read back, and files that are new are loaded.
     """
-    endpoint, options = _endpoint(values), _options(values)
+    endpoint, options, schema = _endpoint(values), _options(values), _schema(values)
 
     from headrace import progress, summary
     from headrace.loader import LoadJob
@@ -103,6 +104,7 @@ def load(console: Console, signals: Signals, sources: tuple[str, ...], collectio
             collection=collection,
             endpoint=endpoint,
             options=options,
+            schema=schema,
             progress=view,
             announce=lambda line: view.line(f"headrace: {line}"),
         )
@@ -141,7 +143,8 @@ def inspect(
 
     from headrace.inspection import inspect_source, inspection_lines
 
-    found = inspect_source(_source(sources), options=options, collection=collection, endpoint=endpoint)
+    schema = _schema(values)
+    found = inspect_source(_source(sources), options=options, collection=collection, endpoint=endpoint, schema=schema)
     write_document(found.to_json())
     for line in inspection_lines(found, width=console.width):
         console.line(line)
@@ -268,6 +271,17 @@ def _endpoint(values: dict[str, Any]) -> Endpoint:
         if not given["token"]:
             raise ConfigError(explain("--token-file", "a token", f"{path} is empty", "write user:password into it"))
     return Endpoint.resolve(**given, timeout=values.pop("connect_timeout"))
+
+
+def _schema(values: dict[str, Any]) -> CollectionSchema | None:
+    """The schema of the file that was given, or None."""
+    path: Path | None = values.pop("schema_file")
+    if path is None:
+        return None
+
+    from headrace.schema_files import read_schema
+
+    return read_schema(path)
 
 
 def _options(values: dict[str, Any]) -> LoadOptions:
