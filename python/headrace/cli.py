@@ -1,4 +1,4 @@
-"""The ``headrace`` command: load, inspect, verify, status.
+"""The ``headrace`` command: load, inspect, verify, status, and the commands about parts of a source.
 
 Standard output carries exactly one JSON document, everything for people goes to standard error. Only click is
 imported here; what a command needs is imported when it runs, so that ``--help`` answers at once.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,13 +18,17 @@ from headrace.cli_options import (
     create_options,
     endpoint_options,
     load_options,
+    mapping_options,
     quiet_option,
     source_options,
     version_option,
 )
+from headrace.cli_parts import finish, part_options, plan, planned_source, prepare, report
+from headrace.cli_values import endpoint_of, options_of, source_of
 
 if TYPE_CHECKING:
-    from headrace.config import Endpoint, LoadOptions
+    from pathlib import Path
+
     from headrace.console import Console
     from headrace.signals import Signals
 
@@ -68,18 +71,31 @@ Examples:
   headrace load docs.parquet --collection docs --uri ./docs.db --create
   headrace load 'part-*.parquet' extra/ --collection docs --create --key doc_id --verify sample
   MILVUS_TOKEN=root:Milvus headrace load docs.arrow --collection docs --uri https://milvus:19530
+  headrace load docs.parquet --collection docs --map emb:vector --drop score --set lang=en
+  headrace load 's3://bucket/docs/*.parquet' --collection docs --part 2/3
   headrace load docs.parquet --collection docs --dry-run --quiet | jq .rows_rejected
 
 """
     + _STATUSES
 )
-@source_options
+@part_options
 @click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) to load into.")
 @endpoint_options
+@mapping_options
 @create_options
 @load_options
 @at_edge
-def load(console: Console, signals: Signals, sources: tuple[str, ...], collection: str, **values: Any) -> int:
+def load(
+    console: Console,
+    signals: Signals,
+    sources: tuple[str, ...],
+    collection: str,
+    *,
+    plan_file: Path | None,
+    part: str | None,
+    first_attempt: bool,
+    **values: Any,
+) -> int:
     """Load SOURCE... into a collection and account for every row.
 
     A SOURCE is a file (Parquet, Arrow IPC, Feather, npy, npz, JSON lines, CSV, HDF5, big-ann), a directory of them,
@@ -88,20 +104,24 @@ def load(console: Console, signals: Signals, sources: tuple[str, ...], collectio
 
     The same command again goes on where the last one ended, whatever ended it: rows that are stored are passed over
     once some of them were read back, and files that are new are loaded.
+
+    With --part one part is loaded and others, on other machines, load the rest; see `headrace plan`.
     """
-    endpoint, options = _endpoint(values), _options(values)
+    endpoint, options = endpoint_of(values), options_of(values)
+    source = planned_source(sources, plan_file, part, options)
 
     from headrace import progress, summary
     from headrace.loader import LoadJob
 
     with progress.view(console) as view:
         job = LoadJob(
-            _source(sources),
+            source,
             collection=collection,
             endpoint=endpoint,
             options=options,
             progress=view,
             announce=lambda line: view.line(f"headrace: {line}"),
+            first_attempt=first_attempt,
         )
         signals.stop = job.stop
         report = job.run()
@@ -122,6 +142,7 @@ Examples:
 @source_options
 @click.option("--collection", metavar="NAME", help="Also compare with this collection on the server.")
 @endpoint_options
+@mapping_options
 @create_options
 @at_edge
 def inspect(
@@ -132,12 +153,12 @@ def inspect(
     Nothing is written anywhere. With --collection the server is asked whether the collection exists and how the
     columns fit it; otherwise the collection that --create would make is shown.
     """
-    endpoint = _endpoint(values) if collection is not None else None
-    options = _options(values)
+    endpoint = endpoint_of(values) if collection is not None else None
+    options = options_of(values)
 
     from headrace.inspection import inspect_source, inspection_lines
 
-    found = inspect_source(_source(sources), options=options, collection=collection, endpoint=endpoint)
+    found = inspect_source(source_of(sources), options=options, collection=collection, endpoint=endpoint)
     write_document(found.to_json())
     for line in inspection_lines(found, width=console.width):
         console.line(line)
@@ -164,6 +185,7 @@ Examples:
     "full: every value of every row.",
 )
 @endpoint_options
+@mapping_options
 @click.option("--key", metavar="COLUMN", help="The source's key column, where its name is not the key field's.")
 @click.option("--partition", "partition_name", metavar="NAME", help="Look in this partition only.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Compare at most N rows.")
@@ -176,12 +198,12 @@ def verify(
     Rows of the collection that SOURCE does not have are no difference. Where a key stands twice in SOURCE its last
     row counts.
     """
-    endpoint, options = _endpoint(values), _options(values)
+    endpoint, options = endpoint_of(values), options_of(values)
 
     from headrace.summary import mismatch_lines
     from headrace.verifying import verify_source
 
-    found = verify_source(_source(sources), collection=collection, level=level, endpoint=endpoint, options=options)
+    found = verify_source(source_of(sources), collection=collection, level=level, endpoint=endpoint, options=options)
     write_document(found.to_json())
     console.line(f"headrace: {found.sentence()}")
     for line in mismatch_lines(found.result.mismatches):
@@ -226,6 +248,10 @@ def status(console: Console, _signals: Signals, journals: tuple[str, ...], older
     return 2 if refusals else 0
 
 
+for _command in (plan, prepare, finish, report):
+    command.add_command(_command)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and end the process with its exit status."""
     # gRPC writes its own lines to standard error where a connection fails; the command says it in one.
@@ -238,36 +264,3 @@ def main(arguments: list[str] | None = None) -> None:
     except click.Abort:
         status = 130
     sys.exit(status)
-
-
-def _source(sources: tuple[str, ...]) -> str | list[str]:
-    return sources[0] if len(sources) == 1 else list(sources)
-
-
-def _endpoint(values: dict[str, Any]) -> Endpoint:
-    """Take the endpoint's options out of ``values``."""
-    from headrace.config import Endpoint
-    from headrace.errors import ConfigError, explain
-
-    names = ("uri", "token", "db_name", "ca_cert", "client_cert", "client_key", "server_name")
-    given = {name: values.pop(name) for name in names}
-    path: Path | None = values.pop("token_file")
-    if path is not None:
-        if given["token"] is not None:
-            raise click.UsageError("--token and --token-file: give one of them")
-        try:
-            given["token"] = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = explain("--token-file", "a readable text file", f"{path}: {error}", "check the path")
-            raise ConfigError(reason) from error
-        if not given["token"]:
-            raise ConfigError(explain("--token-file", "a token", f"{path} is empty", "write user:password into it"))
-    return Endpoint.resolve(**given, timeout=values.pop("connect_timeout"))
-
-
-def _options(values: dict[str, Any]) -> LoadOptions:
-    """LoadOptions of what was given; what was not keeps its default."""
-    from headrace.config import LoadOptions
-
-    names = LoadOptions.__dataclass_fields__
-    return LoadOptions(**{name: value for name, value in values.items() if name in names and value is not None})
