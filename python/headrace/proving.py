@@ -23,7 +23,7 @@ from headrace.sampling import Reservoir
 from headrace.session import LoadSession
 from headrace.sources import SourceBatch
 from headrace.target import Target, finish_target
-from headrace.verify import Findings, VerifyResult, verify_count, verify_rows
+from headrace.readback import Findings, VerifyResult, verify_count, verify_rows
 
 __all__ = ["complete", "conformed_batches", "prove_count", "prove_rows"]
 

@@ -38,7 +38,7 @@ from headrace.sending import STOP_GRACE, Sender
 from headrace.sources import SourceBatch
 from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Target, check_same, missing_collection, open_target
-from headrace.verify import VerifyResult
+from headrace.readback import VerifyResult
 from headrace.watching import linger, show_progress
 from headrace.window import Window
 from headrace.wiring import Parts, make_parts, make_throttle, request_size

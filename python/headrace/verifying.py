@@ -21,7 +21,7 @@ from headrace.reading import iterate
 from headrace.sources import Source, SourceBatch, open_source
 from headrace.target import missing_collection
 from headrace.transport import SyncTransport
-from headrace.verify import Findings, Reservoir, VerifyResult, verify_key_counts
+from headrace.readback import Findings, Reservoir, VerifyResult, verify_key_counts
 
 __all__ = ["Verification", "verify_source"]
 

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 
 from headrace import operations as ops
-from headrace import verify
+from headrace import readback
 from headrace.calls import drive_sync
 from headrace.config import Endpoint
 from headrace.schema import CollectionSchema, DataType, FieldSchema, IndexParam
 from headrace.transport import SyncTransport
-from headrace.verify import Findings, VerifyResult, verify_count, verify_key_counts, verify_rows
+from headrace.readback import Findings, VerifyResult, verify_count, verify_key_counts, verify_rows
 from tests.fake.encoding import encode_insert
 
 SCHEMA = CollectionSchema(
@@ -139,7 +139,7 @@ def test_rows_without_their_key_ask_nothing(server):
 
 
 def test_queries_are_cut_by_rows(server, monkeypatch):
-    monkeypatch.setattr(verify, "QUERY_ROWS", 3)
+    monkeypatch.setattr(readback, "QUERY_ROWS", 3)
     batch = rows(list(range(8)))
     server.insert(batch)
     assert server.run(verify_rows(server.info, batch)) == []
@@ -149,7 +149,7 @@ def test_queries_are_cut_by_rows(server, monkeypatch):
 
 def test_queries_are_cut_by_bytes(server, monkeypatch):
     batch = rows(list(range(8)), text="x" * 90)
-    monkeypatch.setattr(verify, "QUERY_BYTES", batch.slice(0, 3).nbytes)
+    monkeypatch.setattr(readback, "QUERY_BYTES", batch.slice(0, 3).nbytes)
     server.insert(batch)
     assert server.run(verify_rows(server.info, batch)) == []
     asked = [call.request for call in server.queries() if list(call.request.output_fields) != ["count(*)"]]
@@ -170,7 +170,7 @@ def test_a_partition_is_asked_where_one_is_named(server):
 
 
 def test_key_counts_name_missing_and_doubled_keys(server, monkeypatch):
-    monkeypatch.setattr(verify, "COUNT_KEYS", 10)
+    monkeypatch.setattr(readback, "COUNT_KEYS", 10)
     server.insert(rows([key for key in range(25) if key != 7]))
     server.insert(rows([21]))
     assert server.run(verify_key_counts(server.info, rows(list(range(25))).column("id"))) == [
@@ -257,7 +257,7 @@ def test_a_later_row_that_did_not_replace_an_earlier_one_is_a_mismatch():
 
 
 def test_findings_name_the_first_hundred_and_count_the_rest(monkeypatch):
-    monkeypatch.setattr(verify, "REMEMBERED", 150)
+    monkeypatch.setattr(readback, "REMEMBERED", 150)
     findings = Findings("full")
     findings.add(pa.array(range(200)), [mismatch(key) for key in range(200)])
     result = findings.result("a note")
