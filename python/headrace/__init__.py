@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         JournalError,
         LoadError,
         MilvusException,
+        MismatchError,
         MissingExtraError,
         RowsRejectedError,
         RowsUnsentError,
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
     )
     from headrace.loader import Loader, aload, load
     from headrace.operations import AnnSearchRequest, RRFRanker, WeightedRanker
+    from headrace.recounting import Recount, verify_journal
     from headrace.report import LoadReport, Progress
     from headrace.schema import CollectionSchema, DataType, FieldSchema
+    from headrace.verifying import Verification, verify
 
 __version__ = "0.1.0"
 
@@ -59,6 +62,7 @@ _HOMES = {
         "JournalError",
         "LoadError",
         "MilvusException",
+        "MismatchError",
         "MissingExtraError",
         "RowsRejectedError",
         "RowsUnsentError",
@@ -70,8 +74,10 @@ _HOMES = {
         "VerificationError",
     ),
     "loader": ("Loader", "aload", "load"),
+    "recounting": ("Recount", "verify_journal"),
     "report": ("LoadReport", "Progress"),
     "schema": ("CollectionSchema", "DataType", "FieldSchema"),
+    "verifying": ("Verification", "verify"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -96,9 +102,11 @@ __all__ = [
     "Loader",
     "MilvusClient",
     "MilvusException",
+    "MismatchError",
     "MissingExtraError",
     "Progress",
     "RRFRanker",
+    "Recount",
     "RowsRejectedError",
     "RowsUnsentError",
     "RpcError",
@@ -106,11 +114,14 @@ __all__ = [
     "SourceError",
     "StoppedError",
     "TransportError",
+    "Verification",
     "VerificationError",
     "WeightedRanker",
     "aload",
     "load",
     "packing",
+    "verify",
+    "verify_journal",
 ]
 
 

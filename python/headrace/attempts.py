@@ -13,6 +13,7 @@ from typing import Protocol
 
 from headrace.batching import Span
 from headrace.errors import ConnectError, RpcError, TransportError
+from headrace.journal_records import KeyRange
 from headrace.ordering import Claim
 from headrace.protocol import mutation_reply
 from headrace.retry import (
@@ -68,6 +69,7 @@ class Request:
         lost: Attempts during which the server became unreachable.
         lost_alone: Those of them during which nothing else was in flight.
         taken: Whether a sender answers for it.
+        key_ranges: What a journal may note of the keys of each span, once they are stored; empty for nothing.
     """
 
     payload: bytes
@@ -88,6 +90,7 @@ class Request:
     lost: int = 0
     lost_alone: int = 0
     taken: bool = False
+    key_ranges: tuple[KeyRange | None, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from headrace.cli_options import (
     load_options,
     quiet_option,
     source_options,
+    verify_options,
     version_option,
 )
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from headrace.config import Endpoint, LoadOptions
     from headrace.console import Console
     from headrace.signals import Signals
+    from headrace.verifying import Level
 
 __all__ = ["command", "main"]
 
@@ -147,41 +149,79 @@ def inspect(
     epilog="""\b
 Examples:
   headrace verify docs.parquet --collection docs --uri ./docs.db
-  headrace verify 'part-*.parquet' --collection docs --level full
+  headrace verify 'part-*.parquet' --collection docs --level count
+  headrace verify 'part-*.parquet' --collection docs --repair
+  headrace verify --journal --collection docs --uri ./docs.db
+
+\b
+Exit status:
+  0    nothing differs; whether that is proof says the "status": "ok", or "not applicable"
+  1    unexpected: a bug, please report it
+  2    usage, configuration or input refused
+  3    repaired, but rows were rejected; they are in the rejects file
+  4    no answer from the server, or a repair that did not come to its end: run the same command again
+  5    something differs
+  130  ended by SIGINT (143: by SIGTERM)
+
 """
 )
-@source_options
+@verify_options
 @click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) to compare with.")
-@click.option(
-    "--level",
-    type=click.Choice(["count", "sample", "full"]),
-    default="full",
-    show_default=True,
-    help="count: every key is there once. sample: random rows bit for bit, and each found by its own vectors. "
-    "full: every value of every row.",
-)
 @endpoint_options
-@click.option("--key", metavar="COLUMN", help="The source's key column, where its name is not the key field's.")
-@click.option("--partition", "partition_name", metavar="NAME", help="Look in this partition only.")
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Compare at most N rows.")
 @at_edge
 def verify(
-    console: Console, _signals: Signals, sources: tuple[str, ...], collection: str, level: str, **values: Any
+    console: Console, signals: Signals, sources: tuple[str, ...], collection: str, *, journal: bool, **values: Any
 ) -> int:
-    """Compare SOURCE... with what a collection holds. Nothing is written; exit status 5 if anything differs.
+    """Compare SOURCE... with what a collection holds, row by row.
 
     Rows of the collection that SOURCE does not have are no difference. Where a key stands twice in SOURCE its last
-    row counts.
+    row counts. Nothing is written, except with --repair.
     """
-    endpoint, options = _endpoint(values), _options(values)
+    _check_verify(sources, journal=journal, values=values)
+    endpoint = _endpoint(values)
+    if journal:
+        return _recount(console, collection, endpoint, _options(values))
+    level: Level = values.pop("level") or "full"
+    repair: bool = values.pop("repair")
 
-    from headrace.summary import mismatch_lines
+    from headrace import summary
     from headrace.verifying import verify_source
 
-    found = verify_source(_source(sources), collection=collection, level=level, endpoint=endpoint, options=options)
+    found = verify_source(
+        _source(sources),
+        collection=collection,
+        level=level,
+        endpoint=endpoint,
+        options=_options(values),
+        repair=repair,
+        stoppable=lambda stop: setattr(signals, "stop", stop),
+    )
     write_document(found.to_json())
-    console.line(f"headrace: {found.sentence()}")
-    for line in mismatch_lines(found.result.mismatches):
+    for line in summary.verification_lines(found):
+        console.line(line)
+    return found.exit_status
+
+
+def _check_verify(sources: tuple[str, ...], *, journal: bool, values: dict[str, Any]) -> None:
+    given = [f"--{name}" for name in ("level", "repair", "key", "limit") if values[name] not in (None, False)]
+    if not journal and not sources:
+        raise click.UsageError("Missing argument 'SOURCE...': name what was loaded, or give --journal.")
+    if journal and (sources or given):
+        raise click.UsageError(f"--journal goes without {', '.join([*given, *(['SOURCE'] if sources else [])])}")
+
+
+def _recount(console: Console, collection: str, endpoint: Endpoint, options: LoadOptions) -> int:
+    from headrace import summary
+    from headrace.recounting import recount
+
+    found = recount(
+        collection=collection,
+        endpoint=endpoint,
+        partition_name=options.partition_name,
+        state_dir=options.state_dir,
+    )
+    write_document(found.to_json())
+    for line in summary.recount_lines(found):
         console.line(line)
     return found.exit_status
 

@@ -102,7 +102,8 @@ class Delivery:
         return final
 
     def _settle(self, request: Request, verdict: Verdict) -> None:
-        self._ledger.settle(request.spans, request.rows, verdict)
+        keys = request.key_ranges if verdict is Verdict.STORED else ()
+        self._ledger.settle(request.spans, request.rows, verdict, keys)
         if verdict is Verdict.REJECTED and (too_many := self._ledger.too_many_rejects()) is not None:
             self._stop(HeadraceError(too_many))
 

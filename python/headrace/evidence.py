@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 
-import pyarrow as pa
-
+from headrace.batching import Placed
 from headrace.config import VerifyLevel
 from headrace.distinct import DistinctKeys
 from headrace.sampling import Reservoir
@@ -31,12 +30,12 @@ class Evidence:
         self._key = key
         self._lock = threading.Lock()
 
-    def add(self, batch: pa.RecordBatch) -> None:
+    def add(self, rows: Placed) -> None:
         """Note conformed rows, in the order in which they are sent; what is kept of them is copied."""
         if self._level == "none":
             return
         with self._lock:
             if self._key is not None:
-                self.distinct.add(batch.column(self._key))
+                self.distinct.add(rows.batch.column(self._key))
             if self._level == "sample":
-                self.sample.add(batch)
+                self.sample.add(rows)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.attempts import Request
-from headrace.batching import Aim, Batcher, Piece, Span, locate, take_spans
+from headrace.batching import Aim, Batcher, Piece, Placed, Span, locate, take_spans
 from headrace.config import NullVectors
 from headrace.conform import ConformPlan, NullVector, Refusal
 from headrace.errors import CellError
@@ -28,14 +28,6 @@ from headrace.report import Verdict
 from headrace.sources import SourceBatch
 
 __all__ = ["Feeder"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Rows that still need a verdict, and where they came from."""
-
-    batch: pa.RecordBatch
-    spans: tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +108,7 @@ class Feeder:
     def feed(self, source: SourceBatch) -> Generator[int, None, None]:
         """Take a source batch. Yields the bytes to reserve before each request; close it to leave the rest unsent."""
         self._ledger.account.read(source.batch.num_rows)
-        rows = _Rows(source.batch, (Span(source.source, source.first_row, source.batch.num_rows),))
+        rows = Placed(source.batch, (Span(source.source, source.first_row, source.batch.num_rows),))
         try:
             rows = self._conform(rows)
             try:
@@ -157,10 +149,10 @@ class Feeder:
     def _leave_unsent(self, piece: Piece) -> None:
         self._ledger.settle(piece.spans, piece.batch.num_rows, Verdict.UNSENT)
 
-    def _conform(self, rows: _Rows) -> _Rows:
+    def _conform(self, rows: Placed) -> Placed:
         result = self._plan.apply(rows.batch)
         if not result.refused:
-            return _Rows(result.batch, rows.spans)
+            return Placed(result.batch, rows.spans)
         skipped = [cell.row for cell in result.refused if self._skips(cell)]
         if skipped:
             self._ledger.settle(take_spans(rows.spans, np.array(skipped, np.int64)), len(skipped), Verdict.SKIPPED)
@@ -171,18 +163,18 @@ class Feeder:
         ]
         self._ledger.refuse(rows.batch, rejects)
         kept = result.kept if result.kept is not None else np.empty(0, np.int64)
-        return _Rows(result.batch, take_spans(rows.spans, kept))
+        return Placed(result.batch, take_spans(rows.spans, kept))
 
     def _skips(self, cell: Refusal) -> bool:
         return self._null_vectors == "skip" and isinstance(cell, NullVector)
 
-    def _set_aside(self, rows: _Rows) -> _Rows:
+    def _set_aside(self, rows: Placed) -> Placed:
         """Reject the rows that have a cell which cannot be packed; return the others."""
         rejects = [Reject(row, *locate(rows.spans, row), *why) for row, *why in self._packer.check(rows.batch)]
         self._ledger.refuse(rows.batch, rejects)
         bad = np.array([reject.index for reject in rejects], np.int64)
         kept = np.setdiff1d(np.arange(rows.batch.num_rows, dtype=np.int64), bad, assume_unique=True)
-        return _Rows(rows.batch.take(pa.array(kept)), take_spans(rows.spans, kept))
+        return Placed(rows.batch.take(pa.array(kept)), take_spans(rows.spans, kept))
 
     def _send(self, pieces: list[Piece | None]) -> Generator[int, None, None]:
         """Pack pieces and hand them over; None sends what waits in the lanes."""
@@ -208,7 +200,7 @@ class Feeder:
 
     def _pack(self, outgoing: Outgoing, charge: int) -> _Packed | None:
         """Pack rows; those with a refused cell are set aside first. None where nothing is left to be sent."""
-        rows = _Rows(outgoing.piece.batch, outgoing.piece.spans)
+        rows = Placed(outgoing.piece.batch, outgoing.piece.spans)
         try:
             try:
                 payload, timestamp = self._live.pack(rows.batch)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import pyarrow as pa
-
+from headrace.batching import Placed
 from headrace.config import Endpoint, LoadOptions
 from headrace.errors import ConfigError, HeadraceError, StoppedError, explain
 from headrace.journal_store import JournalStore
@@ -21,7 +19,7 @@ from headrace.reporting import close_report
 from headrace.resuming import Resumption
 from headrace.schema import CollectionSchema
 from headrace.session import LoadSession
-from headrace.sources import Source, SourceBatch, open_source
+from headrace.sources import Source, SourceBatch, is_path, open_source
 
 __all__ = ["LoadJob"]
 
@@ -100,7 +98,7 @@ class LoadJob:
                 source = source or open_source(self._given, schema=session.schema, key=self._options.key)
                 self._check(source)
                 source = self._load(source)
-                complete(session, functools.partial(self._reread, source))
+                complete(session, functools.partial(self._reread, source) if source.replayable else None)
             except StoppedError as stopped:
                 session.failure = session.failure or stopped
             return close_report(session, source_exhausted=self._exhausted)
@@ -176,7 +174,7 @@ class LoadJob:
             return ReadAhead(batches, window=self._session.window, charge=self._session.target_bytes)
         return contextlib.nullcontext(batches)
 
-    def _reread(self, source: Source) -> Iterator[pa.RecordBatch]:
+    def _reread(self, source: Source) -> Iterator[Placed]:
         session = self._session
         batches = self._iterate(source, columns=session.parts.plan.source_columns)
         if session.resumption is not None:
@@ -187,10 +185,3 @@ class LoadJob:
 
 def _at_most(rows: int | None, limit: int | None) -> int | None:
     return rows if rows is None or limit is None else min(rows, limit)
-
-
-def is_path(source: object) -> bool:
-    """Whether ``source`` names files: a path, or a list of paths."""
-    if isinstance(source, str | os.PathLike):
-        return True
-    return isinstance(source, list | tuple) and bool(source) and all(is_path(item) for item in source)

@@ -6,6 +6,7 @@ A source in memory has no rows that the next run could address, so it is counted
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import threading
 from collections import Counter
@@ -14,10 +15,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.batching import Span, locate
 from headrace.intervals import IntervalSet
-from headrace.journal_records import FileRecord
+from headrace.journal_records import FileRecord, KeyRange
 from headrace.journal_store import SAMPLE_KEYS
 from headrace.journal_writer import JournalWriter
 from headrace.report import Verdict
@@ -28,6 +30,10 @@ __all__ = ["Journal", "Kept"]
 MARK_REQUESTS = 64
 #: Where the server makes the keys every row of an open mark may be doubled by the next run.
 MARK_REQUESTS_UNKEYED = 8
+#: A request of more pieces of its sources than this has too many ranges of keys to note them.
+_MOST_SPANS = 64
+#: Longer texts are not noted, so that a journal stays small.
+_LONG_KEY = 256
 
 
 @dataclass
@@ -84,11 +90,17 @@ class Journal:
         self._kept = {label: Kept(record) for label, record in files.items()}
         self._mark_requests = MARK_REQUESTS if keyed else MARK_REQUESTS_UNKEYED
 
-    def settle(self, spans: Sequence[Span], verdict: Verdict) -> None:
-        """Note that the rows of ``spans`` ended with ``verdict``; all but UNKNOWN and UNSENT settle them."""
+    def settle(self, spans: Sequence[Span], verdict: Verdict, keys: Sequence[KeyRange | None] = ()) -> None:
+        """Note that the rows of ``spans`` ended with ``verdict``; all but UNKNOWN and UNSENT settle them.
+
+        Args:
+            spans: The rows.
+            verdict: How they ended.
+            keys: What is known of the keys of stored rows, for each of ``spans``; empty where that is nothing.
+        """
         final = verdict not in (Verdict.UNKNOWN, Verdict.UNSENT)
         with self._lock:
-            for span in spans:
+            for span, known in itertools.zip_longest(spans, keys):
                 if not span.count:
                     continue
                 stop = span.start + span.count
@@ -101,7 +113,7 @@ class Journal:
                     continue
                 kept.touched = True
                 if final:
-                    self._writer.settle(kept.record.id, span.start, stop, verdict)
+                    self._writer.settle(kept.record.id, span.start, stop, verdict, known)
                 elif verdict is Verdict.UNKNOWN:
                     kept.unknown.add(span.start, stop)
 
@@ -154,6 +166,20 @@ class Journal:
         """How many of these rows an earlier run may have sent without learning what became of them."""
         kept = [(span, self._kept[span.source].record.open) for span in spans if span.source in self._kept]
         return sum(rows.overlap(span.start, span.start + span.count) for span, rows in kept)
+
+    def key_ranges(self, spans: Sequence[Span], keys: pa.Array) -> tuple[KeyRange | None, ...]:
+        """What can be noted of the keys of a request's rows, which are all different, for each of its spans."""
+        if self._writer is None or len(spans) > _MOST_SPANS:
+            return ()
+        found: list[KeyRange | None] = []
+        offset = 0
+        for span in spans:
+            both = pc.min_max(keys.slice(offset, span.count))
+            low, high = both["min"].as_py(), both["max"].as_py()
+            long = isinstance(low, str) and max(len(low), len(high)) > _LONG_KEY
+            found.append(None if long or low is None else KeyRange(span.start, span.start + span.count, low, high))
+            offset += span.count
+        return tuple(found)
 
     def sample(self, spans: Sequence[Span], keys: pa.Array) -> None:
         """Let one of a request's rows take its chance to be read back by the next run; ``keys`` are theirs."""

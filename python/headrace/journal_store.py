@@ -6,6 +6,7 @@ Everything here blocks and belongs to one thread at a time.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import sqlite3
@@ -21,6 +22,7 @@ from headrace.journal_records import (
     FORMAT,
     FileRecord,
     JournalReader,
+    KeyRange,
     Place,
     TargetRecord,
     explained,
@@ -38,6 +40,7 @@ _SCHEMA = """
 CREATE TABLE target (
     id INTEGER PRIMARY KEY, uri TEXT NOT NULL, database TEXT NOT NULL, collection TEXT NOT NULL,
     partition TEXT NOT NULL, identity TEXT NOT NULL, rows_before INTEGER, began REAL NOT NULL,
+    rows_again INTEGER NOT NULL DEFAULT 0, rows_replaced INTEGER NOT NULL DEFAULT 0,
     UNIQUE (uri, database, collection, partition, identity)
 );
 CREATE TABLE run (
@@ -58,6 +61,11 @@ CREATE TABLE settled (
     verdict TEXT NOT NULL, run INTEGER
 );
 CREATE INDEX settled_file ON settled (file);
+CREATE TABLE keys (
+    file INTEGER NOT NULL REFERENCES file ON DELETE CASCADE, start INTEGER NOT NULL, stop INTEGER NOT NULL,
+    low, high
+);
+CREATE INDEX keys_file ON keys (file);
 CREATE TABLE sample (
     target INTEGER NOT NULL REFERENCES target ON DELETE CASCADE, slot INTEGER NOT NULL,
     file INTEGER NOT NULL REFERENCES file ON DELETE CASCADE, row INTEGER NOT NULL, key NOT NULL,
@@ -170,8 +178,17 @@ class JournalStore(JournalReader):
             (self._clock(), status, json.dumps(list(rejects)), run),
         )
 
-    def begin_file(self, target: int, identity: FileIdentity, plan: str, rows: int | None) -> FileRecord:
-        """Note a file that nothing is known of."""
+    def begin_file(
+        self, target: int, identity: FileIdentity, plan: str, rows: int | None, *, former: FileRecord | None = None
+    ) -> FileRecord:
+        """Note a file that is loaded as a whole; of ``former``, the file before, only how many rows it may leave."""
+        if former is not None:
+            same = not former.identity.difference(identity) and former.plan == plan
+            column = "rows_again" if same else "rows_replaced"
+            self._connection.execute(
+                f"UPDATE target SET {column} = {column} + ? WHERE id = ?",  # noqa: S608 - constant names
+                (len(former.settled.get(Verdict.STORED, ())) + len(former.open), target),
+            )
         self._connection.execute("DELETE FROM file WHERE target = ? AND path = ?", (target, identity.path))
         values = (target, identity.path, json.dumps(identity.to_dict()), plan, rows)
         number = self._insert("INSERT INTO file (target, path, identity, plan, rows) VALUES (?, ?, ?, ?, ?)", values)
@@ -189,9 +206,26 @@ class JournalStore(JournalReader):
         """Note rows ``(file, start, stop, verdict, run)`` that are settled."""
         self._connection.executemany("INSERT INTO settled VALUES (?, ?, ?, ?, ?)", rows)
 
+    def keys(self, ranges: Iterable[tuple[int, KeyRange]]) -> None:
+        """Note what is known of the keys of stored rows, each with its file."""
+        self._connection.executemany(
+            "INSERT INTO keys VALUES (?, ?, ?, ?, ?)", ((file, *astuple(known)) for file, known in ranges)
+        )
+
     def sample(self, rows: Iterable[tuple[int, int, int, int, int | str]]) -> None:
         """Keep ``(target, slot, file, row, key)``, each in the place of what was in its slot."""
         self._connection.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?)", rows)
+
+    def reopen(self, file: FileRecord, rows: IntervalSet) -> None:
+        """Let rows of a file count as marked and not settled, whatever became of them before."""
+        self._connection.execute("DELETE FROM settled WHERE file = ?", (file.id,))
+        for verdict, settled in file.settled.items():
+            left = IntervalSet(settled.intervals())
+            for start, stop in rows.intervals():
+                left.remove(start, stop)
+            self.settle((file.id, start, stop, verdict.value, None) for start, stop in left.intervals())
+        for start, stop in rows.intervals():
+            self.mark(file.id, start, stop)
 
     def condense(self, file: int, still_open: IntervalSet) -> None:
         """Replace a file's marks by what is still open, and what is settled by as few intervals as there can be."""
@@ -212,6 +246,22 @@ class JournalStore(JournalReader):
             for (verdict, run), rows in grouped.items()
             for start, stop in rows.intervals()
         )
+        self._condense_keys(file)
+
+    def _condense_keys(self, file: int) -> None:
+        execute = self._connection.execute
+        found = execute("SELECT start, stop, low, high FROM keys WHERE file = ? ORDER BY start, rowid", (file,))
+        joined: list[KeyRange] = []
+        for known in itertools.starmap(KeyRange, found.fetchall()):
+            if joined and joined[-1].stop == known.start:
+                joined[-1] = joined[-1].joined(known)
+            elif not joined or joined[-1].stop < known.start:
+                joined.append(known)
+            elif joined[-1].stop < known.stop:
+                # Rows that were stored twice, in requests that were cut otherwise.
+                joined[-1] = KeyRange(joined[-1].start, known.stop, None, None)
+        execute("DELETE FROM keys WHERE file = ?", (file,))
+        self.keys((file, known) for known in joined)
 
     def _insert(self, statement: str, values: Sequence[object]) -> int:
         cursor = self._connection.execute(statement, values)

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 
 from headrace.errors import JournalError
 from headrace.intervals import IntervalSet
+from headrace.journal_records import KeyRange
 from headrace.journal_store import JournalStore
 from headrace.report import Verdict
 
@@ -41,6 +42,7 @@ class JournalWriter:
         self._urgent, self._some = threading.Condition(self._lock), threading.Condition(self._lock)
         self._marks: list[_Mark] = []
         self._settled: list[_Settled] = []
+        self._keys: list[tuple[int, KeyRange]] = []
         self._sampled: _Sampled = {}
         self._rows: dict[int, int] = {}
         self._closing = False
@@ -65,11 +67,13 @@ class JournalWriter:
             self._urgent.notify()
         return written
 
-    def settle(self, file: int, start: int, stop: int, verdict: Verdict) -> None:
-        """Note that rows are settled."""
+    def settle(self, file: int, start: int, stop: int, verdict: Verdict, keys: KeyRange | None = None) -> None:
+        """Note that rows are settled, and what is known of their keys."""
         run = self.run if verdict is Verdict.REJECTED else None
         with self._lock:
             self._settled.append((file, start, stop, verdict.value, run))
+            if keys is not None:
+                self._keys.append((file, keys))
             self._some.notify()
 
     def sample(self, target: int, slot: int, file: int, row: int, key: int | str) -> None:
@@ -120,12 +124,13 @@ class JournalWriter:
                     return
                 marks, self._marks = self._marks, []
                 settled, self._settled = self._settled, []
+                keys, self._keys = self._keys, []
                 sampled, self._sampled = self._sampled, {}
                 rows, self._rows = self._rows, {}
             try:
                 self._store.beat()
                 if marks or settled or sampled or rows:
-                    self._write(marks, settled, sampled, rows)
+                    self._write(marks, settled, keys, sampled, rows)
             except JournalError as error:
                 self._fail(error, [written for *_, written in marks])
                 return
@@ -133,11 +138,19 @@ class JournalWriter:
             for *_, written in marks:
                 written.set_result(None)
 
-    def _write(self, marks: list[_Mark], settled: list[_Settled], sampled: _Sampled, rows: dict[int, int]) -> None:
+    def _write(
+        self,
+        marks: list[_Mark],
+        settled: list[_Settled],
+        keys: list[tuple[int, KeyRange]],
+        sampled: _Sampled,
+        rows: dict[int, int],
+    ) -> None:
         with self._store.transaction(durable=bool(marks)):
             for file, start, stop, _ in marks:
                 self._store.mark(file, start, stop)
             self._store.settle(settled)
+            self._store.keys(keys)
             self._store.sample(sampled.values())
             for file, number in rows.items():
                 self._store.set_rows(file, number)

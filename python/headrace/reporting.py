@@ -98,7 +98,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         peak_in_flight_bytes=session.window.peak,
         batch_rows=measured.batch_rows_summary(),
         latency_ms=measured.latency_summary(),
-        files=session.ledger.journal.files(),
+        files=_files(session),
         state_dir=str(session.state_dir),
         rejects_file=str(rejects[0]) if rejects else None,
         journal=None if resumption is None else str(resumption.path),
@@ -110,6 +110,13 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],
         notes=notes,
     )
+
+
+def _files(session: LoadSession) -> list[dict[str, object]]:
+    """A line per source: what became of its rows, and what was found of those that were read back."""
+    found = {} if session.verification is None else session.verification.files
+    lines = session.ledger.journal.files()
+    return [{**line, **found[label].to_dict()} if (label := str(line["source"])) in found else line for line in lines]
 
 
 def _guarantee(session: LoadSession) -> Guarantee:

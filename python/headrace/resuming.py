@@ -27,7 +27,7 @@ from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile
 from headrace.sources.rowkeys import ROW
 from headrace.target import Target
 
-__all__ = ["Resumption", "admit"]
+__all__ = ["Resumption", "admit", "place_of", "plan_digests"]
 
 
 class Resumption:
@@ -110,22 +110,26 @@ class Resumption:
         :raises JournalError: if the journal cannot be used, or rows are missing that it knows.
         """
         self._numbered = options.key == ROW
-        place = _place(target, endpoint, options)
-        plans = _plan_digests(plan, self._files.values(), self._identities, numbered=self._numbered)
+        place = place_of(target, endpoint, options)
+        plans = plan_digests(plan, self._files.values(), self._identities, numbered=self._numbered)
         with self._store.transaction(durable=True):
             record = self._store.begin_target(place, target.rows_before)
-        known = {} if options.again else {it.identity.path: it for it in self._store.files(record.id)}
+        former = {it.identity.path: it for it in self._store.files(record.id)}
+        known = {} if options.again else former
         left_out = {label for label in self._files if not self._take(label, known, plans[label], options.changed)}
         void = bool(self._records) and not self._proven(record, target, options, run)
         with self._store.transaction(durable=True):
             if void:
                 self._records.clear()
+                former.clear()
                 self._store.forget_target(record.id)
                 record = self._store.begin_target(place, target.rows_before)
             for label, file in self._files.items():
                 if label not in self._records and label not in left_out:
                     identity = self._identities[label]
-                    self._records[label] = self._store.begin_file(record.id, identity, plans[label], file.rows)
+                    self._records[label] = self._store.begin_file(
+                        record.id, identity, plans[label], file.rows, former=former.get(identity.path)
+                    )
             run_number = self._store.begin_run(record.id)
         self._target = record
         # A clock that was set back must not make anybody wait for long.
@@ -309,6 +313,7 @@ def admit(request: Request, ledger: Ledger, keys: pa.Array | None, may_land_unti
     """
     if keys is not None:
         ledger.journal.sample(request.spans, keys)
+        request.key_ranges = ledger.journal.key_ranges(request.spans, keys)
     doubtful = ledger.journal.doubtful_rows(request.spans)
     if doubtful:
         request.doubtful = True
@@ -317,7 +322,8 @@ def admit(request: Request, ledger: Ledger, keys: pa.Array | None, may_land_unti
     return 0 if keys is not None else doubtful
 
 
-def _place(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
+def place_of(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
+    """Where the rows of a load go, as a journal names it."""
     return Place(
         uri=endpoint.place,
         database=endpoint.db_name,
@@ -327,7 +333,7 @@ def _place(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
     )
 
 
-def _plan_digests(
+def plan_digests(
     plan: ConformPlan, files: Iterable[SourceFile], identities: Mapping[str, FileIdentity], *, numbered: bool
 ) -> dict[str, str]:
     """Of each file what tells one way from its columns to fields from another; types belong to the collection.

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.attempts import Request
+from headrace.batching import Placed
 from headrace.calls import Operation
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, plan_conform
@@ -29,6 +30,7 @@ from headrace.journal import Journal
 from headrace.ledger import Ledger
 from headrace.patience import Patience
 from headrace.protocol import CollectionInfo
+from headrace.readback import VerifyResult
 from headrace.rejects import RejectLimit, RejectsFile
 from headrace.report import Account, Phase, Progress, Verdict
 from headrace.reporting import progress_of
@@ -38,7 +40,6 @@ from headrace.sending import STOP_GRACE, Sender
 from headrace.sources import SourceBatch
 from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Target, check_same, missing_collection, open_target
-from headrace.readback import VerifyResult
 from headrace.watching import linger, show_progress
 from headrace.window import Window
 from headrace.wiring import Parts, make_parts, make_throttle, request_size
@@ -288,7 +289,7 @@ class LoadSession:
                     raise
 
     def _submit(self, request: Request, batch: pa.RecordBatch) -> None:
-        self.evidence.add(batch)
+        self.evidence.add(Placed(batch, request.spans))
         keys = None if self.key is None else batch.column(self.key)
         landing = None if self.resumption is None else self.resumption.may_land_until
         if doubled := admit(request, self.ledger, keys, landing):

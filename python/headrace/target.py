@@ -25,6 +25,7 @@ __all__ = [
     "newer_than",
     "not_in_lite",
     "open_target",
+    "readable_collection",
 ]
 
 #: A property of collections that headrace created; Milvus Lite 3.2 and Milvus 2.3.5 keep it.
@@ -300,6 +301,28 @@ def _choose_mode(
 def _needs_keys(collection: str) -> ConfigError:
     found = f"collection {collection!r} whose keys the server makes"
     return ConfigError(explain("--mode upsert", "rows that carry their own key", found, "use --mode insert"))
+
+
+def readable_collection(collection: str, *, embedded: bool) -> Operation[CollectionInfo]:
+    """An existing collection that is in memory, so that it can be read.
+
+    Args:
+        collection: Its name, or an alias.
+        embedded: Whether the server is this process's own: then it is loaded where it is not.
+
+    :raises SchemaError: if there is none of that name.
+    :raises ConfigError: if it is not in memory.
+    """
+    info = yield from ops.describe_collection(collection)
+    if info is None:
+        raise missing_collection(collection)
+    if embedded:
+        # The engine was started for this and ends with it: nobody else has a use for its memory.
+        yield from ops.load_collection(collection)
+    if not (yield from ops.is_loaded(collection)):
+        where, remedy = f"collection {collection!r}", "load it into memory first"
+        raise ConfigError(explain(where, "it to be in memory, so that it can be read", "it is not", remedy))
+    return info
 
 
 def missing_collection(collection: str) -> SchemaError:

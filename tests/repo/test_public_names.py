@@ -55,9 +55,11 @@ def test_the_public_names_are_these():
         "Loader",
         "MilvusClient",
         "MilvusException",
+        "MismatchError",
         "MissingExtraError",
         "Progress",
         "RRFRanker",
+        "Recount",
         "RowsRejectedError",
         "RowsUnsentError",
         "RpcError",
@@ -65,11 +67,14 @@ def test_the_public_names_are_these():
         "SourceError",
         "StoppedError",
         "TransportError",
+        "Verification",
         "VerificationError",
         "WeightedRanker",
         "aload",
         "load",
         "packing",
+        "verify",
+        "verify_journal",
     ]
 
 

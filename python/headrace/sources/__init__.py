@@ -25,9 +25,17 @@ __all__ = [
     "SourceBatch",
     "SourceFile",
     "decoded_bytes",
+    "is_path",
     "keyed_rows",
     "open_source",
 ]
+
+
+def is_path(source: object) -> bool:
+    """Whether ``source`` names files: a path, or a list of paths."""
+    if isinstance(source, str | os.PathLike):
+        return True
+    return isinstance(source, list | tuple) and bool(source) and all(is_path(item) for item in source)
 
 
 def open_source(
