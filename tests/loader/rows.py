@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 import headrace
 from tests.fake.behaviours import ok, vanish_and_die
+from tests.fake.store import Row
 
 DIM = 8
 
@@ -86,6 +87,14 @@ def age(directory, seconds=3600):
     """Let the run that used a state directory have ended an hour ago: nothing of it is on the way any more."""
     then = time.time() - seconds
     os.utime(Path(directory) / "journal.lock", (then, then))
+
+
+def somebody_stores(collection, *keys):
+    """Store rows under these keys as another writer's insert would: beside what is there."""
+    like = next(iter(collection.rows.values()))[0]
+    for key in keys:
+        batch = pa.RecordBatch.from_pylist([{**like.as_dict(), "id": key}], like.batch.schema)
+        collection.rows.setdefault(key, []).append(Row(like.version, batch, 0))
 
 
 def writes(fake):
