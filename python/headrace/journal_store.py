@@ -216,16 +216,20 @@ class JournalStore(JournalReader):
         """Keep ``(target, slot, file, row, key)``, each in the place of what was in its slot."""
         self._connection.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?)", rows)
 
-    def reopen(self, file: FileRecord, rows: IntervalSet) -> None:
+    def reopen(self, file: int, rows: IntervalSet) -> None:
         """Let rows of a file count as marked and not settled, whatever became of them before."""
-        self._connection.execute("DELETE FROM settled WHERE file = ?", (file.id,))
-        for verdict, settled in file.settled.items():
-            left = IntervalSet(settled.intervals())
-            for start, stop in rows.intervals():
-                left.remove(start, stop)
-            self.settle((file.id, start, stop, verdict.value, None) for start, stop in left.intervals())
+        execute = self._connection.execute
+        settled = execute("SELECT start, stop, verdict, run FROM settled WHERE file = ? ORDER BY rowid", (file,))
+        kept = [
+            (file, begin, end, verdict, run)
+            for start, stop, verdict, run in settled.fetchall()
+            for begin, end, reopened in rows.split(start, stop)
+            if not reopened
+        ]
+        execute("DELETE FROM settled WHERE file = ?", (file,))
+        self.settle(kept)
         for start, stop in rows.intervals():
-            self.mark(file.id, start, stop)
+            self.mark(file, start, stop)
 
     def condense(self, file: int, still_open: IntervalSet) -> None:
         """Replace a file's marks by what is still open, and what is settled by as few intervals as there can be."""

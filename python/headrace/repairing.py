@@ -239,7 +239,7 @@ class _Journal:
             return
         with store.transaction(durable=True):
             for label, file in files.items():
-                store.reopen(file, wanted[label])
+                store.reopen(file.id, wanted[label])
             run = store.begin_run(record.id)
         known = {it.id: it for it in store.files(record.id)}
         self._writer = JournalWriter(store, run)

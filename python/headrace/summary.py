@@ -212,5 +212,5 @@ def _advice(report: LoadReport) -> str | None:
     if status == 4 or status >= 128:
         return "run the same command again" + ("" if report.journal is None else " to resume")
     if status == 5:
-        return "load the rows that differ again with --mode upsert, and look for another writer"
+        return "mend what differs with headrace verify --repair, and look for another writer"
     return None

@@ -107,7 +107,7 @@ def test_everything_that_went_otherwise_has_its_line():
         ({"interrupted": "SIGINT"}, "run the same command again"),
         (
             {"verify": {"level": "full", "status": "mismatch", "checked": 1, "mismatches": [], "note": ""}},
-            "load the rows that differ again with --mode upsert, and look for another writer",
+            "mend what differs with headrace verify --repair, and look for another writer",
         ),
     ],
 )
