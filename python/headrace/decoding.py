@@ -14,9 +14,10 @@ import pyarrow as pa
 from google.protobuf.message import Message
 
 from headrace._proto import milvus_pb2, schema_pb2
+from headrace.arrow_types import SCALARS, row_bytes
 from headrace.errors import TransportError, explain
 from headrace.protocol import parse
-from headrace.schema import DataType
+from headrace.schema import ELEMENT_TYPES, DataType
 from headrace.texts import text_of_micros
 
 __all__ = ["TYPE_KEY", "data_type_of", "decode_fields", "decode_ids", "decode_request"]
@@ -28,16 +29,7 @@ _SPARSE_PAIR = np.dtype([("index", "<u4"), ("value", "<f4")])
 _SPARSE_TYPE = pa.list_(pa.struct([pa.field("index", pa.uint32(), False), pa.field("value", pa.float32(), False)]))
 
 #: Arrow type of a scalar, by its Milvus type. JSON, text and what comes as text are made apart.
-_ARROW_TYPES = {
-    DataType.BOOL: pa.bool_(),
-    DataType.INT8: pa.int8(),
-    DataType.INT16: pa.int16(),
-    DataType.INT32: pa.int32(),
-    DataType.INT64: pa.int64(),
-    DataType.FLOAT: pa.float32(),
-    DataType.DOUBLE: pa.float64(),
-    DataType.VARCHAR: pa.utf8(),
-}
+_ARROW_TYPES = {dtype: SCALARS[dtype] for dtype in ELEMENT_TYPES}
 #: What a slot holds where the server leaves ``FieldData.type`` empty.
 _SLOT_TYPES = {
     "bool_data": DataType.BOOL,
@@ -257,8 +249,8 @@ def _decode_bytes(name: str, content: bytes, dim: int, width: int) -> pa.Array:
 #: Dense slots whose elements Arrow has, and how many bytes a vector of a dim has in the others.
 _OF_NUMBERS = {"float16_vector": "<f2", "int8_vector": "i1"}
 _OF_BYTES: dict[str, Callable[[int], int]] = {
-    "bfloat16_vector": lambda dim: dim * 2,
-    "binary_vector": lambda dim: dim // 8,
+    "bfloat16_vector": lambda dim: row_bytes(DataType.BFLOAT16_VECTOR, dim),
+    "binary_vector": lambda dim: row_bytes(DataType.BINARY_VECTOR, dim),
 }
 
 
