@@ -6,12 +6,16 @@ What an answer means for the rows is :mod:`headrace.retry`'s table; what is done
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import pyarrow as pa
+
 from headrace.batching import Span
+from headrace.decoding import decode_request
 from headrace.errors import ConnectError, RpcError, TransportError
 from headrace.journal_records import KeyRange
 from headrace.ordering import Claim
@@ -26,7 +30,7 @@ from headrace.retry import (
     status_may_land,
 )
 
-__all__ = ["Answer", "RawTransport", "Request", "WriteTarget", "attempt"]
+__all__ = ["Answer", "RawTransport", "Request", "WriteTarget", "attempt", "rows_of"]
 
 #: Codes and statuses by which a server says that this role may not do this.
 _NOT_PERMITTED = frozenset({"PERMISSION_DENIED", "code 1401", "code 3"})
@@ -91,6 +95,11 @@ class Request:
     lost_alone: int = 0
     taken: bool = False
     key_ranges: tuple[KeyRange | None, ...] = ()
+
+
+async def rows_of(request: Request) -> pa.RecordBatch:
+    """The rows of a request, decoded: by now the caller may have overwritten its arrays."""
+    return await asyncio.to_thread(decode_request, request.payload)
 
 
 @dataclass(frozen=True)

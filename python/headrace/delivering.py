@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt
-from headrace.dividing import divided, reject_all, repacked, rows_of
+from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt, rows_of
+from headrace.dividing import divided, reject_all, repacked
 from headrace.errors import HeadraceError, JournalError, MilvusException, SchemaError, TransportError
 from headrace.freshness import LiveSchema
 from headrace.ledger import Ledger
