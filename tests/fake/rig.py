@@ -54,7 +54,7 @@ class Fates(Journal):
         super().__init__()
         self.fates = {}
 
-    def settle(self, spans, verdict):
+    def settle(self, spans, verdict, keys=()):
         super().settle(spans, verdict)
         for span in spans:
             for row in range(span.start, span.start + span.count):
