@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -143,8 +143,24 @@ class FileRecord:
         return self.rows is not None and sum(len(rows) for rows in self.settled.values()) >= self.rows
 
 
-def distinct_keys(files: Sequence[FileRecord]) -> int | None:
-    """How many different keys the stored rows of these files have, where that is certain: as many as they are rows."""
+def distinct_keys(files: Sequence[FileRecord], runs: Sequence[Mapping[str, Any]] = ()) -> int | None:
+    """How many different keys the stored rows of a target have, where that is certain.
+
+    Either one run stored all of them and counted, or their keys lie in ranges apart from each other: then as many as
+    they are rows.
+
+    Args:
+        files: All its files.
+        runs: All its runs, oldest first.
+    """
+    last = next((run for run in reversed(runs) if run["ended"] is None or run["stored"]), None)
+    total = sum(len(file.settled.get(Verdict.STORED, ())) for file in files)
+    if last is not None and last["ended"] is not None and last["stored"] == total and last["keys"] is not None:
+        return int(last["keys"])
+    return _in_ranges(files)
+
+
+def _in_ranges(files: Sequence[FileRecord]) -> int | None:
     stored, ranges = 0, []
     for file in files:
         rows, known = file.settled.get(Verdict.STORED, IntervalSet()), IntervalSet()
@@ -254,12 +270,10 @@ class JournalReader:
         return self._read("SELECT slot, file, row, key FROM sample WHERE target = ?", target)
 
     def runs(self, target: int) -> list[dict[str, Any]]:
-        """The runs of a target, oldest first: ``began``, ``ended`` (or None), ``status``, ``rejects``."""
-        rows = self._read("SELECT began, ended, status, rejects FROM run WHERE target = ? ORDER BY id", target)
-        return [
-            {"began": began, "ended": ended, "status": status, "rejects": json.loads(rejects)}
-            for began, ended, status, rejects in rows
-        ]
+        """The runs of a target, oldest first, with ``began`` and ``ended`` (or None) and what was noted at the end."""
+        names = ("began", "ended", "status", "rejects", "stored", "keys")
+        rows = self._read(f"SELECT {', '.join(names)} FROM run WHERE target = ? ORDER BY id", target)  # noqa: S608 - constant names
+        return [{**dict(zip(names, row, strict=True)), "rejects": json.loads(row[3])} for row in rows]
 
     def _read(self, query: str, *values: object) -> list[Any]:
         with explained(self.path):

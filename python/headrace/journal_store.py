@@ -45,7 +45,8 @@ CREATE TABLE target (
 );
 CREATE TABLE run (
     id INTEGER PRIMARY KEY, target INTEGER NOT NULL REFERENCES target ON DELETE CASCADE,
-    began REAL NOT NULL, ended REAL, status TEXT NOT NULL DEFAULT '', rejects TEXT NOT NULL DEFAULT '[]'
+    began REAL NOT NULL, ended REAL, status TEXT NOT NULL DEFAULT '', rejects TEXT NOT NULL DEFAULT '[]',
+    stored INTEGER NOT NULL DEFAULT 0, keys INTEGER
 );
 CREATE TABLE file (
     id INTEGER PRIMARY KEY, target INTEGER NOT NULL REFERENCES target ON DELETE CASCADE, path TEXT NOT NULL,
@@ -171,11 +172,21 @@ class JournalStore(JournalReader):
         values = (target, self._clock())
         return int(self._insert("INSERT INTO run (target, began) VALUES (?, ?)", values))
 
-    def end_run(self, run: int, *, status: str, rejects: Sequence[str]) -> None:
-        """Note that a run came to its end, however, and that its rejects files are whole."""
+    def end_run(
+        self, run: int, *, status: str, rejects: Sequence[str], stored: int = 0, keys: int | None = None
+    ) -> None:
+        """Note that a run came to its end, however, and that its rejects files are whole.
+
+        Args:
+            run: Its number.
+            status: How it ended, in words.
+            rejects: Its rejects files.
+            stored: Rows that it stored and no run before it.
+            keys: How many different keys these have, where that is known.
+        """
         self._connection.execute(
-            "UPDATE run SET ended = ?, status = ?, rejects = ? WHERE id = ?",
-            (self._clock(), status, json.dumps(list(rejects)), run),
+            "UPDATE run SET ended = ?, status = ?, rejects = ?, stored = ?, keys = ? WHERE id = ?",
+            (self._clock(), status, json.dumps(list(rejects)), stored, keys, run),
         )
 
     def begin_file(

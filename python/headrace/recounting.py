@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,8 @@ class Recount:
         rows_before: Rows of the collection before the first load; None where they could not be counted.
         rows_stored: Rows that loads stored.
         rows_unclear: Rows that loads sent and that no answer settles.
-        keys_distinct: As ``rows_stored`` where it is certain that all these rows have different keys, else None.
+        keys_distinct: How many different keys these have (without keys of their own: how many they are), or None where
+            that is not certain.
         keys_checked: Stored rows whose keys were looked up.
         least: The fewest rows that the collection has if nothing was lost.
         most: The most rows that it has if nothing was doubled or added; None where that is not known.
@@ -115,7 +116,7 @@ def verify_journal(
     """Prove the number of a collection's rows from the journal of the loads into it, without their sources.
 
     ``ok`` needs that the journal says exactly how many rows there have to be: none of unclear fate, a count from before
-    the first load, and keys that are certainly all different (or made by the server). Values are not compared;
+    the first load, and a certain number of different keys (or keys that the server makes). Values are not compared;
     :func:`headrace.verify` does that.
 
     Args:
@@ -178,7 +179,7 @@ def recount(*, collection: str, endpoint: Endpoint, partition_name: str, state_d
         stored = {file.id: file.settled.get(Verdict.STORED, IntervalSet()) for file in files}
         sampled = journal.sampled(target.id)
         keys = [key for _, file, row, key in sampled if stored[file].covers(row, row + 1)]
-        facts = _Facts(target, files, list(dict.fromkeys(keys)), running)
+        facts = _Facts(target, files, journal.runs(target.id), list(dict.fromkeys(keys)), running)
         return drive_sync(transport, _proof(info, facts, str(journal.path), collection, endpoint))
 
 
@@ -188,6 +189,7 @@ class _Facts:
 
     target: TargetRecord
     files: Sequence[FileRecord]
+    runs: Sequence[Mapping[str, Any]]
     keys: Sequence[Key]
     running: str | None
 
@@ -217,9 +219,12 @@ def _proof(
     info: CollectionInfo, facts: _Facts, journal: str, collection: str, endpoint: Endpoint
 ) -> Operation[Recount]:
     keyed, place, before = not info.schema.auto_id, facts.target.place, facts.target.rows_before
-    distinct = distinct_keys(facts.files) if keyed else facts.stored
+    distinct = distinct_keys(facts.files, facts.runs) if keyed else facts.stored
     least = _least(facts, distinct, keyed=keyed)
-    most = None if before is None else before + facts.stored + facts.unclear + facts.left_over(keyed=keyed)
+    most = None
+    if before is not None:
+        new = facts.stored if distinct is None else distinct
+        most = before + new + facts.unclear + facts.left_over(keyed=keyed)
     same = place.identity == identity_of(info)
     found = yield from ops.count(info.name)
     mismatches = [] if same else [_other(info.name)]
@@ -284,7 +289,8 @@ def _judged(
         short = "rows were deleted or lost"
         notes.append(short if found < least else "another writer may be at work, or rows are doubled")
     elif least == most and not mismatches:
-        proven.append(f"count(*) is {found:,}: the {before:,} rows from before and the {stored:,} that were stored")
+        new = f"{stored:,}" if distinct == stored else f"{distinct:,} different keys of the {stored:,}"
+        proven.append(f"count(*) is {found:,}: the {before:,} rows from before and the {new} that were stored")
     elif not mismatches:
         proven.append(f"count(*) is {found:,}, within the {expected} that there may be")
         notes.append("the journal does not say how many rows there have to be")
@@ -308,7 +314,9 @@ def _open(facts: _Facts, distinct: int | None, *, keyed: bool) -> list[str]:
     elif keyed and before:
         left.append(f"how many of the stored rows replaced one of the {before:,} from before")
     if keyed and distinct is None:
-        left.append("whether all stored rows have different keys: their order does not show it")
+        left.append(
+            "how many different keys the stored rows have: no run counted them all, and their order does not show it"
+        )
     if not keyed:
         left.append("which rows are there: the server made their keys")
     return [*left, "what the rows hold: verify the source for that"]

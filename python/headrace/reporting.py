@@ -43,7 +43,7 @@ def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     session.ledger.rejects.close()
     if session.resumption is not None:
         status = _status(session, source_exhausted=source_exhausted)
-        session.resumption.close(status=status, rejects=session.ledger.rejects.paths)
+        session.resumption.close(status=status, rejects=session.ledger.rejects.paths, keys=_keys_stored(session))
     report = _build(session, source_exhausted=source_exhausted)
     try:
         write_private(session.state_dir / "report.json", report.to_json())
@@ -51,6 +51,16 @@ def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         # The account must not be lost with the disk.
         return replace(report, notes=[*report.notes, f"this report could not be kept: {error}"])
     return report
+
+
+def _keys_stored(session: LoadSession) -> int | None:
+    """How many different keys the rows have that this load stored, where that is known."""
+    account = session.ledger.account
+    left = account.rows(Verdict.UNSENT) + account.rows(Verdict.UNKNOWN)
+    # A refused row may have the key of one that is stored.
+    if session.key is None or left or session.ledger.refused_keys:
+        return None
+    return session.evidence.distinct.count()
 
 
 def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:

@@ -267,12 +267,13 @@ class Resumption:
         """The collection is another one now: what the journal knows of the former one is void."""
         self._void = True
 
-    def close(self, *, status: str, rejects: Sequence[Path]) -> None:
+    def close(self, *, status: str, rejects: Sequence[Path], keys: int | None = None) -> None:
         """Write the last notes and let go of the journal; twice does no harm.
 
         Args:
             status: How the load ended, in words.
             rejects: Its rejects files, all of them whole.
+            keys: How many different keys the rows have that this load stored, where that is known.
         """
         writer, self._writer = self._writer, None
         try:
@@ -280,11 +281,14 @@ class Resumption:
                 # Rows without a verdict keep their marks.
                 settled = self._account.adds_up()
                 writer.close(self._journal.still_open() if settled else {})
-                self._end(writer, self._target.id, status, [path.name for path in rejects] if settled else None)
+                names = [path.name for path in rejects] if settled else None
+                self._end(writer, self._target.id, status, names, keys)
         finally:
             self._store.close()
 
-    def _end(self, writer: JournalWriter, target: int, status: str, rejects: list[str] | None) -> None:
+    def _end(
+        self, writer: JournalWriter, target: int, status: str, rejects: list[str] | None, keys: int | None
+    ) -> None:
         try:
             if writer.failure is not None:
                 raise writer.failure
@@ -292,7 +296,8 @@ class Resumption:
                 if self._void:
                     self._store.forget_target(target)
                 elif rejects is not None:
-                    self._store.end_run(writer.run, status=status, rejects=rejects)
+                    stored = self._account.rows(Verdict.STORED) - self._journal.rows_resumed()
+                    self._store.end_run(writer.run, status=status, rejects=rejects, stored=stored, keys=keys)
         except JournalError as error:
             self.notes.append(f"the journal is not complete: {error}")
 

@@ -210,7 +210,7 @@ class LoadSession:
     def _start(self, schema: CollectionSchema, plan: ConformPlan, target: Target, *, lite: bool) -> None:
         options = self.options
         self.key = schema.primary_key.name if target.keyed else None
-        self.evidence = Evidence(options.verify, self.key)
+        self.evidence = Evidence(options.verify, self.key, counting=self.resumption is not None)
         self.throttle, _ = make_throttle(options, lite=lite)
         self._parts = make_parts(
             # Its real name: an alias may be moved while this runs.
@@ -289,7 +289,7 @@ class LoadSession:
                     raise
 
     def _submit(self, request: Request, batch: pa.RecordBatch) -> None:
-        self.evidence.add(Placed(batch, request.spans))
+        self.evidence.add(Placed(batch, request.spans), None if request.claim is None else request.claim.codes)
         keys = None if self.key is None else batch.column(self.key)
         landing = None if self.resumption is None else self.resumption.may_land_until
         if doubled := admit(request, self.ledger, keys, landing):

@@ -47,6 +47,27 @@ def test_keys_are_different_only_where_that_is_certain(files, expected):
     assert distinct_keys(files) == expected
 
 
+def run(stored, keys, ended=1.0):
+    return {"ended": ended, "stored": stored, "keys": keys}
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        ([run(10, 9)], 9),
+        ([run(10, 9), run(0, None)], 9),
+        ([run(10, 9), run(10, 8)], 8),
+        # Not all rows were stored by the run that counted, or by any that came to its end.
+        ([run(4, 4), run(6, 6)], None),
+        ([run(10, 9), run(0, None, ended=None)], None),
+        ([run(10, None)], None),
+        ([], None),
+    ],
+)
+def test_a_run_that_stored_everything_has_counted_the_keys(runs, expected):
+    assert distinct_keys([file((0, 5, 0, 9), (5, 10, 0, 9))], runs) == expected
+
+
 @pytest.fixture
 def store(tmp_path):
     with JournalStore(tmp_path) as opened:
