@@ -137,38 +137,28 @@ def verify(
         level: ``"count"``: every key is there once. ``"sample"``: random rows bit for bit, and each found by its own
             vectors. ``"full"``: every value of every row.
         repair: Send again what is missing, doubled or different, exactly those rows, as upserts, and verify them again.
-        uri: The server, as for :func:`headrace.load`; likewise ``token``, ``user``, ``password``, ``db_name`` and
-            ``endpoint``.
-        token: See ``uri``.
-        user: See ``uri``.
-        password: See ``uri``.
-        db_name: See ``uri``.
-        endpoint: See ``uri``.
+        uri: The server; this and what follows as for :func:`headrace.load`.
+        token: Its credentials.
+        user: The same.
+        password: The same.
+        db_name: The database.
+        endpoint: All of that in one.
         key: The source's key column, where its name is not the key field's.
         partition_name: Look in, and repair, this partition only.
         limit: Compare at most so many rows.
-        state_dir: Where the load of these rows kept its journal, if not in the default place; a repair notes its rows
-            there, and keeps its report and rejects.
+        state_dir: Where the load of these rows kept its journal, if not in the default place; a repair notes its rows.
         check: Raise where the outcome's ``exit_status`` is not 0; with False the outcome is returned.
-
-    Returns:
-        What was found.
 
     Raises:
         ConfigError: If the collection is not in memory, or cannot be repaired.
         InputError: If the source cannot be read or does not fit the collection.
         JournalError: If a load into the collection is running that a repair would disturb.
-        TransportError: If the server cannot be asked.
-        MilvusException: If it refuses.
+        TransportError, MilvusException: If the server cannot be asked, or refuses.
         MismatchError: If anything differs, or a repair did not come to its end; ``found`` is the outcome.
     """
     where = choose_endpoint(endpoint, uri, token=token, user=user, password=password, db_name=db_name)
-    options = LoadOptions(
-        key=key,
-        partition_name=partition_name,
-        limit=limit,
-        state_dir=None if state_dir is None else Path(state_dir),
-    )
+    directory = None if state_dir is None else Path(state_dir)
+    options = LoadOptions(key=key, partition_name=partition_name, limit=limit, state_dir=directory)
     found = verify_source(source, collection=collection, level=level, endpoint=where, options=options, repair=repair)
     if check and found.exit_status:
         raise MismatchError(found.sentence(), found=found)
