@@ -51,11 +51,15 @@ class Repair:
         # What was said of several keys at once names no row that could have been sent again.
         left = [mismatch for mismatch in self.before.mismatches if mismatch["key"] is None]
         sent = len(self.before.differing)
+        rows = "1 row was" if sent == 1 else f"{sent:,} rows were"
         if self.after is None:
-            note = f"{sent} rows were to be sent again, and not all of them were"
-            return replace(self.before, note="; ".join(part for part in (self.before.note, note) if part))
+            stored = self.report.rows_stored == sent
+            note = (
+                "sent again, and could not be looked up once more" if stored else "to be sent again, and not all were"
+            )
+            return replace(self.before, note="; ".join(part for part in (self.before.note, f"{rows} {note}") if part))
         left += self.after.mismatches
-        note = f"{sent} rows were sent again" + (f"; {self.after.note}" if self.after.note else "")
+        note = f"{rows} sent again" + (f"; {self.after.note}" if self.after.note else "")
         return replace(self.before, status="mismatch" if left else "ok", mismatches=left, note=note, differing=[])
 
     def to_dict(self) -> dict[str, Any]:

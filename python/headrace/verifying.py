@@ -68,12 +68,12 @@ class Verification:
     def exit_status(self) -> int:
         """How a process that made this should end.
 
-        0 nothing differs · 5 something differs · after a repair also 3 rows were refused · 4 rows unsent or unknown ·
-        130 and 143 a signal. A result that is "not applicable" is 0, and no proof.
+        0 nothing differs · 5 something differs · after a repair also 3 rows were refused · 4 it did not come to its
+        end · 130 and 143 a signal. A result that is "not applicable" is 0, and no proof.
         """
         repaired = EXIT_DONE if self.repair is None else self.repair.report.exit_status
-        if repaired >= EXIT_UNSENT:
-            return repaired
+        if self.repair is not None and (self.repair.after is None or repaired >= EXIT_UNSENT):
+            return max(repaired, EXIT_UNSENT)
         return EXIT_DIFFERENT if self.result.status == "mismatch" else repaired
 
     @property

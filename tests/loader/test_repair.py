@@ -15,7 +15,7 @@ import headrace
 from headrace import ConfigError, JournalError, MismatchError, readback, repairing
 from headrace.journal_records import JournalReader
 from headrace.journal_store import JournalStore
-from tests.fake.behaviours import abort, refuse_rows
+from tests.fake.behaviours import abort, ok, refuse, refuse_rows
 from tests.fake.store import Row
 from tests.loader.rows import age, counts, interrupted, load, rows_sent, table, write_parquet, writes
 
@@ -163,12 +163,29 @@ def test_a_repair_that_ended_early_leaves_its_rows_to_the_next_load(fake, path):
         verify(fake, path, repair=True)
     found = raised.value.found
     assert (found.exit_status, found.result.status) == (4, "mismatch")
-    assert "10 rows were to be sent again, and not all of them were" in found.result.note
+    assert "10 rows were to be sent again, and not all were" in found.result.note
     assert noted(first)[:2] == ({"stored": [(0, 10), (20, 300)]}, [(10, 20)])
     age(first.state_dir)
     report = load(fake, path)
     assert (counts(report), report.rows_resumed) == ({"stored": 300}, 290)
     assert fake.collections[DOCS].keys() == Counter(range(300))
+
+
+def test_a_repair_that_could_not_be_looked_at_says_so_and_is_run_again(fake, path):
+    loaded(fake, path)
+    fake.collections[DOCS].delete([3])
+
+    async def then_refuse_reads(call):
+        fake.always("Query", refuse(code=100, reason="collection not found", legacy=4))
+        return call.apply()
+
+    fake.script("Upsert", then_refuse_reads)
+    found = verify(fake, path, repair=True, check=False)
+    assert (found.exit_status, found.result.status) == (4, "mismatch")
+    assert found.result.note.endswith("1 row was sent again, and could not be looked up once more")
+    assert counts(found.repair.report) == {"stored": 1}
+    fake.always("Query", ok)
+    assert verify(fake, path, repair=True).repair is None
 
 
 def test_rows_that_an_unfinished_load_left_are_settled_by_a_repair(fake, path):
