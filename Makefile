@@ -6,6 +6,8 @@ CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 FUZZ_SECONDS ?= 60
+# Each worker starts servers of its own, so more of them than that only wait for each other.
+PYTEST_WORKERS := --numprocesses auto --maxprocesses 4 --dist worksteal
 
 BIN := .venv/bin
 CORE := python/headrace/_core.abi3.so
@@ -57,12 +59,12 @@ demo: build
 .PHONY: test  ## all tests that together take minutes: Rust core, then Python
 test: build
 	$(CARGO) test --locked --quiet
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long" $(PYTEST_WORKERS)
 
 # Exit status 5 is pytest's "no test has the mark".
 .PHONY: test-long  ## the tests marked `long`: chaos at length, real servers, Airflow, Ray; before them asan and fuzz
 test-long: build asan fuzz
-	$(BIN)/python -m pytest -m long --timeout 1200 || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -m long --timeout 1200 $(PYTEST_WORKERS) || [ $$? -eq 5 ]
 
 .PHONY: asan  ## the tests of the Rust core, with every read and write checked by AddressSanitizer
 asan:

@@ -10,13 +10,15 @@ use std::ptr::NonNull;
 
 use arrow_array::RecordBatch;
 use pyo3::exceptions::PyRuntimeWarning;
+use pyo3::Borrowed;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList};
 use pyo3::{ffi, intern};
 use pyo3_arrow::{PyArray, PyRecordBatch};
 
 use crate::error::{ColumnReason, PackError};
 use crate::field::{Field, FieldOptions};
+use crate::reply::{self, ReplyError};
 use crate::request::{Names, Packer, Request, bind_field};
 
 /// The arrow crates' version; a test compares it with `Cargo.lock`.
@@ -35,6 +37,8 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     module.add_class::<PyField>()?;
     module.add_class::<PyPacker>()?;
+    module.add_function(wrap_pyfunction!(decode_columns, module)?)?;
+    module.add_function(wrap_pyfunction!(float_rows, module)?)?;
     module.add_function(wrap_pyfunction!(pack_field_py, module)?)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)
 }
@@ -167,6 +171,101 @@ fn pack_field_py<'py>(
     let field = &field.0;
     let packed = py.detach(|| pack_bytes(&bind_field(field, array.array())?));
     finish(py, packed)
+}
+
+/// Integers up to this size are the same number as f32.
+const EXACT: f64 = 16_777_216.0;
+
+/// Lists of Python numbers as rows of f32, little endian; `None` where a row is anything else, or a number too large.
+#[pyfunction]
+fn float_rows<'py>(rows: &Bound<'py, PyList>, dim: usize) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let Some(len) = rows.len().checked_mul(dim).and_then(|values| values.checked_mul(size_of::<f32>())) else {
+        return Ok(None);
+    };
+    let mut fits = true;
+    let bytes = PyBytes::new_with(rows.py(), len, |memory| {
+        let (places, _) = memory.as_chunks_mut();
+        fits = rows.len() * dim == places.len() && rows.iter().zip(places.chunks_mut(dim.max(1))).all(put_row);
+        Ok(())
+    })?;
+    Ok(fits.then_some(bytes))
+}
+
+fn put_row((row, places): (Bound<'_, PyAny>, &mut [[u8; size_of::<f32>()]])) -> bool {
+    let Ok(row) = row.cast_exact::<PyList>() else { return false };
+    row.len() == places.len() && places.iter_mut().enumerate().all(|(at, place)| put_number(row, at, place))
+}
+
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "rounded to the nearest f32, as a float without a dtype is meant")]
+#[allow(unsafe_code, reason = "counting references would write to each of the numbers, which takes as long as all else")]
+fn put_number(row: &Bound<'_, PyList>, at: usize, place: &mut [u8; size_of::<f32>()]) -> bool {
+    let Ok(at) = ffi::Py_ssize_t::try_from(at) else { return false };
+    // SAFETY: `row` is an exact list, for which the call checks `at`. It lends a reference that the list holds as long as
+    // nobody changes it; nobody does, because the GIL is held and what follows runs no code of Python's.
+    let value = unsafe { Borrowed::from_ptr_or_opt(row.py(), ffi::PyList_GetItem(row.as_ptr(), at)) };
+    let Some(value) = value else { return false };
+    let whole = !value.is_exact_instance_of::<PyFloat>();
+    if whole && !value.is_exact_instance_of::<PyInt>() {
+        return false;
+    }
+    let Ok(number) = value.extract::<f64>() else { return false };
+    let narrow = number as f32;
+    *place = narrow.to_le_bytes();
+    !(whole && number.abs() > EXACT) && (narrow.is_finite() || !number.is_finite())
+}
+
+/// A column as Python gets it: name, data type, whether it is dynamic, dim, mask, values.
+type DecodedColumn<'py> = (String, i32, bool, i64, Bound<'py, PyBytes>, Option<DecodedValues<'py>>);
+/// Its values: slot, buffers, and of arrays the elements' data type and values.
+type DecodedValues<'py> = (&'static str, Vec<Bound<'py, PyAny>>, Option<(i32, Option<Bound<'py, PyAny>>)>);
+
+/// The columns in a message, and the message without them.
+#[pyfunction]
+fn decode_columns<'py>(
+    message: &Bound<'py, PyBytes>,
+    path: Vec<u32>,
+) -> PyResult<(Vec<DecodedColumn<'py>>, Bound<'py, PyBytes>)> {
+    let py = message.py();
+    let bytes = message.as_bytes();
+    let decoded = py.detach(|| reply::columns(bytes, &path));
+    let (columns, rest) = decoded.map_err(|error| raise_reply(py, &error))?;
+    let columns = columns.into_iter().map(|column| {
+        let values = column.values.map(|values| decoded_values(py, values)).transpose()?;
+        let valid = PyBytes::new(py, &column.valid);
+        Ok((column.name, column.data_type, column.is_dynamic, column.dim, valid, values))
+    });
+    Ok((columns.collect::<PyResult<_>>()?, PyBytes::new(py, &rest)))
+}
+
+fn decoded_values<'py>(py: Python<'py>, values: reply::Values) -> PyResult<DecodedValues<'py>> {
+    let buffers = values.buffers.into_iter().map(|memory| match memory {
+        reply::Memory::Shared(range) => Ok((range.start, range.len()).into_pyobject(py)?.into_any()),
+        reply::Memory::Owned(bytes) => Ok(PyBytes::new(py, &bytes).into_any()),
+    });
+    let buffers = buffers.collect::<PyResult<_>>()?;
+    let elements = values.elements.map(|(element_type, items)| {
+        let items = items.map(|items| PyResult::Ok(decoded_values(py, *items)?.into_pyobject(py)?.into_any()));
+        PyResult::Ok((element_type, items.transpose()?))
+    });
+    Ok((values.slot, buffers, elements.transpose()?))
+}
+
+/// The `TransportError` of a message that holds no columns.
+fn raise_reply(py: Python<'_>, error: &ReplyError) -> PyErr {
+    let make = || -> PyResult<Bound<'_, PyAny>> {
+        let errors = py.import(intern!(py, "headrace.errors"))?;
+        let (at, expected, found) = match error {
+            ReplyError::NoMessage => ("message".to_owned(), "columns of data", "bytes that are none"),
+            ReplyError::Column { name, expected, found } => {
+                (format!("field '{name}' of the message"), *expected, found.as_str())
+            }
+        };
+        let text = (at, expected, found, "report it with the server's version");
+        let text = errors.getattr(intern!(py, "explain"))?.call1(text)?;
+        errors.getattr(intern!(py, "TransportError"))?.call1((text,))
+    };
+    make().map_or_else(|failed| failed, PyErr::from_value)
 }
 
 /// What this binary is: version, build profile, target, arrow version.

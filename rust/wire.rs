@@ -3,10 +3,12 @@
 //! Encoding: <https://protobuf.dev/programming-guides/encoding/>.
 
 mod frame;
+mod read;
 mod sink;
 mod varint;
 
 pub use frame::{Frame, bytes_field, encode_head, nested_len, put_head, varint_field};
+pub use read::{Content, NoMessage, Part, Parts, take_varint};
 pub use sink::{Sink, SizeMismatch, fill_vec};
 pub use varint::{MAX_VARINT_LEN, Varint, encode_varint, put_varint, put_varints, varint_len, varints_len};
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from headrace.operations import AnnSearchRequest, RRFRanker, WeightedRanker
     from headrace.recounting import Recount, verify_journal
     from headrace.report import LoadReport, Progress
-    from headrace.schema import CollectionSchema, DataType, FieldSchema
+    from headrace.schema import CollectionSchema, DataType, FieldSchema, Function, FunctionType
     from headrace.verifying import Verification, verify
 
 __version__ = "0.1.0"
@@ -76,7 +76,7 @@ _HOMES = {
     "loader": ("Loader", "aload", "load"),
     "recounting": ("Recount", "verify_journal"),
     "report": ("LoadReport", "Progress"),
-    "schema": ("CollectionSchema", "DataType", "FieldSchema"),
+    "schema": ("CollectionSchema", "DataType", "FieldSchema", "Function", "FunctionType"),
     "verifying": ("Verification", "verify"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -92,6 +92,8 @@ __all__ = [
     "EmbeddedError",
     "Endpoint",
     "FieldSchema",
+    "Function",
+    "FunctionType",
     "HeadraceError",
     "InputError",
     "InternalError",

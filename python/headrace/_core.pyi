@@ -7,7 +7,14 @@ arro3, nanoarrow, ...). What the columns of a batch may look like is in :mod:`he
 from collections.abc import Sequence
 from typing import Any, Protocol, final, type_check_only
 
-__all__ = ["Field", "Packer", "build_info", "pack_field"]
+__all__ = ["Field", "Packer", "build_info", "decode_columns", "float_rows", "pack_field"]
+
+#: Bytes that were decoded, or start and length of those of the message.
+_Memory = bytes | tuple[int, int]
+#: Slot of ``schema.proto``, buffers, and of arrays the elements' data type and values.
+DecodedValues = tuple[str, list[_Memory], tuple[int, DecodedValues | None] | None]
+#: Name, data type, whether it is dynamic, dim, mask (a byte a row, or empty), values where they are known.
+DecodedColumn = tuple[str, int, bool, int, bytes, DecodedValues | None]
 
 @type_check_only
 class _ArrowArray(Protocol):
@@ -96,6 +103,22 @@ class Packer:
 
 def pack_field(field: Field, column: _ArrowArray) -> bytes:
     """One serialized ``schema.FieldData``. Raises as :class:`Packer` does."""
+
+def decode_columns(message: bytes, path: Sequence[int]) -> tuple[list[DecodedColumn], bytes]:
+    """The FieldData under the field numbers ``path`` in a message, and the message without them.
+
+    Buffers are those of Arrow arrays: elements of one width; int32 offsets and bytes of texts; int32 offsets, uint32
+    indices and float32 values of sparse vectors; int32 offsets of arrays. Bools are a byte each.
+
+    Raises:
+        TransportError: If the bytes are no such message, or a column contradicts itself.
+    """
+
+def float_rows(rows: list[Any], dim: int) -> bytes | None:
+    """Lists of ``dim`` Python numbers as rows of little-endian float32, each rounded to the nearest.
+
+    None where a row is no list of so many floats and ints, an int is above 2^24, or a float is beyond float32.
+    """
 
 def build_info() -> dict[str, str]:
     """``version``, ``profile`` (``"release"`` or ``"debug"``), ``target`` and the ``arrow`` crates' version."""

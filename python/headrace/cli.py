@@ -45,17 +45,19 @@ Exit status:
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Examples:
+  headrace load docs.parquet --collection docs --uri ./docs.db --create --verify sample
+  headrace inspect 'embeddings/*.parquet'
+  headrace verify docs.parquet --collection docs --uri ./docs.db --level full
+  headrace status docs
+""",
+)
 @version_option
 def command() -> None:
-    r"""Load embeddings into Milvus: fast, without tuning, with an account of every row.
-
-    \b
-    Examples:
-      headrace load docs.parquet --collection docs --uri ./docs.db --create --verify sample
-      headrace inspect 'embeddings/*.parquet'
-      headrace verify docs.parquet --collection docs --uri ./docs.db --level full
-      headrace status docs
+    """Load embeddings into Milvus: fast, without tuning, with an account of every row.
 
     The server's address, token and database may also come from MILVUS_URI, MILVUS_TOKEN and MILVUS_DB.
     Standard output gets one JSON document (the report), standard error everything for people.
@@ -82,7 +84,8 @@ Examples:
 def load(console: Console, signals: Signals, sources: tuple[str, ...], collection: str, **values: Any) -> int:
     """Load SOURCE... into a collection and account for every row.
 
-    A SOURCE is a Parquet or Arrow IPC (Feather) file, a directory of them, or a glob. An existing collection is
+    A SOURCE is a file (Parquet, Arrow IPC, Feather, npy, npz, JSON lines, CSV, HDF5, big-ann), a directory of them,
+    a glob, a URI such as s3://BUCKET/PATH, or @LIST, a text file with one of these a line. An existing collection is
     used as it is; with --create a missing one is made from the source's columns, and every vector is indexed.
 
     The same command again goes on where the last one ended, whatever ended it: rows that are stored are passed over
@@ -203,7 +206,8 @@ def verify(
 
 
 def _check_verify(sources: tuple[str, ...], *, journal: bool, values: dict[str, Any]) -> None:
-    given = [f"--{name}" for name in ("level", "repair", "key", "limit") if values[name] not in (None, False)]
+    of_sources = ("level", "repair", "key", "limit", "ids", "metadata")
+    given = [f"--{name}" for name in of_sources if values[name] not in (None, False)]
     if not journal and not sources:
         raise click.UsageError("Missing argument 'SOURCE...': name what was loaded, or give --journal.")
     if journal and (sources or given):

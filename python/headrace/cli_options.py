@@ -12,12 +12,14 @@ import click
 if TYPE_CHECKING:
     SizeType = click.ParamType[int]
     AgeType = click.ParamType[float]
+    PairType = click.ParamType[tuple[str, str]]
 else:
     # Not subscriptable before click 8.2.
-    SizeType = AgeType = click.ParamType
+    SizeType = AgeType = PairType = click.ParamType
 
 __all__ = [
     "Age",
+    "Assignment",
     "ByteSize",
     "create_options",
     "endpoint_options",
@@ -49,6 +51,21 @@ class ByteSize(SizeType):
         if number < 1:
             self.fail(f"expected a size such as 4MiB or 4194304, found {value!r}", param, ctx)
         return number
+
+
+class Assignment(PairType):
+    """A name and its value: ``region=eu-central-1``."""
+
+    name = "assignment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """The pair that ``value`` means; a usage error where there is no ``=``."""
+        if isinstance(value, tuple):
+            return value
+        name, sign, rest = str(value).partition("=")
+        if not (sign and name.strip()):
+            self.fail(f"expected NAME=VALUE, found {value!r}", param, ctx)
+        return name.strip(), rest
 
 
 class Age(AgeType):
@@ -100,14 +117,34 @@ version_option = click.option(
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing on standard error but errors.")
 
-source_options: Callable[[F], F] = _all(
-    click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
+_reading: Callable[[F], F] = _all(
+    click.option(
+        "--ids",
+        metavar="PATH",
+        help="A file whose one column is the keys of SOURCE, row by row. {part} in both paths pairs several files: "
+        "'vectors_{part}.npy' and 'ids_{part}.npy'.",
+    ),
+    click.option("--metadata", metavar="PATH", help="The same for a file with more columns."),
+    click.option(
+        "--source-option",
+        "source_options",
+        multiple=True,
+        type=Assignment(),
+        metavar="NAME=VALUE",
+        callback=lambda _context, _parameter, pairs: dict(pairs),
+        help="An option of the object store: endpoint_url, region, anonymous, access_key, secret_key ...; may be given "
+        "several times.",
+    ),
     quiet_option,
+)
+
+source_options: Callable[[F], F] = _all(
+    click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."), _reading
 )
 
 verify_options: Callable[[F], F] = _all(
     click.argument("sources", nargs=-1, metavar="[SOURCE]..."),
-    quiet_option,
+    _reading,
     click.option(
         "--level",
         type=click.Choice(["count", "sample", "full"]),

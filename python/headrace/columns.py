@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from headrace import _core
 from headrace.casts import canonical_type, find_cast, packs_as_is
 from headrace.casts.joining import joined
 from headrace.cells import cells_to_array, checked_times, has_double_rows, json_cells, sparse_cells
@@ -34,7 +35,8 @@ def to_array(
 
     Args:
         value: A numpy array, shape (n,) or (n, d); a sparse matrix of n rows; an Arrow array or chunked array, or
-            anything with ``__arrow_c_array__``, ``__arrow_c_stream__`` or ``__array__``; a list of Python values.
+            anything with ``__arrow_c_array__``, ``__arrow_c_stream__``, ``__array__`` or ``__dlpack__``; a list of
+            Python values.
         field: What the column is for. A layout that is packed as it is stays; another becomes one where that loses
             nothing; else the column keeps its own type. Of Python values, where every one fits the field: integers and
             text keep their values, Python floats are rounded to the nearest FLOAT (they have no narrower type to say
@@ -70,6 +72,12 @@ def _from_cells(cells: list[Any], field: FieldSchema | None, name: str, *, stric
         return json_cells(cells, name)
     if field is not None and field.dtype is DataType.SPARSE_FLOAT_VECTOR:
         return sparse_cells(cells, name)
+    if field is not None and field.dtype is DataType.FLOAT_VECTOR and field.dim:
+        # What people have most, ten times as fast; whatever is not just that is looked at with care.
+        packed = _core.float_rows(cells, field.dim)
+        if packed is not None:
+            values = pa.Array.from_buffers(pa.float32(), len(cells) * field.dim, [None, pa.py_buffer(packed)])
+            return pa.FixedSizeListArray.from_arrays(values, field.dim)
     array = cells_to_array(cells, name)
     doubles = array.type.num_fields == 1 and array.type.field(0).type == pa.float64()
     return _fitted(array, field, by_value=not (doubles and has_double_rows(cells)), strict=strict)
@@ -109,6 +117,8 @@ def _from_typed(value: object, name: str) -> pa.Array:
         return _one_piece(pa.chunked_array(value), name)
     if hasattr(value, "__array__") or isinstance(value, stdlib_array.array | memoryview):
         return from_numpy(_as_numpy(value, name), name)
+    if hasattr(value, "__dlpack__"):
+        return from_numpy(_from_dlpack(value, name), name)
     raise _no_column(name, type(value).__name__)
 
 
@@ -132,6 +142,14 @@ def _as_numpy(value: Any, name: str) -> np.ndarray:
         return np.asanyarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
         # PyTorch has no numpy form of bfloat16, and none of a tensor that needs a gradient.
+        raise _no_column(name, f"{type(value).__name__} ({error})") from error
+
+
+def _from_dlpack(value: Any, name: str) -> np.ndarray:
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        # Memory of another device, or a type that numpy does not have.
         raise _no_column(name, f"{type(value).__name__} ({error})") from error
 
 
@@ -259,6 +277,9 @@ def row_columns(rows: Sequence[Any]) -> dict[str, list[Any]]:
     Raises:
         SchemaError: If a row is no dict with text keys.
     """
+    alike = _columns_of_like_rows(rows)
+    if alike is not None:
+        return alike
     columns: dict[str, list[Any]] = {}
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping) or not all(isinstance(key, str) for key in row):
@@ -271,6 +292,18 @@ def row_columns(rows: Sequence[Any]) -> dict[str, list[Any]]:
                 columns[key] = [None] * len(rows)
             columns[key][number] = row[key]
     return columns
+
+
+def _columns_of_like_rows(rows: Sequence[Any]) -> dict[str, list[Any]] | None:
+    """The columns of dicts that all have the first one's keys, several times as fast; None where they are others."""
+    if not rows or set(map(type, rows)) != {dict} or not all(isinstance(key, str) for key in rows[0]):
+        return None
+    if sum(map(len, rows)) != len(rows) * len(rows[0]):
+        return None
+    try:
+        return {key: [row[key] for row in rows] for key in rows[0]}
+    except KeyError:
+        return None
 
 
 def _from_columns(

@@ -10,12 +10,16 @@ import base64
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from headrace.errors import ConfigError, explain
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
 
 __all__ = [
     "DEFAULT_URI",
@@ -39,6 +43,16 @@ VerifyLevel = Literal["none", "count", "sample", "full"]
 Searchable = Literal["after", "before", "no"]
 Changed = Literal["refuse", "reload", "skip"]
 NullVectors = Literal["reject", "skip"]
+
+#: What a value may be, and how it is called, by the words of a field's annotation.
+_KINDS = {
+    "bool": (bool, "True or False"),
+    "int": (Integral, "a whole number"),
+    "float": (Real, "a number"),
+    "str": (str, "a text"),
+    "Path": (Path, "a path"),
+    "None": (type(None), "None"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +84,8 @@ class Endpoint:
     timeout: float = 10.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout < math.inf:
+        seconds: Any = self.timeout
+        if not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
             raise ConfigError(explain("timeout", "seconds above 0", repr(self.timeout), "give a positive number"))
         if (self.client_cert is None) != (self.client_key is None):
             raise ConfigError(
@@ -215,7 +230,14 @@ class LoadOptions:
         key: The column that is the primary key; None takes the collection's, or a column named ``id``. ``"@row"`` makes
             keys of the rows' running number over all files (int64), ``"@file_row"`` of path and row (``path#row``).
         auto_id: Whether a created collection's keys are made by the server.
-        vector: Columns of variable-length lists that are vectors (needed where there are several candidates).
+        vector: Columns of variable-length lists that are vectors (needed where there are several candidates); one
+            name, or several. A single one is also what the column of a file is called that has no names (``.npy``);
+            else that is ``vector``.
+        ids: A file whose one column is the keys of the rows, beside files that have none: row by row. With several
+            files ``{part}`` in both paths pairs them (``vectors_{part}.npy`` and ``ids_{part}.npy``).
+        metadata: The same for files with more columns.
+        source_options: Options of the object store: ``endpoint_url``, ``region``, ``anonymous`` ...
+        filesystem: A :class:`pyarrow.fs.FileSystem` that every path of the source is on; None for each path's own.
         metric: Metric of created indexes, on vectors that have it; None for COSINE (binary HAMMING, sparse IP).
         num_shards: Shards of a created collection; None for the server's default.
         partition_key: The partition-key field of a created collection, or None.
@@ -259,6 +281,10 @@ class LoadOptions:
     key: str | None = None
     auto_id: bool = False
     vector: tuple[str, ...] = ()
+    ids: str | os.PathLike[str] | None = None
+    metadata: str | os.PathLike[str] | None = None
+    source_options: Mapping[str, str] = field(default_factory=dict)
+    filesystem: FileSystem | None = None
     metric: str | None = None
     num_shards: int | None = None
     partition_key: str | None = None
@@ -286,6 +312,12 @@ class LoadOptions:
     state_dir: Path | None = None
 
     def __post_init__(self) -> None:
+        named: object = self.vector
+        vector = (named,) if isinstance(named, str) else tuple(self.vector)
+        object.__setattr__(self, "vector", vector)
+        if isinstance(self.state_dir, str | os.PathLike):
+            object.__setattr__(self, "state_dir", Path(self.state_dir))
+        self._check_kinds()
         kinds = {"mode": Mode, "verify": VerifyLevel, "searchable": Searchable}
         choices = {**kinds, "null_vectors": NullVectors, "changed": Changed}.items()
         for name, allowed in choices:
@@ -308,3 +340,15 @@ class LoadOptions:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ConfigError(explain(name, "a number above 0", repr(value), "give a positive number"))
+
+    def _check_kinds(self) -> None:
+        for item in fields(self):
+            words = str(item.type).split(" | ")
+            if not all(word in _KINDS for word in words):
+                continue
+            value = getattr(self, item.name)
+            wanted = tuple(_KINDS[word][0] for word in words)
+            # A bool is a number to Python, and never one that somebody meant.
+            if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+                expected = " or ".join(_KINDS[word][1] for word in words)
+                raise ConfigError(explain(item.name, expected, repr(value), "give a value of that kind"))

@@ -23,7 +23,7 @@ from headrace.casts.layouts import is_list
 from headrace.casts.lists import open_list
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
-from headrace.matching import Matched, match_columns
+from headrace.matching import ABSENT, Matched, match_columns
 from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, FieldSchema
 
 __all__ = ["ColumnMapping", "ConformPlan", "Conformed", "NullVector", "Refusal", "plan_conform"]
@@ -239,6 +239,7 @@ def _plan(
             try:
                 cast = find_cast(kind, field)
                 _check_sample(sample, source, field)
+                _check_absent(schema.field(source), field)
             except SchemaError as error:
                 problems.append(error if source == field.name else _renamed(error, source))
                 continue
@@ -286,6 +287,15 @@ def _missing(field: FieldSchema, schema: pa.Schema) -> SchemaError:
     return SchemaError(
         explain(f"field {field.name!r}", f"a column for {type_text(field)}", found, remedy), field=field.name
     )
+
+
+def _check_absent(column: pa.Field, field: FieldSchema) -> None:
+    """Refuse a column that a whole file lacks, where none of its rows could be stored."""
+    path = (column.metadata or {}).get(ABSENT)
+    if path is not None and not _milvus_fills(field):
+        expected, found = f"a column in every file (the field {field.name!r} takes no null)", f"none in {path.decode()}"
+        remedy = "add it there, leave the file out, or load into a field that takes nulls"
+        raise SchemaError(explain(f"column {column.name!r}", expected, found, remedy), field=field.name)
 
 
 def _check_sample(sample: pa.RecordBatch | None, source: str, field: FieldSchema) -> None:

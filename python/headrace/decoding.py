@@ -1,18 +1,20 @@
-"""Milvus columns to Arrow: what a query answers, and what a packed request holds.
+"""Columns that a server sent, as Arrow columns, and back to the batch that a packed request holds.
 
-Floats and vectors never become Python objects one by one: the submessage is serialised again and its packed payload
-viewed by numpy, because protobuf's Python containers have no buffer to borrow.
+The core finds and decodes them; here they get their types. Numbers of fixed width and dense vectors are views of the
+message's own bytes where those lie aligned, and one copy of them where not; no value becomes a Python object.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 from google.protobuf.message import Message
 
+from headrace import _core
 from headrace._proto import milvus_pb2, schema_pb2
 from headrace.arrow_types import SCALARS, row_bytes
 from headrace.errors import TransportError, explain
@@ -20,13 +22,14 @@ from headrace.protocol import parse
 from headrace.schema import ELEMENT_TYPES, DataType
 from headrace.texts import text_of_micros
 
-__all__ = ["TYPE_KEY", "data_type_of", "decode_fields", "decode_ids", "decode_request"]
+__all__ = ["TYPE_KEY", "Columns", "data_type_of", "decode_ids", "decode_request", "split_columns"]
+
+M = TypeVar("M", bound=Message)
 
 #: Key of the Arrow field metadata that holds the name of the column's :class:`DataType`.
 TYPE_KEY = b"milvus.data_type"
 
-_SPARSE_PAIR = np.dtype([("index", "<u4"), ("value", "<f4")])
-_SPARSE_TYPE = pa.list_(pa.struct([pa.field("index", pa.uint32(), False), pa.field("value", pa.float32(), False)]))
+_SPARSE_PAIR = [pa.field("index", pa.uint32(), False), pa.field("value", pa.float32(), False)]
 
 #: Arrow type of a scalar, by its Milvus type. JSON, text and what comes as text are made apart.
 _ARROW_TYPES = {dtype: SCALARS[dtype] for dtype in ELEMENT_TYPES}
@@ -51,36 +54,104 @@ _SLOT_TYPES = {
 }
 
 
-def decode_fields(fields_data: Iterable[schema_pb2.FieldData], num_rows: int | None = None) -> pa.RecordBatch:
-    """Columns of an answer or a request as one RecordBatch, in the order given.
+@dataclass(frozen=True)
+class Columns:
+    """The columns of one message.
 
-    Layouts: scalars as themselves, JSON as utf8 (binary where a server sends other bytes), arrays as lists, geometries
-    as WKT and times as ISO 8601 text, float vectors as FixedSizeList<float32>[dim], float16 as
-    FixedSizeList<halffloat>[dim], int8 as FixedSizeList<int8>[dim], bfloat16 and binary vectors as FixedSizeBinary of
-    their bytes, sparse vectors as List<Struct<index: uint32, value: float32>>. Each Arrow field carries the Milvus
-    type's name in its metadata (:data:`TYPE_KEY`). Values are copied out of the messages.
+    Attributes:
+        raw: The message's bytes, which columns may be views of.
+        found: The columns as the core found them.
+    """
+
+    raw: bytes
+    found: Sequence[_core.DecodedColumn]
+
+    @property
+    def names(self) -> list[str]:
+        """Their names, in the order given."""
+        return [name for name, *_ in self.found]
+
+    def batch(self, num_rows: int | None = None) -> pa.RecordBatch:
+        """The columns as one RecordBatch, in the order given.
+
+        Layouts: scalars as themselves, JSON as utf8 (binary where a server sends other bytes), arrays as lists,
+        geometries as WKT and times as ISO 8601 text, float vectors as FixedSizeList<float32>[dim], float16 as
+        FixedSizeList<halffloat>[dim], int8 as FixedSizeList<int8>[dim], bfloat16 and binary vectors as FixedSizeBinary
+        of their bytes, sparse vectors as List<Struct<index: uint32, value: float32>>. Each Arrow field carries the
+        Milvus type's name in its metadata (:data:`TYPE_KEY`).
+
+        Args:
+            num_rows: How many rows they must have; None for as many as the longest has.
+
+        :raises TransportError: if a column's length or layout contradicts itself.
+        """
+        decoded = [self._decode(column) for column in self.found]
+        masks = [column[4] for column in self.found]
+        if num_rows is None:
+            num_rows = max(
+                (len(mask) or len(values) for (_, values), mask in zip(decoded, masks, strict=True)), default=0
+            )
+        columns, fields = [], []
+        for name, (dtype, values), mask in zip(self.names, decoded, masks, strict=True):
+            column = _with_nulls(values, mask, num_rows, name)
+            if len(column) != num_rows:
+                raise _malformed(name, f"{num_rows} rows", f"{len(column)} values")
+            metadata: dict[bytes | str, bytes | str] = {TYPE_KEY: dtype.name.encode()}
+            columns.append(column)
+            fields.append(pa.field(name, column.type, bool(mask), metadata))
+        return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+
+    def _decode(self, column: _core.DecodedColumn) -> tuple[DataType, pa.Array]:
+        name, number, _, dim, _, values = column
+        if values is None:
+            raise _malformed(name, "a column of a known type", f"none (type {number})")
+        slot, buffers, elements = values
+        memory = [self._buffer(buffer) for buffer in buffers]
+        dtype = _SLOT_TYPES[slot]
+        if slot in _VECTORS:
+            return dtype, _VECTORS[slot](name, memory, dim)
+        if number and number in list(DataType):
+            dtype = DataType(number)
+        try:
+            if elements is not None:
+                return dtype, self._arrays(memory[0], *elements)
+            return dtype, _scalars(slot, memory, _ARROW_TYPES.get(dtype))
+        except pa.ArrowInvalid as error:
+            raise _malformed(name, f"values of type {dtype.name}", str(error)) from error
+
+    def _arrays(self, offsets: pa.Buffer, number: int, items: _core.DecodedValues | None) -> pa.Array:
+        if items is None:
+            flat = pa.array(
+                [], _ARROW_TYPES.get(DataType(number), pa.null()) if number in list(DataType) else pa.null()
+            )
+        else:
+            slot, buffers, _ = items
+            dtype = DataType(number) if number in list(_ARROW_TYPES) else _SLOT_TYPES[slot]
+            flat = _scalars(slot, [self._buffer(buffer) for buffer in buffers], _ARROW_TYPES.get(dtype))
+        return pa.ListArray.from_arrays(_numbers(offsets, pa.int32()), flat)
+
+    def _buffer(self, memory: bytes | tuple[int, int]) -> pa.Buffer:
+        if isinstance(memory, bytes):
+            return pa.py_buffer(memory)
+        start, length = memory
+        buffer = pa.py_buffer(self.raw).slice(start, length)
+        # Arrow's consumers may insist on memory that is aligned for the largest number.
+        return buffer if buffer.address % 8 == 0 else pa.py_buffer(self.raw[start : start + length])
+
+
+def split_columns(message_class: type[M], raw: bytes, path: Sequence[int], *, method: str) -> tuple[M, Columns]:
+    """A message without its columns, and the columns.
 
     Args:
-        fields_data: The columns.
-        num_rows: How many rows they must have; None for as many as the longest has.
+        message_class: The message.
+        raw: Its bytes.
+        path: The field numbers that lead to its FieldData.
+        method: The RPC's name, for errors.
 
-    :raises TransportError: if a column's length or layout contradicts itself.
+    :raises TransportError: if the bytes are no such message.
     """
-    messages = list(fields_data)
-    decoded = [_decode(message) for message in messages]
-    validities = [_validity(message) for message in messages]
-    if num_rows is None:
-        lengths = (len(validity) or len(values) for (_, values), validity in zip(decoded, validities, strict=True))
-        num_rows = max(lengths, default=0)
-    columns, fields = [], []
-    for message, (dtype, values), validity in zip(messages, decoded, validities, strict=True):
-        column = _with_nulls(values, validity, num_rows, message.field_name)
-        if len(column) != num_rows:
-            raise _malformed(message.field_name, f"{num_rows} rows", f"{len(column)} values")
-        metadata: dict[bytes | str, bytes | str] = {TYPE_KEY: dtype.name.encode()}
-        columns.append(column)
-        fields.append(pa.field(message.field_name, column.type, bool(validity), metadata))
-    return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+    found, rest = _core.decode_columns(raw, list(path))
+    return parse(message_class, rest, method=method), Columns(raw, found)
 
 
 def decode_request(raw: bytes) -> pa.RecordBatch:
@@ -88,8 +159,8 @@ def decode_request(raw: bytes) -> pa.RecordBatch:
 
     :raises TransportError: if the bytes are no such request.
     """
-    request = parse(milvus_pb2.InsertRequest, raw, method="Insert")
-    return decode_fields(request.fields_data, request.num_rows)
+    request, columns = split_columns(milvus_pb2.InsertRequest, raw, [5], method="Insert")
+    return columns.batch(request.num_rows)
 
 
 def decode_ids(ids: schema_pb2.IDs) -> list[int] | list[str]:
@@ -98,7 +169,7 @@ def decode_ids(ids: schema_pb2.IDs) -> list[int] | list[str]:
 
 
 def data_type_of(field: pa.Field) -> DataType:
-    """The Milvus type of a column made by :func:`decode_fields`; UNKNOWN where it says none."""
+    """The Milvus type of a column made by :class:`Columns`; UNKNOWN where it says none."""
     name = (field.metadata or {}).get(TYPE_KEY, b"UNKNOWN").decode()
     return DataType[name] if name in DataType.__members__ else DataType.UNKNOWN
 
@@ -109,18 +180,11 @@ def _malformed(name: str, expected: str, found: str) -> TransportError:
     )
 
 
-def _validity(message: schema_pb2.FieldData) -> Sequence[bool]:
-    # Servers newer than 3.0 put it inside and call the outer one legacy: the inner one wins where it is set.
-    branch = message.WhichOneof("field")
-    inner: Sequence[bool] = getattr(message, branch).valid_data if branch else ()
-    return inner or message.valid_data
-
-
-def _with_nulls(values: pa.Array, validity: Sequence[bool], num_rows: int, name: str) -> pa.Array:
+def _with_nulls(values: pa.Array, mask: bytes, num_rows: int, name: str) -> pa.Array:
     """Put nulls in. Requests hold only the valid values, answers are padded to all rows: the length tells."""
-    if not validity:
+    if not mask:
         return values
-    valid = np.fromiter(validity, dtype=bool, count=len(validity))
+    valid = np.frombuffer(mask, np.bool_)
     if len(valid) != num_rows:
         raise _malformed(name, f"valid_data of {num_rows} rows", f"{len(valid)}")
     if valid.all():
@@ -134,72 +198,34 @@ def _with_nulls(values: pa.Array, validity: Sequence[bool], num_rows: int, name:
     return values.take(pa.array(positions, mask=~valid))
 
 
-def _decode(message: schema_pb2.FieldData) -> tuple[DataType, pa.Array]:
-    branch = message.WhichOneof("field")
-    if branch is None:
-        raise _malformed(message.field_name, "a column of data", "none")
-    body = getattr(message, branch)
-    slot = body.WhichOneof("data")
-    if slot not in _SLOT_TYPES:
-        raise _malformed(message.field_name, "a column of a known type", f"type {message.type} in slot {slot}")
-    slot_type = _SLOT_TYPES[slot]
-    dtype = slot_type
-    if message.type in list(DataType) and message.type:
-        dtype = DataType(message.type)
-    if branch == "vectors":
-        return slot_type, _decode_vector(message.field_name, slot, body)
-    try:
-        return dtype, _decode_scalar(slot, body, _ARROW_TYPES.get(dtype))
-    except pa.ArrowInvalid as error:
-        raise _malformed(message.field_name, f"values of type {dtype.name}", str(error)) from error
+def _numbers(buffer: pa.Buffer, kind: pa.DataType) -> pa.Array:
+    return pa.Array.from_buffers(kind, len(buffer) * 8 // kind.bit_width, [None, buffer])
 
 
-def _packed(message: Message, dtype: str) -> np.ndarray[Any, Any]:
-    """A view of field 1, a packed fixed-width repeated field, of a message that is serialised for it."""
-    raw = message.SerializeToString()
-    if not raw:
-        return np.empty(0, dtype=dtype)
-    length = shift = 0
-    position = 1
-    while True:
-        byte = raw[position]
-        position += 1
-        length |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            break
-    values = np.frombuffer(raw, dtype=dtype, count=length // np.dtype(dtype).itemsize, offset=position)
-    # The payload starts behind its tag and length; Arrow's consumers may insist on aligned buffers.
-    return values if values.flags.aligned else values.copy()
-
-
-def _decode_scalar(slot: str, body: schema_pb2.ScalarField, arrow: pa.DataType | None) -> pa.Array:
+def _scalars(slot: str, memory: Sequence[pa.Buffer], arrow: pa.DataType | None) -> pa.Array:
     """Values of one scalar slot; integers are narrowed to ``arrow`` where the Milvus type is narrower."""
-    if slot == "array_data":
-        return _decode_array(body.array_data)
-    items = getattr(body, slot)
-    if slot == "float_data":
-        return pa.array(_packed(items, "<f4"))
-    if slot == "double_data":
-        return pa.array(_packed(items, "<f8"))
-    if slot in _INTEGERS:
-        values = pa.array(np.fromiter(items.data, dtype=_INTEGERS[slot], count=len(items.data)))
-        return values.cast(arrow) if arrow is not None and pa.types.is_integer(arrow) else values
-    if slot == "json_data":
-        return _decode_json(items.data)
+    if slot == "bool_data":
+        return pa.array(np.frombuffer(memory[0], np.bool_))
     if slot == "timestamptz_data":
-        return _decode_instants(items.data)
-    return pa.array(list(items.data), pa.utf8())
+        return _instants(np.frombuffer(memory[0], np.int64).tolist())
+    if slot in _NUMBERS:
+        values = _numbers(memory[0], _NUMBERS[slot])
+        return values.cast(arrow) if arrow is not None and pa.types.is_integer(arrow) else values
+    offsets, content = memory
+    kind = pa.binary() if slot == "json_data" else pa.utf8()
+    texts = pa.Array.from_buffers(kind, len(offsets) // 4 - 1, [None, offsets, content])
+    return _documents(texts) if slot == "json_data" else texts
 
 
-_INTEGERS: dict[str, type[Any]] = {
-    "bool_data": np.bool_,
-    "int_data": np.int32,
-    "long_data": np.int64,
+_NUMBERS = {
+    "int_data": pa.int32(),
+    "long_data": pa.int64(),
+    "float_data": pa.float32(),
+    "double_data": pa.float64(),
 }
 
 
-def _decode_instants(micros: Iterable[int]) -> pa.Array:
+def _instants(micros: Iterable[int]) -> pa.Array:
     """Microseconds since 1970 as the text that servers send instead."""
     try:
         return pa.array([text_of_micros(value) for value in micros], pa.utf8())
@@ -207,63 +233,46 @@ def _decode_instants(micros: Iterable[int]) -> pa.Array:
         raise pa.ArrowInvalid("a time outside the years 1 to 9999") from error
 
 
-def _decode_json(documents: Iterable[bytes]) -> pa.Array:
-    binary = pa.array(list(documents), pa.binary())
+def _documents(binary: pa.Array) -> pa.Array:
     try:
         return binary.cast(pa.utf8())
     except pa.ArrowInvalid:
         return binary
 
 
-def _decode_array(body: schema_pb2.ArrayArray) -> pa.Array:
-    element = DataType(body.element_type) if body.element_type in _ARROW_TYPES else DataType.NONE
-    slots = {row.WhichOneof("data") for row in body.data} - {None}
-    if element is DataType.NONE and len(slots) == 1:
-        element = _SLOT_TYPES.get(slots.pop(), DataType.NONE)
-    arrow = _ARROW_TYPES.get(element, pa.null())
-    rows = [getattr(row, row.WhichOneof("data")).data if row.WhichOneof("data") else () for row in body.data]
-    offsets = np.zeros(len(rows) + 1, dtype=np.int32)
-    np.cumsum([len(row) for row in rows], out=offsets[1:])
-    flat: list[Any] = [value for row in rows for value in row]
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat, arrow))
+def _vectors_of(kind: pa.DataType) -> Callable[[str, Sequence[pa.Buffer], int], pa.Array]:
+    def decode(name: str, memory: Sequence[pa.Buffer], dim: int) -> pa.Array:
+        values = _numbers(memory[0], kind)
+        if dim < 1 or len(values) % dim:
+            raise _malformed(name, f"vectors of dim {dim}", f"{len(values)} elements")
+        return pa.FixedSizeListArray.from_arrays(values, dim)
+
+    return decode
 
 
-def _decode_vector(name: str, slot: str, body: schema_pb2.VectorField) -> pa.Array:
-    if slot == "sparse_float_vector":
-        return _decode_sparse(name, body.sparse_float_vector.contents)
-    if slot in _OF_BYTES:
-        return _decode_bytes(name, getattr(body, slot), body.dim, _OF_BYTES[slot](body.dim))
-    content = getattr(body, slot)
-    values = _packed(content, "<f4") if slot == "float_vector" else np.frombuffer(content, _OF_NUMBERS[slot])
-    if body.dim < 1 or len(values) % body.dim:
-        raise _malformed(name, f"vectors of dim {body.dim}", f"{len(values)} elements")
-    return pa.FixedSizeListArray.from_arrays(pa.array(values), body.dim)
+def _bytes_of(width_of: Callable[[int], int]) -> Callable[[str, Sequence[pa.Buffer], int], pa.Array]:
+    def decode(name: str, memory: Sequence[pa.Buffer], dim: int) -> pa.Array:
+        width, size = width_of(dim), len(memory[0])
+        if width < 1 or size % width:
+            raise _malformed(name, f"vectors of dim {dim}", f"{size} bytes")
+        return pa.Array.from_buffers(pa.binary(width), size // width, [None, memory[0]])
+
+    return decode
 
 
-def _decode_bytes(name: str, content: bytes, dim: int, width: int) -> pa.Array:
-    if width < 1 or len(content) % width:
-        raise _malformed(name, f"vectors of dim {dim}", f"{len(content)} bytes")
-    return pa.Array.from_buffers(pa.binary(width), len(content) // width, [None, pa.py_buffer(content)])
-
-
-#: Dense slots whose elements Arrow has, and how many bytes a vector of a dim has in the others.
-_OF_NUMBERS = {"float16_vector": "<f2", "int8_vector": "i1"}
-_OF_BYTES: dict[str, Callable[[int], int]] = {
-    "bfloat16_vector": lambda dim: row_bytes(DataType.BFLOAT16_VECTOR, dim),
-    "binary_vector": lambda dim: row_bytes(DataType.BINARY_VECTOR, dim),
-}
-
-
-def _decode_sparse(name: str, contents: Sequence[bytes]) -> pa.Array:
-    lengths = np.fromiter(map(len, contents), dtype=np.int64, count=len(contents))
-    broken = lengths[lengths % _SPARSE_PAIR.itemsize != 0]
-    if len(broken):
-        raise _malformed(name, "sparse rows of 8 bytes a pair", f"{broken[0]} bytes")
-    offsets = np.zeros(len(contents) + 1, dtype=np.int32)
-    np.cumsum(lengths // _SPARSE_PAIR.itemsize, out=offsets[1:])
-    pairs = np.frombuffer(b"".join(contents), dtype=_SPARSE_PAIR)
-    struct = pa.StructArray.from_arrays(
-        [pa.array(np.ascontiguousarray(pairs["index"])), pa.array(np.ascontiguousarray(pairs["value"]))],
-        fields=list(_SPARSE_TYPE.value_type),
+def _sparse(_name: str, memory: Sequence[pa.Buffer], _dim: int) -> pa.Array:
+    offsets, indices, values = memory
+    pairs = pa.StructArray.from_arrays(
+        [_numbers(indices, pa.uint32()), _numbers(values, pa.float32())], fields=_SPARSE_PAIR
     )
-    return pa.ListArray.from_arrays(pa.array(offsets), struct)
+    return pa.ListArray.from_arrays(_numbers(offsets, pa.int32()), pairs)
+
+
+_VECTORS: dict[str, Callable[[str, Sequence[pa.Buffer], int], pa.Array]] = {
+    "float_vector": _vectors_of(pa.float32()),
+    "float16_vector": _vectors_of(pa.float16()),
+    "int8_vector": _vectors_of(pa.int8()),
+    "bfloat16_vector": _bytes_of(lambda dim: row_bytes(DataType.BFLOAT16_VECTOR, dim)),
+    "binary_vector": _bytes_of(lambda dim: row_bytes(DataType.BINARY_VECTOR, dim)),
+    "sparse_float_vector": _sparse,
+}

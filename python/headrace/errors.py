@@ -29,6 +29,7 @@ their attributes; ``retryable`` says whether the same call may succeed later wit
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ __all__ = [
     "MissingExtraError",
     "RowsRejectedError",
     "RowsUnsentError",
+    "RowsWritten",
     "RpcError",
     "SchemaError",
     "SourceError",
@@ -59,6 +61,36 @@ __all__ = [
     "VerificationError",
     "explain",
 ]
+
+
+@dataclass(frozen=True)
+class RowsWritten:
+    """What became of the rows of an insert or upsert that failed on the way: row numbers of the data that was given.
+
+    Attributes:
+        stored: Rows that the server has.
+        refused: Rows of requests that it refused whole: certainly not stored.
+        unknown: Rows of requests without an answer: stored or not.
+        unsent: Rows that were not sent.
+    """
+
+    stored: tuple[range, ...] = ()
+    refused: tuple[range, ...] = ()
+    unknown: tuple[range, ...] = ()
+    unsent: tuple[range, ...] = ()
+
+    def __str__(self) -> str:
+        said = {
+            "stored": self.stored,
+            "refused": self.refused,
+            "perhaps stored": self.unknown,
+            "not sent": self.unsent,
+        }
+        return "; ".join(f"{what}: {_numbers(rows)}" for what, rows in said.items() if rows)
+
+
+def _numbers(rows: tuple[range, ...]) -> str:
+    return "rows " + ", ".join(f"{part.start} to {part.stop - 1}" for part in rows)
 
 
 def explain(where: str, expected: str, found: str, remedy: str) -> str:
@@ -78,6 +110,8 @@ class HeadraceError(Exception):
 
     #: Whether the same call may succeed later without a change by the caller.
     retryable: ClassVar[bool] = False
+    #: Of an insert or upsert: what became of its rows; None for every other call.
+    rows: RowsWritten | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__.copy())

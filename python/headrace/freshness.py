@@ -10,9 +10,9 @@ import pyarrow as pa
 from headrace import operations as ops
 from headrace.attempts import RawTransport
 from headrace.calls import drive_async
+from headrace.collection_messages import CollectionInfo
 from headrace.errors import SchemaError, explain
 from headrace.packing import Packer, make_packer
-from headrace.protocol import CollectionInfo
 from headrace.schema import CollectionSchema, FieldSchema
 
 __all__ = ["LiveSchema"]

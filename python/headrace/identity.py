@@ -13,8 +13,8 @@ from typing import Literal
 
 from headrace import operations as ops
 from headrace.calls import AsyncCaller, Operation, drive_async
+from headrace.collection_messages import CollectionInfo
 from headrace.errors import HeadraceError, MilvusException, RpcError, explain
-from headrace.protocol import CollectionInfo
 from headrace.schema import ConsistencyLevel
 from headrace.target import MARK, Target
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.casts import plain, plain_type
 from headrace.casts.base import null_mask
@@ -18,6 +19,7 @@ from headrace.casts.jsontext import has_json_form
 from headrace.casts.layouts import is_list
 from headrace.casts.lists import open_list
 from headrace.casts.sparse import SparseLayout, sparse_layout
+from headrace.casts.written import read_numbers
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.matching import ignored_columns
@@ -53,6 +55,8 @@ _DEFAULT_KEY = "id"
 #: The key field's name where the key is made of row numbers and a column has the other name.
 _OTHER_KEY = "row_key"
 _MOST_OFFERED = 5
+#: Text of as many numbers without brackets is taken for a vector without being named.
+_SURELY_WRITTEN = 8
 
 
 def infer_schema(
@@ -187,7 +191,8 @@ class _Inference:
     def _field(self, name: str, lists: dict[str, int]) -> FieldSchema:
         kind = self._types[name]
         if name in lists:
-            return FieldSchema(name, _vector_type(kind), dim=lists[name])
+            dtype = DataType.FLOAT_VECTOR if _is_text(kind) else _vector_type(kind)
+            return FieldSchema(name, dtype, dim=lists[name])
         if _is_fixed_vector(kind) or (name in self._options.vector and _is_quantised(kind)):
             return FieldSchema(name, _vector_type(kind), dim=kind.list_size)
         if self._is_sparse(name, kind):
@@ -233,6 +238,8 @@ class _Inference:
     def _list_vectors(self) -> dict[str, int]:
         """Variable-length list columns that become dense vectors, with their dims."""
         lengths = {name: self._lengths(name) for name, kind in self._types.items() if _is_float_list(kind)}
+        texts = ((name, self._written(name)) for name, kind in self._types.items() if _is_text(kind))
+        lengths |= {name: seen for name, seen in texts if seen}
         named = [name for name in self._options.vector if name in lengths]
         if self._options.vector:
             return {name: self._named_dim(name, lengths[name]) for name in named}
@@ -257,6 +264,21 @@ class _Inference:
         nulls = null_mask(values)
         lengths = np.diff(open_list(values)[0])
         return [int(length) for length in np.unique(lengths if nulls is None else lengths[~nulls])]
+
+    def _written(self, name: str) -> list[int]:
+        """The different lengths of the sampled rows of text, where all of them are written vectors."""
+        values = self._sampled(name)
+        if values is None or name in (self._options.key or _DEFAULT_KEY, self._options.partition_key):
+            return []
+        texts = plain(values).drop_null()
+        # Two numbers in a text may be anything; a list in brackets, or many of them, are meant as a vector.
+        short = not pc.all(pc.starts_with(texts, "[")).as_py()
+        lists, bad = read_numbers(texts)
+        if bad.any() or not len(lists):
+            return []
+        lengths = [int(length) for length in np.unique(pc.list_value_length(lists))]
+        named = name in self._options.vector
+        return lengths if named or min(lengths) >= (_SURELY_WRITTEN if short else 2) else []
 
     def _named_dim(self, name: str, lengths: Sequence[int]) -> int:
         if len(lengths) != 1 or lengths[0] == 0:

@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.calls import drive_sync
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import plan_conform
 from headrace.console import count, size, table
 from headrace.errors import InputError
 from headrace.inference import infer_schema
 from headrace.packing import make_packer
-from headrace.protocol import CollectionInfo
 from headrace.reading import iterate
 from headrace.schema import CollectionSchema
 from headrace.sources import Source, open_source
@@ -91,7 +91,7 @@ def inspect_source(
     :raises SourceError: if the source cannot be read.
     :raises ConnectError, MilvusException: if the server cannot be asked.
     """
-    with open_source(source, key=options.key) as opened:
+    with open_source(source, options=options) as opened:
         found = _look_at(opened)
         info = None
         if collection is not None and endpoint is not None:
@@ -146,12 +146,13 @@ def _target(found: Inspection) -> str:
 
 
 def _look_at(source: Source) -> Inspection:
-    rows: dict[str, int | None] = {}
-    for part in source.parts() if source.replayable else ():
+    rows: dict[str, int | None] = {file.label: file.rows for file in source.files}
+    for part in source.parts() if source.replayable and not source.files else ():
         before = rows.get(part.label, 0)
         rows[part.label] = None if part.rows is None or before is None else before + part.rows
     return Inspection(
         source=source.label,
+        notes=list(source.notes),
         files=[{"path": label, "rows": number, "bytes": _file_size(label)} for label, number in rows.items()],
         skipped=list(source.skipped),
         rows=source.rows_total,

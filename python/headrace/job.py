@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from headrace.batching import Placed
@@ -22,6 +22,9 @@ from headrace.session import LoadSession
 from headrace.sources import Source, SourceBatch, is_path, open_source
 
 __all__ = ["LoadJob"]
+
+#: Files that a note names.
+_MOST_NAMED = 10
 
 
 class LoadJob:
@@ -89,14 +92,15 @@ class LoadJob:
         kept = "journal, rejects and report" if self._resumable else "rejects and report"
         self._announce(f"{kept}: {session.state_dir}")
         # Files are looked at before anybody is called; plain values wait for the collection's schema.
-        source = open_source(self._given, key=self._options.key) if is_path(self._given) else None
+        source = open_source(self._given, options=self._options) if is_path(self._given) else None
         try:
             try:
                 if source is not None and self._resumable:
                     session.resumption = self._open_journal(source)
                 session.open()
-                source = source or open_source(self._given, schema=session.schema, key=self._options.key)
+                source = source or open_source(self._given, schema=session.schema, options=self._options)
                 self._check(source)
+                session.notes += [*source.notes, *left_out_note(source.skipped)]
                 source = self._load(source)
                 complete(session, functools.partial(self._reread, source) if source.replayable else None)
             except StoppedError as stopped:
@@ -152,7 +156,7 @@ class LoadJob:
             source.schema,
             None if first is None else first.batch,
             nulls=source.nulls if self._options.create else (),
-            later_columns=not is_path(self._given),
+            later_columns=source.open_ended or not is_path(self._given),
         )
         if not source.replayable:
             return source, iter(()) if first is None else itertools.chain([first], batches)
@@ -185,3 +189,11 @@ class LoadJob:
 
 def _at_most(rows: int | None, limit: int | None) -> int | None:
     return rows if rows is None or limit is None else min(rows, limit)
+
+
+def left_out_note(skipped: Sequence[str]) -> list[str]:
+    """A line about files of directories and globs that were left out, or none."""
+    if not skipped:
+        return []
+    more = f" and {len(skipped) - _MOST_NAMED} more" if len(skipped) > _MOST_NAMED else ""
+    return [f"left out, as empty files and names with _ or . are: {', '.join(skipped[:_MOST_NAMED])}{more}"]

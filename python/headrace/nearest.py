@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.calls import Operation
+from headrace.collection_messages import CollectionInfo
 from headrace.compare import SparseRows
 from headrace.ndarrays import vector_bytes, widened
-from headrace.protocol import CollectionInfo
 from headrace.schema import ConsistencyLevel, DataType, FieldSchema
 
 __all__ = ["verify_nearest"]
@@ -115,7 +115,7 @@ def _squared(values: npt.NDArray[Any]) -> float:
     return float(wide @ wide)
 
 
-def _lost(key: Any, squared_norm: float, metric: str, hits: list[dict[str, Any]], relative: float) -> bool:
+def _lost(key: Any, squared_norm: float, metric: str, hits: Sequence[Mapping[str, Any]], relative: float) -> bool:
     if any(hit["id"] == key for hit in hits):
         return False
     if len(hits) < HITS:
@@ -126,6 +126,6 @@ def _lost(key: Any, squared_norm: float, metric: str, hits: list[dict[str, Any]]
     return last < own - tolerance if metric in _SIMILARITIES else last > own + tolerance
 
 
-def _mismatch(key: Any, field: FieldSchema, metric: str, hits: list[dict[str, Any]]) -> Mismatch:
+def _mismatch(key: Any, field: FieldSchema, metric: str, hits: Sequence[Mapping[str, Any]]) -> Mismatch:
     found = f"{len(hits)} others, from {hits[0]['id']!r} at {hits[0]['distance']:.6g}" if hits else "no hit"
     return {"key": key, "field": field.name, "expected": f"its own row among {HITS} hits by {metric}", "found": found}

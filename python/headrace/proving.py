@@ -14,12 +14,12 @@ from headrace import operations as ops
 from headrace._core import Packer
 from headrace.batching import Placed, Span, take_spans
 from headrace.calls import Operation
+from headrace.collection_messages import CollectionInfo
 from headrace.config import VerifyLevel
 from headrace.conform import ConformPlan
 from headrace.errors import HeadraceError
 from headrace.evidence import SAMPLE_ROWS
 from headrace.identity import changed_error, identity_of
-from headrace.protocol import CollectionInfo
 from headrace.readback import (
     DOUBLED_NAMED,
     Findings,

@@ -19,9 +19,9 @@ import pyarrow.compute as pc
 from headrace import operations as ops
 from headrace.batching import Placed, Span, locate, take_spans
 from headrace.calls import Operation
+from headrace.collection_messages import CollectionInfo
 from headrace.compare import differences
 from headrace.nearest import verify_nearest
-from headrace.protocol import CollectionInfo
 from headrace.schema import DYNAMIC_FIELD_NAME, ConsistencyLevel
 
 __all__ = [

@@ -17,12 +17,12 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.calls import Operation, drive_sync
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, choose_endpoint
 from headrace.errors import ConfigError, MismatchError, explain
 from headrace.identity import identity_of
 from headrace.intervals import IntervalSet
 from headrace.journal_records import JOURNAL, FileRecord, JournalReader, Key, TargetRecord, distinct_keys
-from headrace.protocol import CollectionInfo
 from headrace.readback import Status, VerifyResult, verify_key_counts
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, Verdict
 from headrace.state import StateLock, state_home, target_name

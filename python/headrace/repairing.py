@@ -13,20 +13,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.batching import Span
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions, VerifyLevel
 from headrace.errors import ConfigError, HeadraceError, JournalError, StoppedError, explain
 from headrace.intervals import IntervalSet
 from headrace.journal_records import JOURNAL, FileRecord
 from headrace.journal_store import JournalStore
 from headrace.journal_writer import JournalWriter
-from headrace.protocol import CollectionInfo
 from headrace.proving import conformed_batches, prove_rows
 from headrace.readback import REMEMBERED, VerifyResult, watched
 from headrace.report import LoadReport, Verdict
 from headrace.reporting import close_report
 from headrace.resuming import place_of, plan_digests
 from headrace.session import LoadSession
-from headrace.sources import Source, SourceBatch
+from headrace.sources import Source, SourceBatch, identify_all
 from headrace.state import StateLock
 
 __all__ = ["Repair", "check_repairable", "repair_rows"]
@@ -255,7 +255,7 @@ class _Journal:
     ) -> dict[str, FileRecord]:
         """Of the wanted files those that the journal knows as they are now."""
         by_path = {record.identity.path: record for record in records}
-        identities = {file.label: file.identify() for file in source.files}
+        identities = identify_all(source.files)
         numbered = self._session.options.key == "@row"
         plans = plan_digests(self._session.parts.plan, source.files, identities, numbered=numbered)
         found = {}

@@ -71,7 +71,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     stored = account.rows(Verdict.STORED)
     resumption = session.resumption
     rejects = [*(() if resumption is None else resumption.rejects), *session.ledger.rejects.paths]
-    notes = [] if plan is None else list(plan.notes)
+    notes = [*session.notes, *([] if plan is None else plan.notes)]
     notes += [] if resumption is None else resumption.notes
     if target is not None and not target.created:
         notes += _ignored(session.options)

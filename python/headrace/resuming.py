@@ -23,7 +23,7 @@ from headrace.journal_store import JournalStore
 from headrace.journal_writer import BEAT, JournalWriter
 from headrace.ledger import Ledger
 from headrace.report import Account, Verdict
-from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile
+from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile, identify_all
 from headrace.sources.rowkeys import ROW
 from headrace.target import Target
 
@@ -49,7 +49,7 @@ class Resumption:
         self._account = account
         self._journal = journal
         self._files = {file.label: file for file in files}
-        self._identities: dict[str, FileIdentity] = {label: it.identify() for label, it in self._files.items()}
+        self._identities: dict[str, FileIdentity] = identify_all(files)
         self._records: dict[str, FileRecord] = {}
         self._settled: dict[str, IntervalSet] = {}
         self._unsent: dict[str, IntervalSet] = {}

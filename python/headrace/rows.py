@@ -1,14 +1,14 @@
 """Arrow batches as rows for people: what a query or a search hands back.
 
 JSON becomes Python objects, keys of the dynamic field stand beside the declared ones, a sparse vector is a dict of
-index to value, a float vector a list of floats, an int8 vector a numpy array; float16, bfloat16 and binary vectors are
-their bytes, as pymilvus has them. A search takes all of them back.
+index to value, a float vector a list of floats; vectors of small numbers and of bits are their bytes, as pymilvus has
+them. A search takes all of them back.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -21,55 +21,105 @@ from headrace.schema import DYNAMIC_FIELD_NAME, DataType
 __all__ = ["rows_of"]
 
 
-def _json(value: str | bytes | None) -> Any:
-    if value is None:
+def rows_of(
+    batch: pa.RecordBatch, dynamic_keys: Collection[str] = (), *, wrap_bytes: bool = False
+) -> list[dict[str, Any]]:
+    """The rows of a batch made by :class:`headrace.decoding.Columns`, as dicts.
+
+    Args:
+        batch: The rows.
+        dynamic_keys: Keys of the dynamic field to be shown; empty for all.
+        wrap_bytes: Whether vectors that are bytes stand in a list of one, as a query of pymilvus shows them.
+    """
+    names, values = [], []
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if field.name == DYNAMIC_FIELD_NAME:
+            continue
+        cells = _CELLS.get(data_type_of(field), _plain)(column)
+        if wrap_bytes and data_type_of(field).is_vector:
+            cells = [[cell] if isinstance(cell, bytes) else cell for cell in cells]
+        names.append(field.name)
+        values.append(cells)
+    rows = [dict(zip(names, cells, strict=True)) for cells in zip(*values, strict=True)]
+    if DYNAMIC_FIELD_NAME in batch.schema.names:
+        rows = rows or [{} for _ in range(batch.num_rows)]
+        for row, document in zip(rows, _documents(batch.column(DYNAMIC_FIELD_NAME)), strict=True):
+            _spread(row, document, dynamic_keys)
+    return rows
+
+
+def _spread(row: dict[str, Any], document: Any, keys: Collection[str]) -> None:
+    if not isinstance(document, dict):
+        row[DYNAMIC_FIELD_NAME] = document
+        return
+    for key, value in document.items():
+        # A field that was added later has its value, not what rows had under its name before.
+        if key not in row and (not keys or key in keys):
+            row[key] = value
+
+
+def _plain(column: pa.Array) -> list[Any]:
+    if column.null_count or not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        cells: list[Any] = column.to_pylist()
+        return cells
+    # Ten times as fast as an Arrow scalar for each.
+    numbers: list[Any] = column.to_numpy().tolist()
+    return numbers
+
+
+def _documents(column: pa.Array) -> list[Any]:
+    return [_document(text) for text in column.to_pylist()]
+
+
+def _document(text: str | bytes | None) -> Any:
+    if text is None:
         return None
     try:
-        return json.loads(value)
+        return json.loads(text)
     except ValueError:
         # Engines that do not parse JSON store any text; the reader gets it as it is.
-        return value
+        return text
 
 
-def _sparse(value: list[dict[str, Any]] | None) -> dict[int, float] | None:
-    return None if value is None else {pair["index"]: pair["value"] for pair in value}
+def _sparse(column: pa.Array) -> list[Any]:
+    # flatten() takes the offset of a slice into account, and leaves out what lies under nulls.
+    pairs = column.flatten()
+    indices, values = (pairs.field(at).to_numpy().tolist() for at in (0, 1))
+    cells: list[Any] = []
+    start = 0
+    for length in column.value_lengths().to_pylist():
+        if length is None:
+            cells.append(None)
+            continue
+        stop = start + length
+        cells.append(dict(zip(indices[start:stop], values[start:stop], strict=True)))
+        start = stop
+    return cells
 
 
-_CONVERSIONS: dict[DataType, Callable[[Any], Any]] = {
-    DataType.JSON: _json,
+def _floats(column: pa.Array) -> list[Any]:
+    cells: list[Any] = vector_bytes(column).view(np.float32).tolist()
+    return _nulled(cells, column)
+
+
+def _bytes(column: pa.Array) -> list[Any]:
+    return _nulled([row.tobytes() for row in vector_bytes(column)], column)
+
+
+def _nulled(cells: list[Any], column: pa.Array) -> list[Any]:
+    if column.null_count:
+        for row in np.flatnonzero(~column.is_valid().to_numpy(zero_copy_only=False)):
+            cells[row] = None
+    return cells
+
+
+#: Columns that are not what Arrow makes of them, or not as fast.
+_CELLS: dict[DataType, Callable[[pa.Array], list[Any]]] = {
+    DataType.JSON: _documents,
+    DataType.FLOAT_VECTOR: _floats,
     DataType.SPARSE_FLOAT_VECTOR: _sparse,
+    DataType.FLOAT16_VECTOR: _bytes,
+    DataType.BFLOAT16_VECTOR: _bytes,
+    DataType.BINARY_VECTOR: _bytes,
+    DataType.INT8_VECTOR: _bytes,
 }
-
-
-def _int8_vectors(column: pa.Array) -> list[Any]:
-    rows = vector_bytes(column).view(np.int8)
-    return [row if valid else None for row, valid in zip(rows, column.is_valid().to_pylist(), strict=True)]
-
-
-def _bytes_vectors(column: pa.Array) -> list[Any]:
-    rows = vector_bytes(column)
-    return [row.tobytes() if valid else None for row, valid in zip(rows, column.is_valid().to_pylist(), strict=True)]
-
-
-#: Whole columns of vectors that Python has no numbers for.
-_VECTORS: dict[DataType, Callable[[pa.Array], list[Any]]] = {
-    DataType.FLOAT16_VECTOR: _bytes_vectors,
-    DataType.BFLOAT16_VECTOR: _bytes_vectors,
-    DataType.BINARY_VECTOR: _bytes_vectors,
-    DataType.INT8_VECTOR: _int8_vectors,
-}
-
-
-def rows_of(batch: pa.RecordBatch) -> list[dict[str, Any]]:
-    """The rows of a batch made by :func:`headrace.decoding.decode_fields`, as dicts."""
-    rows: list[dict[str, Any]] = [{} for _ in range(batch.num_rows)]
-    for field, column in zip(batch.schema, batch.columns, strict=True):
-        dtype = data_type_of(field)
-        convert = _CONVERSIONS.get(dtype)
-        for row, cell in zip(rows, _VECTORS.get(dtype, pa.Array.to_pylist)(column), strict=True):
-            value = cell if convert is None else convert(cell)
-            if field.name == DYNAMIC_FIELD_NAME and isinstance(value, dict):
-                row.update(value)
-            else:
-                row[field.name] = value
-    return rows

@@ -19,6 +19,7 @@ from headrace import operations as ops
 from headrace.attempts import Request
 from headrace.batching import Placed
 from headrace.calls import Operation
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, plan_conform
 from headrace.connection import Connection
@@ -29,7 +30,6 @@ from headrace.inference import infer_schema
 from headrace.journal import Journal
 from headrace.ledger import Ledger
 from headrace.patience import Patience
-from headrace.protocol import CollectionInfo
 from headrace.readback import VerifyResult
 from headrace.rejects import RejectLimit, RejectsFile
 from headrace.report import Account, Phase, Progress, Verdict
@@ -89,6 +89,8 @@ class LoadSession:
         self.target: Target | None = None
         self.verification: VerifyResult | None = None
         self.rows_total: int | None = None
+        #: What a person should know of the source.
+        self.notes: list[str] = []
         self.failure: HeadraceError | None = None
         self.interrupted: str | None = None
         #: The journal of earlier runs and of this one, where rows can be found again; set before :meth:`prepare`.

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from headrace import operations as ops
 from headrace.calls import Operation
+from headrace.collection_messages import CollectionInfo
 from headrace.config import LoadOptions
 from headrace.errors import ConfigError, HeadraceError, MilvusException, RpcError, SchemaError, explain
 from headrace.handshake import parse_version
-from headrace.protocol import CollectionInfo
 from headrace.schema import CollectionSchema, ConsistencyLevel, DataType, FieldSchema, IndexParam
 
 __all__ = [

@@ -13,6 +13,7 @@ import asyncio
 import itertools
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,74 +22,15 @@ import grpc.aio
 
 from headrace import embedded
 from headrace.calls import drive_async, drive_sync
+from headrace.channels import call_metadata, channel_credentials, channel_options
 from headrace.config import Endpoint
 from headrace.errors import ConfigError, RpcError, TransportError, explain
 from headrace.handshake import ServerInfo, handshake
 
-__all__ = ["METHOD_PREFIX", "AsyncTransport", "SyncTransport", "channel_options"]
+__all__ = ["METHOD_PREFIX", "AsyncTransport", "SyncTransport"]
 
 #: What stands before every method's name; all methods are unary.
 METHOD_PREFIX = "/milvus.proto.milvus.MilvusService/"
-
-
-def channel_options(index: int, endpoint: Endpoint) -> list[tuple[str, Any]]:
-    """gRPC channel arguments.
-
-    Messages of any size in both directions (servers have limits of their own, and say so); keepalive as the server
-    enforces it (a ping each 10 s is above its minimum of 5 s); reconnects after 0.1 to 5 s instead of 1 to 120 s, with
-    5 s for one attempt (``min_reconnect_backoff_ms`` is no pause, it is the least time an attempt may take: 100 ms
-    are too few for a busy machine or a distant server);
-    a TCP connection of its own for each ``index``, because equal arguments would share one; receive windows large
-    enough for an answer of vectors from the start, instead of probing for them.
-    """
-    options: list[tuple[str, Any]] = [
-        ("grpc.max_send_message_length", -1),
-        ("grpc.max_receive_message_length", -1),
-        ("grpc.keepalive_time_ms", 10_000),
-        ("grpc.keepalive_timeout_ms", 5_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 5_000),
-        ("grpc.max_reconnect_backoff_ms", 5_000),
-        ("grpc.use_local_subchannel_pool", 1),
-        ("grpc.http2.bdp_probe", 0),
-        ("grpc.http2.lookahead_bytes", 16 << 20),
-        ("headrace.channel", index),
-    ]
-    if endpoint.server_name is not None:
-        options.append(("grpc.ssl_target_name_override", endpoint.server_name))
-    return options
-
-
-def _credentials(endpoint: Endpoint) -> grpc.ChannelCredentials | None:
-    if not endpoint.tls:
-        return None
-
-    def read(what: str, path: Any) -> bytes | None:
-        if path is None:
-            return None
-        try:
-            return bytes(path.read_bytes())
-        except OSError as error:
-            remedy = "give the path of a PEM file that can be read"
-            raise ConfigError(explain(what, "a readable PEM file", f"{path}: {error.strerror}", remedy)) from error
-
-    return grpc.ssl_channel_credentials(
-        root_certificates=read("ca_cert", endpoint.ca_cert),
-        private_key=read("client_key", endpoint.client_key),
-        certificate_chain=read("client_cert", endpoint.client_cert),
-    )
-
-
-def _metadata(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
-    metadata: list[tuple[str, str]] = []
-    if endpoint.authorization is not None:
-        metadata.append(("authorization", endpoint.authorization))
-    if endpoint.db_name:
-        if not (endpoint.db_name.isascii() and endpoint.db_name.isprintable()):
-            raise ConfigError(explain("db_name", "an ASCII name", repr(endpoint.db_name), "correct the name"))
-        metadata.append(("dbname", endpoint.db_name))
-    return tuple(metadata)
 
 
 class _Transport:
@@ -103,7 +45,7 @@ class _Transport:
         self._info: ServerInfo | None = None
         self._lease: embedded.Lease | None = None
         self._next = itertools.count()
-        self._metadata = _metadata(endpoint)
+        self._metadata = call_metadata(endpoint)
         self._credentials: grpc.ChannelCredentials | None = None
 
     def __repr__(self) -> str:
@@ -113,6 +55,20 @@ class _Transport:
     def endpoint(self) -> Endpoint:
         """Where this transport goes."""
         return self._endpoint
+
+    def turn_to(self, *, db_name: str | None = None, token: str | None = None) -> None:
+        """Make later calls go to another database, or with other credentials; those in flight stay as they are.
+
+        :raises ConfigError: if the database's name cannot be sent.
+        """
+        now = self._endpoint
+        endpoint = replace(
+            now,
+            db_name=now.db_name if db_name is None else db_name,
+            token=now.token if token is None else token,
+        )
+        self._metadata = call_metadata(endpoint)
+        self._endpoint = endpoint
 
     @property
     def channels(self) -> int:
@@ -159,6 +115,9 @@ class _Transport:
         status, details = error.code().name, error.details() or ""
         ended = "" if self._lease is None else self._lease.ended
         text = f"{method}: {status}: {details or 'no details'}{ended and f'; {ended}'}"
+        if status == "UNIMPLEMENTED" and self._info is not None:
+            found = f"{self._info.text or self._info.kind}, which has not ({details or 'no details'})"
+            text = explain(method, "a server that has this call", found, "docs/client.md says what which server has")
         return RpcError(text, status=status, details=details, method=method)
 
     def _options(self, index: int) -> list[tuple[str, Any]]:
@@ -295,7 +254,7 @@ class AsyncTransport(_Transport):
         if self._endpoint.is_embedded and self._lease is None:
             await self._start_embedded()
         if not self._credentials_read:
-            self._credentials = await asyncio.to_thread(_credentials, self._endpoint)
+            self._credentials = await asyncio.to_thread(channel_credentials, self._endpoint)
             self._credentials_read = True
         if self._closed:
             raise self._closed_error(method)
@@ -330,7 +289,7 @@ class SyncTransport(_Transport):
 
     def __init__(self, endpoint: Endpoint, *, channels: int = 1) -> None:
         super().__init__(endpoint, channels=channels)
-        self._credentials = _credentials(endpoint)
+        self._credentials = channel_credentials(endpoint)
         self._lock = threading.Lock()
         self._open_channels: list[grpc.Channel] = []
 

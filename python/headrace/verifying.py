@@ -8,18 +8,17 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from headrace import operations as ops
 from headrace.batching import Placed
 from headrace.calls import drive_sync
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions, choose_endpoint
 from headrace.conform import ConformPlan, plan_conform
 from headrace.errors import MismatchError
 from headrace.evidence import SAMPLE_ROWS
 from headrace.packing import make_packer
-from headrace.protocol import CollectionInfo
 from headrace.proving import conformed_batches, prove_rows
 from headrace.readback import DOUBLED_NAMED, REMEMBERED, VerifyResult, watched
 from headrace.reading import iterate
@@ -120,11 +119,8 @@ def verify(
     password: str | None = None,
     db_name: str | None = None,
     endpoint: Endpoint | None = None,
-    key: str | None = None,
-    partition_name: str = "",
-    limit: int | None = None,
-    state_dir: str | os.PathLike[str] | None = None,
     check: bool = True,
+    **options: Any,
 ) -> Verification:
     """Compare the rows of a source with what a collection holds under their keys, and mend it where that is wanted.
 
@@ -143,11 +139,9 @@ def verify(
         password: The same.
         db_name: The database.
         endpoint: All of that in one.
-        key: The source's key column, where its name is not the key field's.
-        partition_name: Look in, and repair, this partition only.
-        limit: Compare at most so many rows.
-        state_dir: Where the load of these rows kept its journal, if not in the default place; a repair notes its rows.
         check: Raise where the outcome's ``exit_status`` is not 0; with False the outcome is returned.
+        **options: Fields of :class:`headrace.LoadOptions`, as the load had them: how the source is read, ``limit``,
+            ``partition_name`` (only that one is looked at), ``state_dir`` (a repair notes its rows in the journal there).
 
     Raises:
         ConfigError: If the collection is not in memory, or cannot be repaired.
@@ -157,9 +151,8 @@ def verify(
         MismatchError: If anything differs, or a repair did not come to its end; ``found`` is the outcome.
     """
     where = choose_endpoint(endpoint, uri, token=token, user=user, password=password, db_name=db_name)
-    directory = None if state_dir is None else Path(state_dir)
-    options = LoadOptions(key=key, partition_name=partition_name, limit=limit, state_dir=directory)
-    found = verify_source(source, collection=collection, level=level, endpoint=where, options=options, repair=repair)
+    chosen = LoadOptions(**options)
+    found = verify_source(source, collection=collection, level=level, endpoint=where, options=chosen, repair=repair)
     if check and found.exit_status:
         raise MismatchError(found.sentence(), found=found)
     return found
@@ -216,20 +209,19 @@ def verify_source(
         collection: The collection's name or alias.
         level: ``"count"`` (every key is there once), ``"sample"`` or ``"full"``.
         endpoint: The server.
-        options: ``key``, ``partition_name``, ``limit`` and, for a repair, ``state_dir`` count.
+        options: See :func:`verify`.
         repair: Whether rows that differ are sent again.
         stoppable: See :func:`headrace.repairing.repair_rows`.
 
-    :raises InputError: if the source cannot be read or does not fit the collection.
-    :raises ConfigError: if the collection is not loaded, or cannot be repaired.
-    :raises ConnectError, MilvusException: if the server cannot be asked.
+    Raises:
+        HeadraceError: As :func:`verify`, except where something differs.
     """
     with contextlib.ExitStack() as held:
         # Files are looked at before anybody is called; plain values wait for the collection's schema.
-        opened = held.enter_context(open_source(source, key=options.key)) if is_path(source) else None
+        opened = held.enter_context(open_source(source, options=options)) if is_path(source) else None
         with SyncTransport(endpoint) as transport:
             info = drive_sync(transport, readable_collection(collection, embedded=endpoint.is_embedded))
-            opened = opened or held.enter_context(open_source(source, schema=info.schema, key=options.key))
+            opened = opened or held.enter_context(open_source(source, schema=info.schema, options=options))
             if repair:
                 check_repairable(opened, info, level)
             sample = next(_batches(opened, options), None)
@@ -240,6 +232,7 @@ def verify_source(
                 options=options,
                 sample=None if sample is None else sample.batch,
                 fill_defaults=old,
+                later_columns=opened.open_ended,
             )
             reader = _Reader(_batches(opened, options, plan), plan, info)
             result = _compare(transport, info, reader, level, options.partition_name, repair=repair)

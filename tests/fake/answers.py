@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from headrace._proto import common_pb2, milvus_pb2, schema_pb2
-from headrace.protocol import schema_from_proto
+from headrace._proto import admin_pb2, common_pb2, milvus_pb2, schema_pb2
+from headrace.collection_messages import schema_from_proto
 from headrace.schema import DYNAMIC_FIELD_NAME
 from tests.fake.encoding import encode_batch
 from tests.fake.store import FakeCollection, Refused
@@ -92,7 +92,7 @@ def _describe_index(server, request):
     found = _find(server, request.collection_name)
     answer = milvus_pb2.DescribeIndexResponse()
     for name, (field, params) in found.indexes.items():
-        if request.field_name in ("", field):
+        if request.field_name in ("", field) and request.index_name in ("", name):
             pairs = [common_pb2.KeyValuePair(key=key, value=value) for key, value in params.items()]
             answer.index_descriptions.add(index_name=name, field_name=field, params=pairs, state=3)
     if not answer.index_descriptions:
@@ -176,6 +176,27 @@ def _query(server, request):
     return answer
 
 
+def _search(server, request):
+    """The first keys for every query vector, each a step further away than the one before."""
+    found = _find(server, request.collection_name)
+    if not found.loaded:
+        raise Refused(101, f"collection not loaded[collection={found.collection_id}]")
+    params = {pair.key: pair.value for pair in request.search_params}
+    rows = found.select(request.dsl)[int(params.get("offset", 0)) :][: int(params["topk"])]
+    data = schema_pb2.SearchResultData(
+        num_queries=request.nq,
+        topks=[len(rows)] * request.nq,
+        scores=[float(place) for place in range(len(rows))] * request.nq,
+        ids=_ids([row.as_dict()[found.key_name] for row in rows] * request.nq),
+        primary_field_name=found.key_name,
+        output_fields=request.output_fields,
+    )
+    if rows and request.output_fields:
+        names = [name for name in _output_names(found, request.output_fields) if name in request.output_fields]
+        data.fields_data.extend(encode_batch(found.batch_of(rows * request.nq, names), found.schema, padded=True))
+    return milvus_pb2.SearchResults(results=data, collection_name=found.name)
+
+
 def _output_names(found, asked):
     known = [item.name for item in found.schema.fields]
     if found.schema.enable_dynamic_field:
@@ -186,6 +207,16 @@ def _output_names(found, asked):
     if unknown:
         raise Refused(65535, f"field {unknown[0]} not exist")
     return [name for name in known if name in asked or name == found.key_name]
+
+
+def _describe_database(server, request):
+    if request.db_name == "nowhere":
+        raise Refused(800, f"database not found[database={request.db_name}]")
+    return admin_pb2.DescribeDatabaseResponse(db_name=request.db_name)
+
+
+def _update_credential(server, request):
+    return common_pb2.Status()
 
 
 #: Method -> (request class, answer function). Insert and Upsert are apart, because rows may be left out there.
@@ -204,8 +235,11 @@ METHODS = {
     "ReleaseCollection": (milvus_pb2.ReleaseCollectionRequest, _release_collection),
     "GetLoadState": (milvus_pb2.GetLoadStateRequest, _get_load_state),
     "Flush": (milvus_pb2.FlushRequest, _flush),
+    "DescribeDatabase": (admin_pb2.DescribeDatabaseRequest, _describe_database),
+    "UpdateCredential": (admin_pb2.UpdateCredentialRequest, _update_credential),
     "Delete": (milvus_pb2.DeleteRequest, _delete),
     "Query": (milvus_pb2.QueryRequest, _query),
+    "Search": (milvus_pb2.SearchRequest, _search),
 }
 WRITES = {"Insert": milvus_pb2.InsertRequest, "Upsert": milvus_pb2.UpsertRequest}
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from headrace.attempts import WriteTarget
 from headrace.batching import Aim
+from headrace.collection_messages import CollectionInfo
 from headrace.config import LoadOptions
 from headrace.conform import plan_conform
 from headrace.feeding import Feeder
@@ -16,7 +17,6 @@ from headrace.freshness import LiveSchema
 from headrace.journal import Journal
 from headrace.ledger import Ledger
 from headrace.ordering import KeyOrder
-from headrace.protocol import CollectionInfo
 from headrace.rejects import RejectLimit, RejectsFile
 from headrace.report import Account, Verdict
 from headrace.schema import CollectionSchema, DataType, FieldSchema

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from headrace.decoding import decode_fields
+from headrace.decoding import decode_request
 from headrace.errors import TransportError
 from tests.fake.refusals import Refused, check_batch, check_columns
 
@@ -100,7 +100,7 @@ class FakeCollection:
             raise Refused(109, "collection schema mismatch", legacy=62)
         check_columns(request, self.schema)
         try:
-            batch = decode_fields(request.fields_data, request.num_rows)
+            batch = decode_request(request.SerializeToString())
         except TransportError as error:
             raise Refused(1100, f"{error}: invalid parameter", legacy=5) from error
         check_batch(batch, self.schema, upsert=upsert)

@@ -14,9 +14,9 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from headrace._proto import milvus_pb2, schema_pb2
+from headrace.collection_messages import schema_to_proto
 from headrace.decoding import decode_request
 from headrace.errors import RpcError
-from headrace.protocol import schema_to_proto
 
 __all__ = ["Wire", "Write", "answered", "fails", "land_late", "lose", "ok", "refused", "some_shards"]
 

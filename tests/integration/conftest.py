@@ -12,10 +12,10 @@ import pytest
 
 from headrace import embedded
 from tests.servers.lite251 import Lite251
-from tests.servers.milvus235 import Milvus235
+from tests.servers.milvus235 import ROOT_TOKEN, Milvus235
 
 #: Fixtures that start a server which has to be installed first: their tests are long ones, whatever they do.
-_INSTALLED = {"lite251", "milvus235"}
+_INSTALLED = {"guarded235", "lite251", "milvus235"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -38,7 +38,7 @@ def lite322(tmp_path_factory):
     """The Milvus Lite 3.2 that headrace runs for a path, at its address."""
     lease = embedded.acquire(tmp_path_factory.mktemp("lite") / "a.db")
     try:
-        yield SimpleNamespace(uri=f"http://{lease.address}", running=True)
+        yield SimpleNamespace(uri=f"http://{lease.address}", running=True, token="")
     finally:
         lease.release()
 
@@ -47,7 +47,15 @@ def lite322(tmp_path_factory):
 def milvus235():
     """A Milvus 2.3.5 server with its default settings."""
     with Milvus235() as server:
+        server.token = ""
         yield server
+
+
+@pytest.fixture(scope="session")
+def guarded235():
+    """A Milvus 2.3.5 server that asks who comes; ``token`` is its root's."""
+    with Milvus235({"common.security.authorizationEnabled": "true"}) as server:
+        yield SimpleNamespace(uri=server.uri, running=True, token=ROOT_TOKEN)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import pytest
 import headrace
 from headrace import ConfigError, SchemaError
 from headrace._proto import schema_pb2
-from headrace.protocol import schema_from_proto
+from headrace.collection_messages import schema_from_proto
 from tests.fake.behaviours import (
     abort,
     apply_some,

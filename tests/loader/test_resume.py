@@ -226,7 +226,7 @@ def test_an_unanswered_end_is_resumed_by_the_advice_of_its_error(fake, tmp_path)
         load(fake, path, rpc_timeout=0.2, give_up_after=0.3)
     fake.always("Insert", ok)
     fake.always("Upsert", ok)
-    assert counts(load(fake, path)) == {"stored": 100}
+    assert counts(load(fake, path, rpc_timeout=0.2)) == {"stored": 100}
     assert fake.collections["docs"].keys() == Counter(range(100))
 
 

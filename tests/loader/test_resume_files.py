@@ -12,7 +12,7 @@ import pytest
 import headrace
 from headrace import SourceError
 from tests.fake.behaviours import ok
-from tests.loader.rows import counts, interrupted, load, table, write_parquet, writes
+from tests.loader.rows import age, counts, interrupted, load, table, write_parquet, writes
 
 
 def test_an_unfinished_file_that_changed_is_refused_before_anything_is_sent(fake, tmp_path):
@@ -67,9 +67,10 @@ def test_a_file_that_goes_to_other_fields_counts_as_changed(fake, tmp_path):
         ],
         enable_dynamic_field=True,
     )
-    interrupted(fake, tmp_path / "a.parquet", schema=schema, key="one")
+    first = interrupted(fake, tmp_path / "a.parquet", schema=schema, key="one")
     with pytest.raises(SourceError, match="columns that go to other fields"):
         load(fake, tmp_path / "a.parquet", key="two")
+    age(first.state_dir)
     assert counts(load(fake, tmp_path / "a.parquet", key="one")) == {"stored": 1000}
 
 

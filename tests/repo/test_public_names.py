@@ -45,6 +45,8 @@ def test_the_public_names_are_these():
         "EmbeddedError",
         "Endpoint",
         "FieldSchema",
+        "Function",
+        "FunctionType",
         "HeadraceError",
         "InputError",
         "InternalError",

@@ -21,7 +21,7 @@ from tests.servers.installing import install, run
 from tests.servers.ports import free_ports
 from tests.servers.process import PortTakenError, ServerProcess, clean_environment
 
-__all__ = ["Milvus235"]
+__all__ = ["ROOT_TOKEN", "Milvus235"]
 
 REQUIREMENT = "milvus==2.3.5"
 #: Seconds from its first answer until it must say on its metrics port that it is healthy.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from headrace.config import Endpoint, LoadOptions, choose_endpoint
@@ -107,9 +108,22 @@ def test_an_endpoint_is_given_whole_or_in_parts():
         {"rpc_timeout": 0.0},
         {"rpc_timeout": float("inf")},
         {"give_up_after": float("nan")},
+        {"batch_bytes": "6MB"},
+        {"channels": True},
+        {"create": 1},
+        {"nice": "yes"},
+        {"rpc_timeout": "60"},
+        {"key": 7},
+        {"state_dir": 7},
     ],
     ids=str,
 )
 def test_unusable_options_are_refused(option):
     with pytest.raises(ConfigError, match=next(iter(option))):
         LoadOptions(**option)
+
+
+def test_options_take_what_means_the_same():
+    options = LoadOptions(vector="embedding", state_dir="state", limit=np.int64(5), rpc_timeout=30)
+    assert (options.vector, options.state_dir) == (("embedding",), Path("state"))
+    assert LoadOptions(vector=["a", "b"]) == LoadOptions(vector=("a", "b"))

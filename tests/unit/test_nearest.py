@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from headrace._proto import common_pb2, milvus_pb2, schema_pb2
+from headrace.collection_messages import CollectionInfo
 from headrace.ndarrays import vector_bytes
 from headrace.nearest import HITS, verify_nearest
-from headrace.protocol import CollectionInfo
 from headrace.schema import CollectionSchema, DataType, FieldSchema
 
 SCHEMA = CollectionSchema(
@@ -61,7 +61,7 @@ class Answers:
             ids=schema_pb2.IDs(int_id=schema_pb2.LongArray(data=[key for key, _ in flat])),
             scores=[score for _, score in flat],
         )
-        return milvus_pb2.SearchResults(results=data)
+        return milvus_pb2.SearchResults(results=data).SerializeToString()
 
 
 def others(distance, count=HITS):

@@ -5,8 +5,8 @@ import pytest
 
 from headrace import operations as ops
 from headrace._proto import common_pb2, milvus_pb2, schema_pb2
+from headrace.collection_messages import schema_to_proto
 from headrace.errors import ConfigError, InputError
-from headrace.protocol import schema_to_proto
 from headrace.schema import CollectionSchema, ConsistencyLevel, DataType, FieldSchema
 
 
@@ -14,7 +14,7 @@ def answer_of(operation, answer):
     """Run an operation of one call against an answer; returns its request and its result."""
     step = next(operation)
     try:
-        operation.send(answer)
+        operation.send(answer.SerializeToString())
     except StopIteration as end:
         return step, end.value
     raise AssertionError("the operation asks for more")
@@ -58,6 +58,7 @@ def test_search_request_and_its_hits():
         "topk": "2",
         "params": '{"ef": 64}',
         "round_decimal": "-1",
+        "ignore_growing": "false",
         "metric_type": "COSINE",
         "anns_field": "dense",
         "offset": "1",
@@ -121,6 +122,15 @@ HALF = FieldSchema("half", DataType.FLOAT16_VECTOR, dim=2)
 BITS = FieldSchema("bits", DataType.BINARY_VECTOR, dim=8)
 
 
+def asked(step, answer):
+    """What a memory would give that knows nothing and asks."""
+    asking = step.make()
+    assert next(asking).method == "DescribeCollection"
+    with pytest.raises(StopIteration) as end:
+        asking.send(answer)
+    return end.value.value
+
+
 def described(*fields):
     schema = CollectionSchema([FieldSchema("id", DataType.INT64, is_primary=True), *fields])
     return milvus_pb2.DescribeCollectionResponse(schema=schema_to_proto(schema, "docs"), collection_name="docs")
@@ -138,8 +148,7 @@ def test_the_collection_is_asked_what_bytes_and_small_numbers_are():
         ([vector.tobytes()], "half", [BITS, HALF]),
     ):
         operation = ops.search("docs", data, anns_field=anns_field)
-        assert next(operation).method == "DescribeCollection"
-        step = operation.send(described(*fields))
+        step = operation.send(asked(next(operation), described(*fields)))
         assert placeholder_of(step.request) == (102, [vector.tobytes()])
 
 
@@ -150,20 +159,19 @@ def test_a_type_that_the_caller_knows_is_not_asked_for():
 
 def test_bytes_are_bits_where_the_field_is_not_known():
     operation = ops.search("docs", [b"a"])
-    next(operation)
-    assert placeholder_of(operation.send(described(HALF, BITS)).request) == (100, [b"a"])
+    known = asked(next(operation), described(HALF, BITS))
+    assert placeholder_of(operation.send(known).request) == (100, [b"a"])
 
 
 def test_vectors_of_another_type_are_refused_before_the_search():
     operation = ops.search("docs", np.zeros(2, np.int8), anns_field="half")
-    next(operation)
+    known = asked(next(operation), described(HALF))
     with pytest.raises(InputError, match="data: expected vectors for FLOAT16_VECTOR, found INT8_VECTOR"):
-        operation.send(described(HALF))
+        operation.send(known)
 
 
 def test_the_parts_of_a_hybrid_search_have_their_fields_types():
     parts = [ops.AnnSearchRequest([b"a"], "bits"), ops.AnnSearchRequest([[1.0, 2.0]], "dense")]
     operation = ops.hybrid_search("docs", parts, ops.RRFRanker())
-    assert next(operation).method == "DescribeCollection"
-    step = operation.send(described(BITS, FieldSchema("dense", DataType.FLOAT_VECTOR, dim=2)))
+    step = operation.send(asked(next(operation), described(BITS, FieldSchema("dense", DataType.FLOAT_VECTOR, dim=2))))
     assert [placeholder_of(part)[0] for part in step.request.requests] == [100, 101]

@@ -6,8 +6,8 @@ import pytest
 
 from headrace import CollectionSchema, ConfigError, DataType, FieldSchema, LoadOptions, SchemaError
 from headrace.calls import drive_sync
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint
-from headrace.protocol import CollectionInfo
 from headrace.target import index_params, newer_than, not_in_lite, open_target
 from headrace.transport import SyncTransport
 from tests.fake.behaviours import abort, refuse

@@ -26,11 +26,12 @@ import pyarrow as pa
 
 from headrace.casts.base import Cast, Refusal, canonical_type, element_of, misfit, type_text
 from headrace.casts.dense import dense_cast
-from headrace.casts.layouts import is_list, packs_as_is
+from headrace.casts.layouts import is_list, is_text, packs_as_is
 from headrace.casts.lists import array_cast
 from headrace.casts.plain import is_permuted, plain, plain_type
 from headrace.casts.scalars import scalar_cast
 from headrace.casts.sparse import sparse_cast
+from headrace.casts.written import written_cast
 from headrace.schema import DataType, FieldSchema
 
 __all__ = ["Cast", "Refusal", "canonical_type", "find_cast", "packs_as_is", "plain", "plain_type", "type_text"]
@@ -64,6 +65,8 @@ def _plain_cast(source: pa.DataType, field: FieldSchema) -> Cast:
         return Cast(lambda array: (pa.nulls(len(array), target), []))
     if field.dtype is DataType.ARRAY:
         return _array(source, field)
+    if field.dtype is DataType.FLOAT_VECTOR and is_text(source):
+        return written_cast(field)
     if field.dtype.is_dense_vector:
         return dense_cast(source, field)
     if field.dtype is DataType.SPARSE_FLOAT_VECTOR:

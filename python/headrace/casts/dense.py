@@ -4,7 +4,7 @@ A row is a list of the vector's elements, or the bytes that are sent:
 
 .. code-block:: text
 
-    FLOAT_VECTOR      numbers (rounded to float32 where they are wider); bfloat16, widened
+    FLOAT_VECTOR      numbers (rounded to float32 where they are wider); bfloat16, widened; text: headrace.casts.written
     FLOAT16_VECTOR    float16; 2 * dim bytes
     BFLOAT16_VECTOR   uint16 (bit patterns) or fixed_size_binary[2]; 2 * dim bytes
     INT8_VECTOR       integers, each from -128 to 127; dim bytes

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from headrace import operations as ops
-from headrace.calls import Operation
-from headrace.errors import ConfigError, MilvusException, explain
-from headrace.protocol import CollectionInfo
+from headrace.calls import Forget, Operation, Recall
+from headrace.client_calls.checks import seconds
+from headrace.collection_messages import CollectionInfo
+from headrace.errors import ConfigError, InputError, MilvusException, explain
 from headrace.schema import ConsistencyLevel
 
-__all__ = ["Keys", "Level", "described", "level_of", "listed", "rpc_timeout"]
+__all__ = ["Keys", "Level", "described", "known", "level_of", "listed", "rpc_timeout", "with_known"]
+
+T = TypeVar("T")
 
 Level = ConsistencyLevel | str | int | None
 Keys = int | str | Sequence[int] | Sequence[str]
@@ -28,8 +32,11 @@ def level_of(level: Level) -> ConsistencyLevel | None:
 
 
 def rpc_timeout(timeout: float | None) -> float | None:
-    """The deadline of an RPC in seconds; None for the default."""
-    return ops.DEFAULT_TIMEOUT if timeout is None else timeout
+    """The deadline of an RPC in seconds; None for the default.
+
+    :raises ConfigError: if it is none.
+    """
+    return ops.DEFAULT_TIMEOUT if timeout is None else seconds(timeout)
 
 
 def listed(keys: Keys) -> list[int] | list[str]:
@@ -46,3 +53,41 @@ def described(name: str, timeout: float | None) -> Operation[CollectionInfo]:
     if info is None:
         raise MilvusException(f"can't find collection {name!r}", code=100, method="DescribeCollection")
     return info
+
+
+def known(name: str, timeout: float | None) -> Operation[CollectionInfo]:
+    """What the server said of a collection when it was asked last, or says now where it was not.
+
+    :raises MilvusException: code 100 where there is none.
+    """
+    info: CollectionInfo = yield Recall(name, lambda: described(name, timeout))
+    return info
+
+
+def with_known(name: str, timeout: float | None, use: Callable[[CollectionInfo], Operation[T]]) -> Operation[T]:
+    """What ``use`` makes of a known collection.
+
+    What is known may be of before a change that somebody else made (Milvus 2.6 then refuses with code 109, others with
+    what does not fit): after a refusal the server is asked again, and where it answers otherwise, ``use`` runs again.
+
+    :raises HeadraceError: what ``use`` raises, the second time where there is one.
+    """
+    asked = False
+
+    def ask() -> Operation[CollectionInfo]:
+        nonlocal asked
+        asked = True
+        return (yield from described(name, timeout))
+
+    info: CollectionInfo = yield Recall(name, ask)
+    try:
+        return (yield from use(info))
+    except (InputError, MilvusException) as error:
+        # What was stored or may be stored is not sent again.
+        if asked or (error.rows is not None and (error.rows.stored or error.rows.unknown)):
+            raise
+        yield Forget(name)
+        now = yield from known(name, timeout)
+        if now == info:
+            raise
+    return (yield from use(now))

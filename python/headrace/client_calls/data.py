@@ -1,20 +1,21 @@
-"""Rows: by filter and by key."""
+"""Rows out: by filter and by key."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace import operations as ops
 from headrace.calls import Operation
-from headrace.client_calls.base import Keys, Level, described, level_of, listed, rpc_timeout
+from headrace.client_calls.base import Keys, Level, known, level_of, listed, rpc_timeout
 from headrace.errors import ConfigError, explain
-from headrace.rows import rows_of
+from headrace.operations.base import consistency_fields
+from headrace.results import QueryResult
 
-__all__ = ["delete", "get", "query"]
+__all__ = ["get", "query"]
 
 
-def query(  # noqa: PLR0917 - pymilvus\'s order
+def query(  # noqa: PLR0917 - pymilvus's order
     collection_name: str,
     filter: str = "",  # noqa: A002 - pymilvus's name
     output_fields: Sequence[str] | None = None,
@@ -23,26 +24,48 @@ def query(  # noqa: PLR0917 - pymilvus\'s order
     partition_names: Sequence[str] | None = None,
     *,
     limit: int | None = None,
-    offset: int = 0,
+    offset: int | None = None,
+    filter_params: Mapping[str, Any] | None = None,
     consistency_level: Level = None,
-) -> Operation[list[dict[str, Any]]]:
-    """Rows that a filter chooses, or those with the given ids, as dicts; ``count(*)`` as the only field counts."""
+    ignore_growing: bool = False,
+    timezone: str | None = None,
+    time_fields: str | None = None,
+) -> Operation[QueryResult]:
+    """Rows that a filter chooses, or those with the given ids.
+
+    Args:
+        collection_name: The collection or an alias; it must be loaded.
+        filter: Milvus's expression; empty only with a limit or ids.
+        output_fields: Fields to return, None for all; ``["count(*)"]`` counts.
+        timeout: Seconds for the call.
+        ids: The keys of the rows, instead of a filter.
+        partition_names: Partitions to read; None for all.
+        limit: At most so many rows; with the offset at most 16,384.
+        offset: Rows to skip.
+        filter_params: The values of what the filter names in braces (``"id in {ids}"``, Milvus 2.5).
+        consistency_level: A name or number; None for the collection's own.
+        ignore_growing: Whether rows that are not yet sealed are left out.
+        timezone: The zone in which times are shown (Milvus 2.6).
+        time_fields: Parts of times to show (Milvus 2.6).
+
+    Returns:
+        A list of dicts, which also gives its columns (``to_arrow()``, ``to_numpy(field)``).
+
+    :raises ConfigError: if both ids and filter are given, or a parameter cannot be used.
+    """
     if ids is not None:
         if filter:
             raise ConfigError(explain("ids and filter", "one of them", "both", "leave one out"))
-        return (yield from get(collection_name, ids, output_fields, timeout, partition_names))
-    fields = list(output_fields or ["*"])
-    batch = yield from ops.query(
-        collection_name,
-        filter,
-        output_fields=fields,
-        limit=limit,
-        offset=offset,
-        partition_names=partition_names or (),
-        consistency_level=level_of(consistency_level),
-        timeout=rpc_timeout(timeout),
-    )
-    return rows_of(batch)
+        info = yield from known(collection_name, timeout)
+        filter = ops.keys_filter(info.schema.primary_key.name, listed(ids))  # noqa: A001 - pymilvus's name
+    params = {"limit": _count("limit", limit), "offset": _count("offset", offset), "timezone": timezone}
+    params |= {"time_fields": time_fields, "ignore_growing": ignore_growing, "reduce_stop_for_best": False}
+    request = ops.query_request(collection_name, filter, _fields(output_fields), params, filter_params=filter_params)
+    request.partition_names.extend(partition_names or ())
+    for key, value in consistency_fields(level_of(consistency_level)).items():
+        setattr(request, key, value)
+    batch, answer = yield from ops.ask_query(request, rpc_timeout(timeout))
+    return ops.query_result(batch, answer)
 
 
 def get(
@@ -54,39 +77,30 @@ def get(
     *,
     consistency_level: Level = None,
 ) -> Operation[list[dict[str, Any]]]:
-    """The rows with these keys as dicts, in the server's order."""
-    keys = listed(ids)
-    if not keys:
+    """The rows with these keys as :func:`query` gives them, in the server's order; an empty list of ids has none."""
+    if not listed(ids):
         return []
-    info = yield from described(collection_name, timeout)
-    batch = yield from ops.get_by_keys(
-        collection_name,
-        info.schema.primary_key.name,
-        keys,
-        list(output_fields or ["*"]),
-        partition_names=partition_names or (),
-        consistency_level=level_of(consistency_level),
-        timeout=rpc_timeout(timeout),
+    return (
+        yield from query(
+            collection_name,
+            "",
+            output_fields,
+            timeout,
+            ids,
+            partition_names,
+            consistency_level=consistency_level,
+        )
     )
-    return rows_of(batch)
 
 
-def delete(
-    collection_name: str,
-    ids: Keys | None = None,
-    timeout: float | None = None,
-    filter: str | None = None,  # noqa: A002 - pymilvus's name
-    partition_name: str | None = None,
-) -> Operation[dict[str, int]]:
-    """Delete rows by key or by filter; the count is the server's (see :func:`headrace.operations.delete`)."""
-    if (ids is None) == (not filter):
-        found = "both" if filter else "neither"
-        raise ConfigError(explain("ids and filter", "one of them", found, "say which rows to delete"))
-    expression = filter or ""
-    if ids is not None:
-        info = yield from described(collection_name, timeout)
-        expression = ops.keys_filter(info.schema.primary_key.name, listed(ids))
-    count = yield from ops.delete(
-        collection_name, expression, partition_name=partition_name or "", timeout=rpc_timeout(timeout)
-    )
-    return {"delete_count": count}
+def _fields(output_fields: Sequence[str] | None) -> list[str]:
+    if isinstance(output_fields, str):
+        remedy = "put it into a list"
+        raise ConfigError(explain("output_fields", "a list of field names", repr(output_fields), remedy))
+    return list(output_fields or ["*"])
+
+
+def _count(name: str, value: int | None) -> int | None:
+    if value is not None and value < 0:
+        raise ConfigError(explain(name, "a number of at least 0", repr(value), "give such a number"))
+    return value

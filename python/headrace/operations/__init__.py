@@ -10,44 +10,76 @@ from __future__ import annotations
 from headrace.calls import Operation, Rpc, Sleep, drive_async, drive_sync
 from headrace.operations.base import DEFAULT_TIMEOUT
 from headrace.operations.collections import (
-    LoadState,
     create_collection,
     describe_collection,
     drop_collection,
     flush,
-    get_load_state,
     has_collection,
-    is_loaded,
     list_collections,
+)
+from headrace.operations.data import (
+    ask_query,
+    count,
+    delete,
+    get_by_keys,
+    keys_filter,
+    query,
+    query_request,
+    query_result,
+)
+from headrace.operations.indexes import (
+    METRICS,
+    IndexInfo,
+    create_index,
+    describe_index,
+    index_descriptions,
+    index_state,
+    metric_for,
+    wait_for_index,
+)
+from headrace.operations.loading import (
+    LoadState,
+    get_load_state,
+    is_loaded,
     load_collection,
     release_collection,
+    wait_until_loaded,
+    wait_until_refreshed,
 )
-from headrace.operations.data import count, delete, get_by_keys, keys_filter, query
-from headrace.operations.indexes import METRICS, IndexInfo, create_index, describe_index, metric_for
 from headrace.operations.patience import patiently
+from headrace.operations.query_pages import QueryPages
 from headrace.operations.search import (
     AnnSearchRequest,
-    Hit,
     RRFRanker,
     WeightedRanker,
+    ask_search,
     hybrid_search,
     search,
+    search_request,
 )
+from headrace.operations.search_pages import SearchPages
 from headrace.operations.server import Health, check_health, get_server_version
+from headrace.operations.writes import WRITE_TIMEOUT, Request, Written, write
 
 __all__ = [
     "DEFAULT_TIMEOUT",
     "METRICS",
+    "WRITE_TIMEOUT",
     "AnnSearchRequest",
     "Health",
-    "Hit",
     "IndexInfo",
     "LoadState",
     "Operation",
+    "QueryPages",
     "RRFRanker",
+    "Request",
     "Rpc",
+    "SearchPages",
     "Sleep",
     "WeightedRanker",
+    "Written",
+    "ask_query",
+    "ask_search",
     "check_health",
     "count",
     "create_collection",
@@ -64,6 +96,8 @@ __all__ = [
     "get_server_version",
     "has_collection",
     "hybrid_search",
+    "index_descriptions",
+    "index_state",
     "is_loaded",
     "keys_filter",
     "list_collections",
@@ -71,6 +105,13 @@ __all__ = [
     "metric_for",
     "patiently",
     "query",
+    "query_request",
+    "query_result",
     "release_collection",
     "search",
+    "search_request",
+    "wait_for_index",
+    "wait_until_loaded",
+    "wait_until_refreshed",
+    "write",
 ]

@@ -1,54 +1,24 @@
-"""Collections: describe, create, drop, list, load, flush."""
+"""Collections: describe, create, drop, list, flush."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import IntEnum
 
 from headrace._proto import common_pb2, milvus_pb2
-from headrace.calls import Operation, Rpc, Sleep
-from headrace.errors import MilvusException, TransportError, explain
+from headrace.calls import Operation, Rpc
+from headrace.collection_messages import CollectionInfo, collection_info, schema_to_proto
 from headrace.operations.base import DEFAULT_TIMEOUT, ask
-from headrace.protocol import (
-    CollectionInfo,
-    collection_info,
-    is_missing_collection,
-    key_values,
-    schema_to_proto,
-    status_error,
-)
+from headrace.protocol import is_missing_collection, key_values, status_error
 from headrace.schema import CollectionSchema, ConsistencyLevel, check_name
 
 __all__ = [
-    "LoadState",
     "create_collection",
     "describe_collection",
     "drop_collection",
     "flush",
-    "get_load_state",
     "has_collection",
-    "is_loaded",
     "list_collections",
-    "load_collection",
-    "release_collection",
 ]
-
-#: Seconds to wait until a collection is in memory, where the caller says nothing.
-LOAD_TIMEOUT = 600.0
-#: Pauses between two looks at the load state: doubled from the first to the last.
-_FIRST_POLL, _LAST_POLL = 0.05, 1.0
-
-
-class LoadState(IntEnum):
-    """Whether a collection is in memory; names and numbers are Milvus's."""
-
-    NotExist = 0
-    NotLoad = 1
-    Loading = 2
-    Loaded = 3
-
-    def __repr__(self) -> str:
-        return f"<LoadState: {self.name}>"
 
 
 def _describe(name: str, timeout: float | None) -> Operation[milvus_pb2.DescribeCollectionResponse | None]:
@@ -127,60 +97,6 @@ def drop_collection(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Op
     answer = yield Rpc("DropCollection", request, common_pb2.Status, timeout)
     if not is_missing_collection(answer) and (refusal := status_error(answer, "DropCollection")):
         raise refusal
-
-
-def get_load_state(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[LoadState]:
-    """Whether a collection is in memory; NotExist where there is none."""
-    request = milvus_pb2.GetLoadStateRequest(collection_name=name)
-    answer = yield Rpc("GetLoadState", request, milvus_pb2.GetLoadStateResponse, timeout)
-    if is_missing_collection(answer.status):
-        return LoadState.NotExist
-    if refusal := status_error(answer.status, "GetLoadState"):
-        raise refusal
-    return LoadState(answer.state)
-
-
-def is_loaded(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[bool]:
-    """Whether a collection can be searched now."""
-    return (yield from get_load_state(name, timeout=timeout)) is LoadState.Loaded
-
-
-def load_collection(name: str, *, timeout: float | None = LOAD_TIMEOUT) -> Operation[None]:
-    """Load a collection into memory and wait until it is there.
-
-    Args:
-        name: The collection, which needs an index on every vector field.
-        timeout: Seconds until it must be there, counted by the pauses between looks; None waits without end.
-
-    :raises MilvusException: if the server refuses (code 700 without an index).
-    :raises TransportError: if it was not there in time; the server goes on loading it.
-    """
-    request = milvus_pb2.LoadCollectionRequest(collection_name=name, replica_number=1)
-    # Milvus Lite loads, and builds its indexes, before it answers.
-    yield from ask("LoadCollection", request, common_pb2.Status, timeout)
-    waited, pause = 0.0, _FIRST_POLL
-    while True:
-        state = yield from get_load_state(name)
-        if state is LoadState.Loaded:
-            return
-        if state is LoadState.NotExist:
-            raise MilvusException(
-                f"collection {name!r} was dropped while it was loaded", code=100, method="GetLoadState"
-            )
-        if timeout is not None and waited >= timeout:
-            remedy = "wait longer, or check the memory of the server's query nodes"
-            raise TransportError(
-                explain(f"collection {name!r}", f"in memory within {timeout:g} s", f"state {state.name}", remedy)
-            )
-        yield Sleep(pause)
-        waited += pause
-        pause = min(pause * 2, _LAST_POLL)
-
-
-def release_collection(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[None]:
-    """Let a collection go from memory; its rows stay stored."""
-    request = milvus_pb2.ReleaseCollectionRequest(collection_name=name)
-    yield from ask("ReleaseCollection", request, common_pb2.Status, timeout)
 
 
 def flush(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[None]:

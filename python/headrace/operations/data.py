@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from headrace._proto import milvus_pb2
 from headrace.calls import Operation
-from headrace.decoding import decode_fields
+from headrace.decoding import decode_ids
 from headrace.errors import MilvusException
-from headrace.operations.base import DEFAULT_TIMEOUT, ask, consistency_fields
+from headrace.operations.base import DEFAULT_TIMEOUT, ask, ask_columns, consistency_fields, extra_info
+from headrace.operations.templates import template_values
 from headrace.protocol import key_values
+from headrace.results import QueryResult, dynamic_keys
 from headrace.schema import ConsistencyLevel
 
-__all__ = ["count", "delete", "get_by_keys", "keys_filter", "query"]
+__all__ = [
+    "ask_query",
+    "count",
+    "delete",
+    "get_by_keys",
+    "key_literal",
+    "keys_filter",
+    "query",
+    "query_request",
+    "query_result",
+]
 
 #: Keys in one request: 1,000 rows of the widest float vector (32,768) are 131 MB, near what servers send at once.
 KEYS_PER_QUERY = 1000
@@ -28,11 +40,16 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\
 
 def keys_filter(key_name: str, keys: Sequence[int | str]) -> str:
     """The filter ``key in [...]``, texts quoted and escaped."""
-    wanted = [f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(int(key)) for key in keys]
+    wanted = [key_literal(key) for key in keys]
     if _LEAST not in wanted:
         return f"{key_name} in [{', '.join(wanted)}]"
     others = [key for key in wanted if key != _LEAST]
     return f"({key_name} in [{', '.join(others)}] or {key_name} < {int(_LEAST) + 1})"
+
+
+def key_literal(key: int | str) -> str:
+    """A key as filters say it; texts quoted and escaped."""
+    return f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(int(key))
 
 
 def count(
@@ -73,7 +90,7 @@ def query(
     consistency_level: ConsistencyLevel | None = None,
     timeout: float | None = DEFAULT_TIMEOUT,
 ) -> Operation[pa.RecordBatch]:
-    """Rows that a filter chooses, as Arrow columns (see :func:`headrace.decoding.decode_fields`).
+    """Rows that a filter chooses, as Arrow columns (see :class:`headrace.decoding.Columns`).
 
     Real servers order them by key and show a key once, also where it is stored twice. The batch has no columns
     where a server answers an empty result without any. The key is always among the columns.
@@ -88,21 +105,59 @@ def query(
         consistency_level: None for the collection's own.
         timeout: Seconds for the call.
     """
-    params: dict[str, Any] = {}
-    if limit is not None:
-        params["limit"] = str(limit)
-    if offset:
-        params["offset"] = str(offset)
-    request = milvus_pb2.QueryRequest(
+    request = query_request(name, filter, output_fields, {"limit": limit, "offset": offset or None})
+    request.partition_names.extend(partition_names)
+    for key, value in consistency_fields(consistency_level).items():
+        setattr(request, key, value)
+    batch, _ = yield from ask_query(request, timeout)
+    return batch
+
+
+def query_request(
+    name: str,
+    filter: str,  # noqa: A002 - pymilvus's name
+    output_fields: Sequence[str],
+    params: Mapping[str, Any],
+    *,
+    filter_params: Mapping[str, Any] | None = None,
+) -> milvus_pb2.QueryRequest:
+    """One query as a message, without partitions and consistency.
+
+    Args:
+        name: The collection.
+        filter: Milvus's expression.
+        output_fields: Fields to return.
+        params: ``limit``, ``offset`` and the like; what is None is left out, servers take everything else as text.
+        filter_params: The values of what the filter names in braces.
+
+    :raises ConfigError: if such a value has no form.
+    """
+    return milvus_pb2.QueryRequest(
         collection_name=name,
         expr=filter,
         output_fields=output_fields,
-        partition_names=partition_names,
-        query_params=key_values(params),
-        **consistency_fields(consistency_level),
+        query_params=key_values({key: str(value) for key, value in params.items() if value is not None}),
+        expr_template_values=template_values(filter_params),
     )
-    answer = yield from ask("Query", request, milvus_pb2.QueryResults, timeout)
-    return decode_fields(answer.fields_data)
+
+
+def ask_query(
+    request: milvus_pb2.QueryRequest, timeout: float | None
+) -> Operation[tuple[pa.RecordBatch, milvus_pb2.QueryResults]]:
+    """Send a query; its rows, and the answer without them.
+
+    :raises MilvusException: if the server refuses.
+    """
+    answer, columns = yield from ask_columns("Query", request, milvus_pb2.QueryResults, [2], timeout)
+    return columns.batch(), answer
+
+
+def query_result(
+    batch: pa.RecordBatch, answer: milvus_pb2.QueryResults, extra: Mapping[str, Any] | None = None
+) -> QueryResult:
+    """The rows of a query as users get them."""
+    keys = dynamic_keys(answer.output_fields, batch.schema.names)
+    return QueryResult(batch, dynamic_keys=keys, extra={**extra_info(answer.status), **(extra or {})})
 
 
 def get_by_keys(
@@ -143,14 +198,22 @@ def delete(
     name: str,
     filter: str,  # noqa: A002 - pymilvus's name
     *,
+    filter_params: Mapping[str, Any] | None = None,
     partition_name: str = "",
+    consistency_level: ConsistencyLevel | None = None,
     timeout: float | None = DEFAULT_TIMEOUT,
-) -> Operation[int]:
+) -> Operation[tuple[int, list[Any]]]:
     """Delete rows; ``key in [...]`` is the fast way (:func:`keys_filter`).
 
-    Returns the server's count: the keys that were named, whether or not they existed, and 0 on some servers for any
-    other filter.
+    Returns the server's count (the keys that were named, whether or not they existed, and 0 on some servers for any
+    other filter), and the keys where the server repeats them (Milvus Lite).
     """
-    request = milvus_pb2.DeleteRequest(collection_name=name, expr=filter, partition_name=partition_name)
+    request = milvus_pb2.DeleteRequest(
+        collection_name=name,
+        expr=filter,
+        partition_name=partition_name,
+        expr_template_values=template_values(filter_params),
+        consistency_level=int(consistency_level or 0),
+    )
     answer = yield from ask("Delete", request, milvus_pb2.MutationResult, timeout)
-    return int(answer.delete_cnt)
+    return int(answer.delete_cnt), list(decode_ids(answer.IDs))

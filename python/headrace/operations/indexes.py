@@ -10,12 +10,21 @@ from typing import Any
 from headrace._proto import common_pb2, milvus_pb2
 from headrace.calls import Operation, Rpc
 from headrace.errors import MilvusException
-from headrace.operations.base import DEFAULT_TIMEOUT, ask
+from headrace.operations.base import DEFAULT_TIMEOUT, ask, until
 from headrace.operations.collections import describe_collection
 from headrace.protocol import key_values, status_error
 from headrace.schema import DataType, IndexParam
 
-__all__ = ["METRICS", "IndexInfo", "create_index", "describe_index", "metric_for"]
+__all__ = [
+    "METRICS",
+    "IndexInfo",
+    "create_index",
+    "describe_index",
+    "index_descriptions",
+    "index_state",
+    "metric_for",
+    "wait_for_index",
+]
 
 _DENSE = ("COSINE", "L2", "IP")
 #: Metrics of an index on a type of vector, the one that is chosen where nobody does first.
@@ -46,8 +55,10 @@ _OTHER_INDEXES = ("INVERTED", "STL_SORT")
 _TYPE_REFUSALS = frozenset({1, 5, 6, 701, 1100, 1101, 65535})
 #: merr.ErrIndexNotFound and the legacy IndexNotExist (25; Milvus Lite uses 11).
 _NOT_FOUND = frozenset({700, 25, 11})
+#: merr.ErrServiceInternal: what is said of an index that cannot be built.
+_FAILED = 5
 #: ``common.IndexState`` by number.
-_STATES = ("None", "Unissued", "InProgress", "Finished", "Failed", "Retry")
+_STATES = ("IndexStateNone", "Unissued", "InProgress", "Finished", "Failed", "Retry")
 
 
 @dataclass(frozen=True)
@@ -109,9 +120,11 @@ def create_index(name: str, param: IndexParam, *, timeout: float | None = DEFAUL
 
 
 def _create(name: str, param: IndexParam, timeout: float | None) -> Operation[None]:
-    extra: dict[str, Any] = {"index_type": param.index_type, "params": dict(param.params)}
+    # Flat, as pymilvus sends them: what servers show of an index is what they were told.
+    extra: dict[str, Any] = dict(param.params)
     if param.metric_type:
         extra["metric_type"] = param.metric_type
+    extra["index_type"] = param.index_type
     request = milvus_pb2.CreateIndexRequest(
         collection_name=name, field_name=param.field_name, index_name=param.index_name, extra_params=key_values(extra)
     )
@@ -128,7 +141,9 @@ def _instead(name: str, param: IndexParam) -> Operation[list[IndexParam]]:
         metric = param.metric_type or metric_for(dtype)
         choices = _VECTOR_INDEXES.get(dtype, ())
         return [replace(param, index_type=kind, metric_type=metric, params=params) for kind, params in choices]
-    return [param.with_type(kind, "") for kind in _SCALAR_INDEXES.get(dtype, _OTHER_INDEXES)]
+    # Scalars have no metric: where one was given, it may be what was refused.
+    kinds = (("AUTOINDEX",) if param.metric_type else ()) + _SCALAR_INDEXES.get(dtype, _OTHER_INDEXES)
+    return [param.with_type(kind, "") for kind in kinds]
 
 
 def metric_for(dtype: DataType, wanted: str | None = None) -> str:
@@ -141,14 +156,52 @@ def describe_index(
     name: str, field_name: str = "", *, timeout: float | None = DEFAULT_TIMEOUT
 ) -> Operation[list[IndexInfo]]:
     """The indexes of a collection, or of one field; empty where there are none."""
-    request = milvus_pb2.DescribeIndexRequest(collection_name=name, field_name=field_name)
+    return [_info(item) for item in (yield from index_descriptions(name, field_name, timeout=timeout))]
+
+
+def index_descriptions(
+    name: str, field_name: str = "", *, index_name: str = "", timeout: float | None = DEFAULT_TIMEOUT
+) -> Operation[list[milvus_pb2.IndexDescription]]:
+    """The indexes of a collection as the server's messages; empty where there are none."""
+    request = milvus_pb2.DescribeIndexRequest(collection_name=name, field_name=field_name, index_name=index_name)
     answer = yield Rpc("DescribeIndex", request, milvus_pb2.DescribeIndexResponse, timeout)
     refusal = status_error(answer.status, "DescribeIndex")
     if refusal is not None:
         if refusal.code in _NOT_FOUND:
             return []
         raise refusal
-    return [_info(item) for item in answer.index_descriptions]
+    return list(answer.index_descriptions)
+
+
+def index_state(number: int) -> str:
+    """What a server says of how far an index is: ``"Finished"``, ``"InProgress"`` ..."""
+    return _STATES[number] if 0 <= number < len(_STATES) else str(number)
+
+
+def wait_for_index(name: str, param: IndexParam, *, timeout: float | None = None) -> Operation[None]:
+    """Wait until an index is built for all rows that there are.
+
+    Args:
+        name: The collection.
+        param: The index, as it was created.
+        timeout: Seconds until it must be built, counted by the pauses between looks; None waits without end.
+
+    :raises MilvusException: if it cannot be built, with the server's reason.
+    :raises TransportError: if it was not built in time; the server goes on building it.
+    """
+
+    def look() -> Operation[str | None]:
+        found = [item for item in (yield from describe_index(name)) if item.field_name == param.field_name]
+        if param.index_name:
+            found = [item for item in found if item.index_name == param.index_name]
+        for item in found:
+            if item.state == "Failed":
+                raise MilvusException(item.fail_reason or "no reason given", code=_FAILED, method="CreateIndex")
+        # A server that does not list it has nothing to build.
+        return next((f"state {item.state}" for item in found if item.state != "Finished"), None)
+
+    where, remedy = f"index of {param.field_name!r}", "wait longer, or create it with sync=False"
+    yield from until(look, where=where, expected="built", remedy=remedy, timeout=timeout)
 
 
 def _info(item: milvus_pb2.IndexDescription) -> IndexInfo:
@@ -165,7 +218,7 @@ def _info(item: milvus_pb2.IndexDescription) -> IndexInfo:
         # Milvus Lite says NONE for a scalar index.
         metric_type=listed.pop("metric_type", "").replace("NONE", ""),
         params={**listed, **(inner if isinstance(inner, dict) else {"params": inner})},
-        state=_STATES[item.state] if 0 <= item.state < len(_STATES) else str(item.state),
+        state=index_state(item.state),
         indexed_rows=item.indexed_rows,
         total_rows=item.total_rows,
         pending_rows=item.pending_index_rows,

@@ -6,24 +6,37 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace._proto import common_pb2, milvus_pb2, schema_pb2
-from headrace.calls import Operation
-from headrace.decoding import decode_fields, decode_ids
+from google.protobuf.message import Message
+
+from headrace._proto import common_pb2, milvus_pb2
+from headrace.calls import Operation, Recall
+from headrace.collection_messages import CollectionInfo
+from headrace.decoding import decode_ids
 from headrace.errors import ConfigError, explain
-from headrace.operations.base import DEFAULT_TIMEOUT, ask, consistency_fields
+from headrace.operations.base import DEFAULT_TIMEOUT, ask_columns, consistency_fields, extra_info
 from headrace.operations.collections import describe_collection
+from headrace.operations.templates import template_values
 from headrace.protocol import key_values
-from headrace.rows import rows_of
+from headrace.results import SearchResult, dynamic_keys
 from headrace.schema import ConsistencyLevel, DataType
 from headrace.vectors import depends_on_field, encode_query_vectors
 
-__all__ = ["AnnSearchRequest", "Hit", "RRFRanker", "WeightedRanker", "hybrid_search", "search"]
+__all__ = [
+    "AnnSearchRequest",
+    "RRFRanker",
+    "WeightedRanker",
+    "ask_search",
+    "hybrid_search",
+    "search",
+    "search_request",
+]
 
 #: ``dsl_type`` of an expression (``common.DslType``, BoolExprV1).
 _EXPRESSION = 1
-
-#: One result: ``id``, ``distance`` and, where output fields were asked for, ``entity``.
-Hit = dict[str, Any]
+#: What a search takes beside the index's parameters, whether it is given as one of these or apart.
+_OPTIONS = {"ignore_growing", "offset", "page_retain_order"}
+#: What servers read outside of ``params``.
+_OUTSIDE = {"analyzer_name", "hints", "metric_type"}
 
 
 @dataclass(frozen=True)
@@ -33,9 +46,14 @@ class AnnSearchRequest:
     Attributes:
         data: Query vectors; all parts have equally many.
         anns_field: The vector field to search.
-        param: ``{"metric_type": ..., "params": {...}}``, or empty for the index's own.
+        param: As ``search_params`` of a search, or empty for the index's own.
         limit: How many candidates this part brings.
         expr: A filter, or None.
+        expr_params: The values of what the filter names in braces.
+        filter: The same as ``expr``.
+
+    Raises:
+        ConfigError: If both ``expr`` and ``filter`` are given.
     """
 
     data: Any
@@ -43,6 +61,13 @@ class AnnSearchRequest:
     param: Mapping[str, Any] = field(default_factory=dict)
     limit: int = 10
     expr: str | None = None
+    expr_params: Mapping[str, Any] | None = None
+    filter: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.expr is not None and self.filter is not None:
+            raise ConfigError(explain("expr and filter", "one of them", "both", "leave one out"))
+        object.__setattr__(self, "expr", self.filter if self.expr is None else self.expr)
 
 
 class RRFRanker:
@@ -80,14 +105,17 @@ def search(
     anns_field: str = "",
     limit: int = 10,
     filter: str = "",  # noqa: A002 - pymilvus's name
+    filter_params: Mapping[str, Any] | None = None,
     output_fields: Sequence[str] = (),
     search_params: Mapping[str, Any] | None = None,
     partition_names: Sequence[str] = (),
     offset: int = 0,
+    round_decimal: int = -1,
+    options: Mapping[str, Any] | None = None,
     consistency_level: ConsistencyLevel | None = None,
     vector_type: DataType | None = None,
     timeout: float | None = DEFAULT_TIMEOUT,
-) -> Operation[list[list[Hit]]]:
+) -> Operation[SearchResult]:
     """The nearest rows of each query vector, nearest first.
 
     For bytes and numpy arrays of float16, bfloat16, int8, uint8 or bool the collection is asked for its field's type.
@@ -98,28 +126,39 @@ def search(
         anns_field: The vector field; may be empty where the collection has one.
         limit: Hits per query vector.
         filter: Milvus's expression; empty for none.
+        filter_params: The values of what the filter names in braces.
         output_fields: Fields to return in each hit's ``entity``.
-        search_params: ``{"metric_type": ..., "params": {...}}``; the index's own where left out.
+        search_params: ``{"metric_type": ..., "params": {...}}``, or all of them side by side; the index's own where
+            left out.
         partition_names: Partitions to search; empty for all.
         offset: Hits to skip.
+        round_decimal: Decimal places of distances; -1 for all.
+        options: What a search takes beside the index's parameters: ``group_by_field``, ``ignore_growing`` ...
         consistency_level: None for the collection's own.
         vector_type: The field's type, where the caller knows it and the collection need not be asked.
         timeout: Seconds for the call.
 
     :raises InputError: if the query vectors cannot be used, or are not of the field's type.
+    :raises ConfigError: if a parameter cannot be used.
     """
-    if vector_type is None and depends_on_field(data):
-        vector_type = (yield from _vector_types(name, timeout)).get(anns_field)
-    vectors = encode_query_vectors(data, vector_type)
-    request = _request(
-        name, vectors, anns_field, limit=limit, params=search_params or {}, expression=filter, offset=offset
+    request = yield from search_request(
+        name,
+        data,
+        anns_field=anns_field,
+        limit=limit,
+        params=search_params,
+        expression=filter,
+        expression_params=filter_params,
+        options={"offset": offset or None, "round_decimal": round_decimal, **(options or {})},
+        vector_type=vector_type,
+        timeout=timeout,
     )
     request.partition_names.extend(partition_names)
     request.output_fields.extend(output_fields)
     for key, value in consistency_fields(consistency_level).items():
         setattr(request, key, value)
-    answer = yield from ask("Search", request, milvus_pb2.SearchResults, timeout)
-    return _hits(answer.results)
+    result, _ = yield from ask_search("Search", request, round_decimal=round_decimal, timeout=timeout)
+    return result
 
 
 def hybrid_search(
@@ -130,93 +169,155 @@ def hybrid_search(
     limit: int = 10,
     output_fields: Sequence[str] = (),
     partition_names: Sequence[str] = (),
+    offset: int = 0,
+    round_decimal: int = -1,
+    options: Mapping[str, Any] | None = None,
     consistency_level: ConsistencyLevel | None = None,
     timeout: float | None = DEFAULT_TIMEOUT,
-) -> Operation[list[list[Hit]]]:
+) -> Operation[SearchResult]:
     """The best rows of several searches, merged by a ranker; servers have it since 2.4.
+
+    Args:
+        name: The collection, which must be loaded.
+        reqs: The searches.
+        ranker: How their hits are merged.
+        limit: Merged hits per query vector.
+        output_fields: Fields to return in each hit's ``entity``.
+        partition_names: Partitions to search; empty for all.
+        offset: Merged hits to skip.
+        round_decimal: Decimal places of scores; -1 for all.
+        options: ``group_by_field`` and the like.
+        consistency_level: None for the collection's own.
+        timeout: Seconds for the call.
 
     :raises InputError: if query vectors cannot be used.
     :raises RpcError: with the status UNIMPLEMENTED on older servers.
     """
-    types: dict[str, DataType] = {}
-    if any(depends_on_field(part.data) for part in reqs):
-        types = yield from _vector_types(name, timeout)
-    parts = [
-        _request(
+    _check_limit(limit)
+    parts = []
+    for part in reqs:
+        inner = yield from search_request(
             name,
-            encode_query_vectors(part.data, types.get(part.anns_field) if depends_on_field(part.data) else None),
-            part.anns_field,
+            part.data,
+            anns_field=part.anns_field,
             limit=part.limit,
             params=part.param,
             expression=part.expr or "",
+            expression_params=part.expr_params,
+            timeout=timeout,
         )
-        for part in reqs
-    ]
-    ranking = ranker.rank_params() | {"limit": limit, "round_decimal": -1, "offset": 0}
+        parts.append(inner)
+    ranking = {**ranker.rank_params(), "limit": limit, "round_decimal": round_decimal, "offset": offset}
     request = milvus_pb2.HybridSearchRequest(
         collection_name=name,
         requests=parts,
-        rank_params=key_values(ranking),
+        rank_params=key_values(ranking | _given(options or {})),
         output_fields=output_fields,
         partition_names=partition_names,
         **consistency_fields(consistency_level),
     )
-    answer = yield from ask("HybridSearch", request, milvus_pb2.SearchResults, timeout)
-    return _hits(answer.results)
+    result, _ = yield from ask_search("HybridSearch", request, round_decimal=round_decimal, timeout=timeout)
+    return result
 
 
-def _vector_types(name: str, timeout: float | None) -> Operation[dict[str, DataType]]:
-    """The types of the vector fields; under the empty name that of the only one."""
-    info = yield from describe_collection(name, timeout=timeout)
-    fields = () if info is None else info.schema.vector_fields
-    types = {field.name: field.dtype for field in fields}
-    return types | ({"": fields[0].dtype} if len(fields) == 1 else {})
-
-
-def _request(
+def search_request(
     name: str,
-    vectors: tuple[DataType, list[bytes]],
-    anns_field: str,
+    data: Any,
     *,
+    anns_field: str,
     limit: int,
-    params: Mapping[str, Any],
-    expression: str,
-    offset: int = 0,
-) -> milvus_pb2.SearchRequest:
-    if limit < 1:
-        raise ConfigError(explain("limit", "a number of at least 1", repr(limit), "give a positive number"))
-    dtype, values = vectors
+    params: Mapping[str, Any] | None = None,
+    expression: str = "",
+    expression_params: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    vector_type: DataType | None = None,
+    timeout: float | None = DEFAULT_TIMEOUT,
+) -> Operation[milvus_pb2.SearchRequest]:
+    """One search as a message, without output fields, partitions and consistency; arguments as :func:`search`."""
+    _check_limit(limit)
+    sent = _parameters(params or {}, options or {})
+    if vector_type is None and depends_on_field(data):
+        vector_type = (yield from _vector_types(name, timeout)).get(anns_field)
+    dtype, values = encode_query_vectors(data, vector_type)
     placeholder = common_pb2.PlaceholderValue(tag="$0", type=int(dtype), values=values)
-    sent: dict[str, Any] = {
-        "topk": limit,
-        "params": dict(params.get("params", {})),
-        "round_decimal": -1,
-        **{key: value for key, value in params.items() if key not in ("params", "offset")},
-    }
-    if anns_field:
-        sent["anns_field"] = anns_field
-    if offset or "offset" in params:
-        sent["offset"] = offset or params["offset"]
     return milvus_pb2.SearchRequest(
         collection_name=name,
         dsl=expression,
         dsl_type=_EXPRESSION,
         placeholder_group=common_pb2.PlaceholderGroup(placeholders=[placeholder]).SerializeToString(),
-        search_params=key_values(sent),
+        search_params=key_values({"topk": limit, **({"anns_field": anns_field} if anns_field else {}), **sent}),
         nq=len(values),
+        expr_template_values=template_values(expression_params),
     )
 
 
-def _hits(results: schema_pb2.SearchResultData) -> list[list[Hit]]:
-    """Results are flat: each query takes its ``topks`` entries from ids, scores and fields."""
+def ask_search(
+    method: str, request: Message, *, round_decimal: int = -1, timeout: float | None
+) -> Operation[tuple[SearchResult, milvus_pb2.SearchResults]]:
+    """Send a search; its hits, and the answer without their fields.
+
+    :raises MilvusException: if the server refuses.
+    """
+    answer, columns = yield from ask_columns(method, request, milvus_pb2.SearchResults, [2, 3], timeout)
+    results = answer.results
     ids = decode_ids(results.ids)
     scores = list(results.scores)
-    entities = rows_of(decode_fields(results.fields_data, len(ids))) if results.fields_data else [{} for _ in ids]
-    hits: list[list[Hit]] = []
-    start = 0
-    for size in results.topks:
-        end = start + size
-        part = zip(ids[start:end], scores[start:end], entities[start:end], strict=True)
-        hits.append([{"id": key, "distance": score, "entity": entity} for key, score, entity in part])
-        start = end
-    return hits
+    if round_decimal > 0:
+        # Engines that do not round are helped.
+        scores = [round(score, round_decimal) for score in scores]
+    result = SearchResult(
+        results.primary_field_name or "id",
+        ids,
+        scores,
+        results.topks,
+        fields=columns.batch(len(ids)),
+        dynamic_keys=dynamic_keys(results.output_fields, columns.names),
+        recalls=list(results.recalls) or None,
+        extra=extra_info(answer.status),
+    )
+    return result, answer
+
+
+def _vector_types(name: str, timeout: float | None) -> Operation[dict[str, DataType]]:
+    """The types of the vector fields; under the empty name that of the only one."""
+    info: CollectionInfo | None = yield Recall(name, lambda: describe_collection(name, timeout=timeout))
+    fields = () if info is None else info.schema.vector_fields
+    types = {field.name: field.dtype for field in fields}
+    return types | ({"": fields[0].dtype} if len(fields) == 1 else {})
+
+
+def _check_limit(limit: int) -> None:
+    if limit < 1:
+        raise ConfigError(explain("limit", "a number of at least 1", repr(limit), "give a positive number"))
+
+
+def _parameters(params: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a search is told beside limit and field: options at the top, and the index's parameters in ``params``.
+
+    Servers before 2.5.2 read the index's parameters only there.
+    """
+    inner = params.get("params", {})
+    if not isinstance(inner, Mapping):
+        remedy = "give {'metric_type': ..., 'params': {...}}"
+        raise ConfigError(explain("search_params['params']", "a dict", type(inner).__name__, remedy))
+    twice = [key for key in params if key in inner and params[key] != inner[key]]
+    if twice:
+        found = f"{twice[0]}={params[twice[0]]!r} and {twice[0]}={inner[twice[0]]!r} in 'params'"
+        raise ConfigError(explain("search_params", "each parameter once", found, "leave one out"))
+    given = _given(options)
+    for key in _OPTIONS & params.keys():
+        if given.setdefault(key, params[key]) != params[key]:
+            found = f"{given[key]!r}, and {params[key]!r} in search_params"
+            raise ConfigError(explain(key, "one value", found, "leave one out"))
+    flat = {**inner, **{key: value for key, value in params.items() if key != "params"}}
+    return {
+        "round_decimal": -1,
+        "ignore_growing": False,
+        **given,
+        **{key: flat[key] for key in sorted(_OUTSIDE & flat.keys())},
+        "params": {key: value for key, value in flat.items() if key not in _OPTIONS | _OUTSIDE},
+    }
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if value is not None}

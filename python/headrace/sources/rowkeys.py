@@ -58,6 +58,8 @@ def keyed_by_row(source: Source, key: str | None) -> Source:
         nulls=lambda: source.nulls,
         skipped=source.skipped,
         files=source.files,
+        notes=source.notes,
+        open_ended=source.open_ended,
     )
 
 
@@ -78,13 +80,17 @@ class _Numbers:
         return first
 
 
+def _others(batch: pa.RecordBatch, columns: Sequence[str]) -> list[str]:
+    return [name for name in batch.schema.names if name not in columns]
+
+
 def _keyed(part: Part, key: str, numbers: _Numbers) -> Read:
     def read(max_bytes: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         row = part.first_row
         wanted = None if columns is None else [name for name in columns if name != key]
         for batch in part.read(max_bytes, wanted):
             found = keyed_rows(batch, key, part.label, row=row, number=numbers.take(batch.num_rows))
-            yield found if columns is None else found.select(list(columns))
+            yield found if columns is None else found.select([*columns, *_others(found, columns)])
             row += batch.num_rows
 
     return read

@@ -1,0 +1,135 @@
+"""Whole loads against their limits: headrace, bytes that are already packed, and both clients of pymilvus.
+
+Every way sends the same rows to a sink in a process of its own, which keeps nothing. Ways take turns, and a figure is
+the median of the ratios of their turns. The ceiling is `grpc.aio` with requests that were packed before the clock
+started, with the fastest of a sweep of channels, requests in flight and request sizes.
+
+    python -m benches.ingest [--pairs 7] [--megabytes 300] [--only dense]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from statistics import median
+
+from benches.measure import RESULTS, environment, keep, require_release_build, without_collector
+from benches.sink import Sink
+from benches.sources import SOURCES, Source
+from benches.ways import Spent, headrace_load, packed, pymilvus_async, pymilvus_sync, sent_packed
+
+#: Channels, requests in flight, megabytes a request.
+SWEEP = tuple(product((1, 2), (2, 4, 8), (1.0, 4.0, 8.0)))
+#: pymilvus gets less to do: its rate does not depend on how much it is.
+PYMILVUS_MEGABYTES = 20
+#: Seconds that the sink takes for a write: at once, a near server, a far one.
+DELAYS = (0.0, 0.005, 0.05)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table; rates in rows per second, seconds of CPU per gigabyte of request bytes."""
+
+    source: str
+    delay: float
+    ceiling: str
+    rows_per_second: float
+    of_ceiling: float
+    over_sync: float | None
+    over_async: float | None
+    cpu_of_async: float | None
+
+
+def sweep(sink: Sink, source: Source, megabytes: float) -> tuple[int, int, float]:
+    """The setting with which packed bytes are sent fastest."""
+    requests = {size: packed(source, megabytes, size) for size in {size for _, _, size in SWEEP}}
+    spent = {setting: [] for setting in SWEEP}
+    for _ in range(3):
+        for channels, in_flight, size in SWEEP:
+            one = sent_packed(sink.uri, requests[size], channels=channels, in_flight=in_flight)
+            spent[channels, in_flight, size].append(one.rate)
+    return max(SWEEP, key=lambda setting: median(spent[setting]))
+
+
+def line(source: Source, delay: float, pairs: int, megabytes: float, *, peers: bool) -> Line:
+    """Measure one source."""
+    with Sink(delay) as sink:
+        channels, in_flight, size = sweep(sink, source, megabytes / 3)
+        requests = packed(source, megabytes, size)
+        rows = source.rows(megabytes)
+        few = source.rows(PYMILVUS_MEGABYTES)
+        ways: dict[str, Callable[[], Spent]] = {
+            "headrace": lambda: headrace_load(sink.uri, rows),
+            "ceiling": lambda: sent_packed(sink.uri, requests, channels=channels, in_flight=in_flight),
+        }
+        if peers:
+            ways["sync"] = lambda: pymilvus_sync(sink.uri, few)
+            ways["async"] = lambda: pymilvus_async(sink.uri, few)
+        ways["headrace"]()
+        turns: dict[str, list[Spent]] = {name: [] for name in ways}
+        with without_collector():
+            for turn in range(pairs):
+                for name in list(ways)[:: 1 if turn % 2 else -1]:
+                    turns[name].append(ways[name]())
+
+    def over(name: str, figure: Callable[[Spent], float] = lambda one: one.rate) -> float | None:
+        if name not in turns:
+            return None
+        return median(figure(a) / figure(b) for a, b in zip(turns["headrace"], turns[name], strict=True))
+
+    return Line(
+        source.name,
+        delay,
+        f"{channels} x {in_flight} x {size:g} MB",
+        median(one.rate for one in turns["headrace"]),
+        over("ceiling") or 0.0,
+        over("sync"),
+        over("async"),
+        over("async", lambda one: one.cpu / one.rows),
+    )
+
+
+def shown(value: float | None) -> str:
+    """A ratio, or a dash where it was not measured."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--megabytes", type=float, default=300)
+    parser.add_argument("--only", help="sources whose names begin so")
+    arguments = parser.parse_args()
+    require_release_build()
+    chosen = [source for source in SOURCES if source.name.startswith(arguments.only or "")]
+    lines = []
+    for source in chosen:
+        for delay in DELAYS if source is SOURCES[0] else DELAYS[:1]:
+            lines.append(line(source, delay, arguments.pairs, arguments.megabytes, peers=not delay))
+            sys.stderr.write(f"{lines[-1]}\n")
+    table = [
+        "| source | the sink takes, ms | fastest packed bytes: channels x in flight x size | rows/s | of packed bytes "
+        "| by pymilvus | by pymilvus, async | CPU a row of pymilvus, async |",
+        "|---|---|---|---|---|---|---|---|",
+        *(
+            f"| {one.source} | {one.delay * 1e3:g} | {one.ceiling} | {one.rows_per_second:,.0f} | {one.of_ceiling:.2f} "
+            f"| {shown(one.over_sync)} | {shown(one.over_async)} | {shown(one.cpu_of_async)} |"
+            for one in lines
+        ),
+    ]
+    if not arguments.only:
+        (RESULTS / "ingest.json").write_text(
+            json.dumps([vars(one) for one in lines], indent=1) + "\n", encoding="utf-8"
+        )
+        how = f"Medians of {arguments.pairs} turns of {arguments.megabytes:g} MB."
+        keep("ingest", "Whole loads to a sink", f"{environment()} {how}\n\n" + "\n".join(table))
+    else:
+        sys.stdout.write("\n".join(table) + "\n")
+
+
+if __name__ == "__main__":
+    main()

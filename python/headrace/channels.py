@@ -1,0 +1,80 @@
+"""How gRPC is told about an endpoint: channel arguments, certificates, and what every call carries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+
+from headrace.config import Endpoint
+from headrace.errors import ConfigError, explain
+
+__all__ = ["call_metadata", "channel_credentials", "channel_options"]
+
+
+def channel_options(index: int, endpoint: Endpoint) -> list[tuple[str, Any]]:
+    """gRPC channel arguments.
+
+    Messages of any size in both directions (servers have limits of their own, and say so); keepalive as the server
+    enforces it (a ping each 10 s is above its minimum of 5 s); reconnects after 0.1 to 5 s instead of 1 to 120 s, with
+    5 s for one attempt (``min_reconnect_backoff_ms`` is no pause, it is the least time an attempt may take: 100 ms
+    are too few for a busy machine or a distant server);
+    a TCP connection of its own for each ``index``, because equal arguments would share one; receive windows large
+    enough for an answer of vectors from the start, instead of probing for them.
+    """
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.min_reconnect_backoff_ms", 5_000),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", 16 << 20),
+        ("headrace.channel", index),
+    ]
+    if endpoint.server_name is not None:
+        options.append(("grpc.ssl_target_name_override", endpoint.server_name))
+    return options
+
+
+def channel_credentials(endpoint: Endpoint) -> grpc.ChannelCredentials | None:
+    """What TLS needs; None without TLS. Reads the PEM files.
+
+    :raises ConfigError: if a file cannot be read.
+    """
+    if not endpoint.tls:
+        return None
+
+    def read(what: str, path: Any) -> bytes | None:
+        if path is None:
+            return None
+        try:
+            return bytes(path.read_bytes())
+        except OSError as error:
+            remedy = "give the path of a PEM file that can be read"
+            raise ConfigError(explain(what, "a readable PEM file", f"{path}: {error.strerror}", remedy)) from error
+
+    return grpc.ssl_channel_credentials(
+        root_certificates=read("ca_cert", endpoint.ca_cert),
+        private_key=read("client_key", endpoint.client_key),
+        certificate_chain=read("client_cert", endpoint.client_cert),
+    )
+
+
+def call_metadata(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+    """What every call carries: the credentials and the database.
+
+    :raises ConfigError: if the database's name cannot be sent.
+    """
+    metadata: list[tuple[str, str]] = []
+    if endpoint.authorization is not None:
+        metadata.append(("authorization", endpoint.authorization))
+    if endpoint.db_name:
+        if not (endpoint.db_name.isascii() and endpoint.db_name.isprintable()):
+            raise ConfigError(explain("db_name", "an ASCII name", repr(endpoint.db_name), "correct the name"))
+        metadata.append(("dbname", endpoint.db_name))
+    return tuple(metadata)
