@@ -141,7 +141,7 @@ def verify(
         endpoint: All of that in one.
         check: Raise where the outcome's ``exit_status`` is not 0; with False the outcome is returned.
         **options: Fields of :class:`headrace.LoadOptions`, as the load had them: how the source is read, ``limit``,
-            ``partition_name`` (only that one is looked at), ``state_dir`` (a repair notes its rows in the journal there).
+            ``partition_name`` (only that one is looked at), ``state_dir`` (a repair notes its rows in its journal).
 
     Raises:
         ConfigError: If the collection is not in memory, or cannot be repaired.
