@@ -49,14 +49,16 @@ class Connection:
 
         Only its calls happen on the loop: what the operation computes, reads and decodes in between stays here.
 
-        :raises StoppedError: if :meth:`stop` was called.
+        Raises:
+            StoppedError: If :meth:`stop` was called.
         """
         return drive_sync(self, operation)
 
     def call(self, method: str, request: bytes, *, timeout: float | None) -> bytes:
         """One call, blocking the calling thread; errors as :meth:`headrace.transport.AsyncTransport.call`.
 
-        :raises StoppedError: if :meth:`stop` was called.
+        Raises:
+            StoppedError: If :meth:`stop` was called.
         """
         return self._wait(self.transport.call(method, request, timeout=timeout))
 

@@ -83,7 +83,8 @@ class Columns:
         Args:
             num_rows: How many rows they must have; None for as many as the longest has.
 
-        :raises TransportError: if a column's length or layout contradicts itself.
+        Raises:
+            TransportError: If a column's length or layout contradicts itself.
         """
         decoded = [self._decode(column) for column in self.found]
         masks = [column[4] for column in self.found]
@@ -148,7 +149,8 @@ def split_columns(message_class: type[M], raw: bytes, path: Sequence[int], *, me
         path: The field numbers that lead to its FieldData.
         method: The RPC's name, for errors.
 
-    :raises TransportError: if the bytes are no such message.
+    Raises:
+        TransportError: If the bytes are no such message.
     """
     found, rest = _core.decode_columns(raw, list(path))
     return parse(message_class, rest, method=method), Columns(raw, found)
@@ -157,7 +159,8 @@ def split_columns(message_class: type[M], raw: bytes, path: Sequence[int], *, me
 def decode_request(raw: bytes) -> pa.RecordBatch:
     """The conformed batch inside a packed InsertRequest or UpsertRequest (their fields 1 to 8 are the same).
 
-    :raises TransportError: if the bytes are no such request.
+    Raises:
+        TransportError: If the bytes are no such request.
     """
     request, columns = split_columns(milvus_pb2.InsertRequest, raw, [5], method="Insert")
     return columns.batch(request.num_rows)

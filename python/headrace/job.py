@@ -39,7 +39,8 @@ class LoadJob:
         progress: Called about four times a second from another thread; must return quickly.
         announce: Called with lines for people, the first of which names the state directory.
 
-    :raises ConfigError: if the state directory cannot be made.
+    Raises:
+        ConfigError: If the state directory cannot be made.
     """
 
     def __init__(
@@ -85,8 +86,9 @@ class LoadJob:
     def run(self) -> LoadReport:
         """Load. Once sending has begun every ending is in the report; before that it is an exception.
 
-        :raises ConfigError, InputError, JournalError, ConnectError, MilvusException, EmbeddedError: before anything
-            was sent.
+        Raises:
+            ConfigError, InputError, JournalError, ConnectError, MilvusException, EmbeddedError: Before anything was
+                sent.
         """
         session = self._session
         kept = "journal, rejects and report" if self._resumable else "rejects and report"

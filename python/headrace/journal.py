@@ -130,7 +130,8 @@ class Journal:
     async def cover(self, spans: Sequence[Span]) -> None:
         """Return once the rows of ``spans`` are marked as sent, on the disk.
 
-        :raises JournalError: if that cannot be written; they must not be sent then.
+        Raises:
+            JournalError: If that cannot be written; they must not be sent then.
         """
         for mark in self._marks(spans):
             await asyncio.wrap_future(mark)

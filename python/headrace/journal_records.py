@@ -184,7 +184,8 @@ class JournalReader:
     Args:
         directory: Where it is.
 
-    :raises JournalError: if it is damaged or cannot be read.
+    Raises:
+        JournalError: If it is damaged or cannot be read.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -83,7 +83,8 @@ class JournalStore(JournalReader):
         clock: Seconds since the epoch.
         network: Whether other machines share the file system; None to find out.
 
-    :raises JournalError: if another loader has it, or it is damaged or cannot be written to.
+    Raises:
+        JournalError: If another loader has it, or it is damaged or cannot be written to.
     """
 
     def __init__(self, directory: Path, *, clock: Callable[[], float] = time.time, network: bool | None = None) -> None:
@@ -106,7 +107,8 @@ class JournalStore(JournalReader):
     def beat(self) -> None:
         """Say that this loader is alive.
 
-        :raises JournalError: if that cannot be written.
+        Raises:
+            JournalError: If that cannot be written.
         """
         with explained(self.path):
             self._lock.beat()
@@ -138,7 +140,8 @@ class JournalStore(JournalReader):
     def transaction(self, *, durable: bool) -> Iterator[None]:
         """All or nothing of what is written inside; where ``durable``, on the disk when it returns.
 
-        :raises JournalError: if it cannot be written.
+        Raises:
+            JournalError: If it cannot be written.
         """
         with explained(self.path):
             if durable != self._durable:

@@ -78,7 +78,8 @@ class Repair:
 def check_repairable(source: Source, info: CollectionInfo, level: VerifyLevel) -> None:
     """Refuse a repair that could not be done, before anything is read.
 
-    :raises ConfigError: if the server makes the keys, the source can be read only once, or only a sample is looked at.
+    Raises:
+        ConfigError: If the server makes the keys, the source can be read only once, or only a sample is looked at.
     """
     if info.schema.auto_id:
         found = f"collection {info.name!r} whose keys the server makes"
@@ -114,9 +115,10 @@ def repair_rows(
         options: ``key``, ``partition_name`` and ``state_dir`` count.
         stoppable: Told, before anything is sent, what to call with a signal's name to end the repair in order.
 
-    :raises ConfigError: if there are more rows than a repair takes.
-    :raises JournalError: if a load into the collection is running, or its journal cannot be written.
-    :raises ConnectError, MilvusException: if the server refuses before anything was sent.
+    Raises:
+        ConfigError: If there are more rows than a repair takes.
+        JournalError: If a load into the collection is running, or its journal cannot be written.
+        ConnectError, MilvusException: If the server refuses before anything was sent.
     """
     if len(found.differing) >= REMEMBERED:
         remedy = "load the source again with --again --mode upsert"
@@ -212,7 +214,8 @@ class _Journal:
     Args:
         session: The repair; the journal is in its state directory.
 
-    :raises JournalError: if a loader is at work there.
+    Raises:
+        JournalError: If a loader is at work there.
     """
 
     def __init__(self, session: LoadSession) -> None:

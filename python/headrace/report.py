@@ -80,7 +80,8 @@ class Account:
     def check(self) -> None:
         """Prove the invariant: every row read has exactly one verdict.
 
-        :raises InternalError: if the sum of the verdicts is not the number of rows read.
+        Raises:
+            InternalError: If the sum of the verdicts is not the number of rows read.
         """
         with self._lock:
             total = self._counts.total()

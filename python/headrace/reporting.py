@@ -38,7 +38,8 @@ def progress_of(session: LoadSession, *, in_flight: int) -> Progress:
 def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     """The account of ``session``, proven to add up, and kept as ``report.json`` in its state directory.
 
-    :raises InternalError: if it does not add up.
+    Raises:
+        InternalError: If it does not add up.
     """
     session.ledger.rejects.close()
     if session.resumption is not None:

@@ -41,7 +41,8 @@ class Resumption:
         account: Where rows are counted that are not read again.
         journal: Where they are noted.
 
-    :raises SourceError: if a file cannot be read.
+    Raises:
+        SourceError: If a file cannot be read.
     """
 
     def __init__(self, store: JournalStore, files: Sequence[SourceFile], account: Account, journal: Journal) -> None:
@@ -106,8 +107,9 @@ class Resumption:
             options: What the caller asked for.
             run: Runs an operation.
 
-        :raises SourceError: if a file changed since its load began.
-        :raises JournalError: if the journal cannot be used, or rows are missing that it knows.
+        Raises:
+            SourceError: If a file changed since its load began.
+            JournalError: If the journal cannot be used, or rows are missing that it knows.
         """
         self._numbered = options.key == ROW
         place = place_of(target, endpoint, options)
@@ -240,7 +242,8 @@ class Resumption:
     def ended(self, label: str, rows: int | None) -> None:
         """Note the end of a file, and that it is still the one whose load began.
 
-        :raises SourceError: if it changed while it was read.
+        Raises:
+            SourceError: If it changed while it was read.
         """
         if rows is not None:
             self._journal.ended(label, rows)

@@ -117,9 +117,10 @@ class LoadSession:
     def open(self) -> None:
         """Connect.
 
-        :raises ConnectError: if no server answers.
-        :raises MilvusException: if the credentials are refused.
-        :raises EmbeddedError: if the embedded engine cannot start.
+        Raises:
+            ConnectError: If no server answers.
+            MilvusException: If the credentials are refused.
+            EmbeddedError: If the embedded engine cannot start.
         """
         connection = self._connection
         connection.start()
@@ -177,9 +178,10 @@ class LoadSession:
             nulls: Columns that are known to hold nulls.
             later_columns: Whether later batches may have columns that these rows do not have.
 
-        :raises SchemaError: if columns and fields do not fit, before anything is created.
-        :raises ConfigError: if the options do not fit the collection.
-        :raises SourceError, JournalError: if what earlier runs left cannot be resumed.
+        Raises:
+            SchemaError: If columns and fields do not fit, before anything is created.
+            ConfigError: If the options do not fit the collection.
+            SourceError, JournalError: If what earlier runs left cannot be resumed.
         """
         options = self.options
         schema = self.schema
@@ -246,8 +248,9 @@ class LoadSession:
     def feed(self, source: SourceBatch, patience: Patience | None = None) -> None:
         """Take a source batch; return when all of it is packed or copied. Blocks while the window is full.
 
-        :raises CancelledError: (of concurrent.futures) if ``patience`` was lost while waiting.
-        :raises HeadraceError: why the load stopped, if it did; what was not taken is settled as unsent.
+        Raises:
+            CancelledError: (of concurrent.futures) if ``patience`` was lost while waiting.
+            HeadraceError: Why the load stopped, if it did; what was not taken is settled as unsent.
         """
         self._reserve_each(self.parts.feeder.feed(source), patience)
         self._check_rejects()
@@ -260,7 +263,8 @@ class LoadSession:
     def drain(self, patience: Patience | None = None) -> None:
         """Block until every row fed so far is settled.
 
-        :raises HeadraceError: why the load stopped, if it did.
+        Raises:
+            HeadraceError: Why the load stopped, if it did.
         """
         self.flush(patience)
         drained = self._connection.submit(self.parts.sender.drain())

@@ -90,7 +90,8 @@ class Target:
 def index_params(schema: CollectionSchema, metric: str | None) -> list[IndexParam]:
     """An index for every vector field: the server's own choice of type, ``metric`` where the vectors have it.
 
-    :raises ConfigError: if no vector field has the metric.
+    Raises:
+        ConfigError: If no vector field has the metric.
     """
     params = [
         IndexParam(field.name, "AUTOINDEX", ops.metric_for(field.dtype, metric)) for field in schema.vector_fields
@@ -150,8 +151,9 @@ def open_target(
         create: Whether the caller asked for the collection to be created.
         embedded: Whether the server is this process's own, so that nobody else decides what is loaded into memory.
 
-    :raises ConfigError: if the options do not fit the collection.
-    :raises MilvusException: if the server refuses.
+    Raises:
+        ConfigError: If the options do not fit the collection.
+        MilvusException: If the server refuses.
     """
     created = info is None
     # One that an earlier run of this command created and did not finish is finished by this one.
@@ -310,8 +312,9 @@ def readable_collection(collection: str, *, embedded: bool) -> Operation[Collect
         collection: Its name, or an alias.
         embedded: Whether the server is this process's own: then it is loaded where it is not.
 
-    :raises SchemaError: if there is none of that name.
-    :raises ConfigError: if it is not in memory.
+    Raises:
+        SchemaError: If there is none of that name.
+        ConfigError: If it is not in memory.
     """
     info = yield from ops.describe_collection(collection)
     if info is None:

@@ -80,8 +80,9 @@ def create_collection(  # noqa: PLR0917 - pymilvus's order
         num_partitions: How many partitions a partition key is spread over; None for the server's choice.
         properties: Collection properties, for example ``{"collection.ttl.seconds": 3600}``.
 
-    :raises ConfigError: if a parameter cannot be used.
-    :raises SchemaError: if the schema cannot be.
+    Raises:
+        ConfigError: If a parameter cannot be used.
+        SchemaError: If the schema cannot be.
     """
     indexes = IndexParams.of(index_params) if index_params else None
     if schema is None:
@@ -211,7 +212,8 @@ def add_collection_field(
         timeout: Seconds for the call.
         **facts: What :class:`FieldSchema` takes: ``nullable=True``, ``default_value``, ``max_length`` ...
 
-    :raises SchemaError: if the field cannot be, or takes no nulls.
+    Raises:
+        SchemaError: If the field cannot be, or takes no nulls.
     """
     name = name_of("collection_name", collection_name)
     item = FieldSchema(field_name, data_type, text_of("desc", desc), **facts)

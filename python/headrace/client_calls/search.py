@@ -63,8 +63,9 @@ def search(  # noqa: PLR0917 - pymilvus's order
         A list for each query vector of hits: dicts of key, ``distance`` and ``entity``. It also gives columns
         (``to_arrow()``, ``to_numpy(field)``).
 
-    :raises InputError: if the query vectors cannot be used.
-    :raises ConfigError: if a parameter cannot be used.
+    Raises:
+        InputError: If the query vectors cannot be used.
+        ConfigError: If a parameter cannot be used.
     """
     return (
         yield from ops.search(
@@ -128,7 +129,8 @@ def hybrid_search(  # noqa: PLR0917 - pymilvus's order
     Returns:
         As :func:`search`.
 
-    :raises RpcError: with the status UNIMPLEMENTED on older servers.
+    Raises:
+        RpcError: With the status UNIMPLEMENTED on older servers.
     """
     return (
         yield from ops.hybrid_search(

@@ -96,7 +96,8 @@ def create_index(name: str, param: IndexParam, *, timeout: float | None = DEFAUL
     STL_SORT for other scalars (Milvus 2.3), RTREE for geometries, BIN_IVF_FLAT or BIN_FLAT for binary vectors, HNSW or
     FLAT for vectors of 16 and 8 bits.
 
-    :raises MilvusException: if the server refuses, also what headrace chose.
+    Raises:
+        MilvusException: If the server refuses, also what headrace chose.
     """
     try:
         yield from _create(name, param, timeout)
@@ -186,8 +187,9 @@ def wait_for_index(name: str, param: IndexParam, *, timeout: float | None = None
         param: The index, as it was created.
         timeout: Seconds until it must be built, counted by the pauses between looks; None waits without end.
 
-    :raises MilvusException: if it cannot be built, with the server's reason.
-    :raises TransportError: if it was not built in time; the server goes on building it.
+    Raises:
+        MilvusException: If it cannot be built, with the server's reason.
+        TransportError: If it was not built in time; the server goes on building it.
     """
 
     def look() -> Operation[str | None]:

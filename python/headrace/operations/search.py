@@ -138,8 +138,9 @@ def search(
         vector_type: The field's type, where the caller knows it and the collection need not be asked.
         timeout: Seconds for the call.
 
-    :raises InputError: if the query vectors cannot be used, or are not of the field's type.
-    :raises ConfigError: if a parameter cannot be used.
+    Raises:
+        InputError: If the query vectors cannot be used, or are not of the field's type.
+        ConfigError: If a parameter cannot be used.
     """
     request = yield from search_request(
         name,
@@ -190,8 +191,9 @@ def hybrid_search(
         consistency_level: None for the collection's own.
         timeout: Seconds for the call.
 
-    :raises InputError: if query vectors cannot be used.
-    :raises RpcError: with the status UNIMPLEMENTED on older servers.
+    Raises:
+        InputError: If query vectors cannot be used.
+        RpcError: With the status UNIMPLEMENTED on older servers.
     """
     _check_limit(limit)
     parts = []
@@ -256,7 +258,8 @@ def ask_search(
 ) -> Operation[tuple[SearchResult, milvus_pb2.SearchResults]]:
     """Send a search; its hits, and the answer without their fields.
 
-    :raises MilvusException: if the server refuses.
+    Raises:
+        MilvusException: If the server refuses.
     """
     answer, columns = yield from ask_columns(method, request, milvus_pb2.SearchResults, [2, 3], timeout)
     results = answer.results
