@@ -19,6 +19,7 @@ from headrace.cli_options import (
     create_options,
     endpoint_options,
     load_options,
+    mapping_options,
     quiet_option,
     source_options,
     verify_options,
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "main"]
 
+#: The options of the endpoint.
+_ENDPOINT = (
+    *("uri", "token", "db_name", "ca_cert", "client_cert", "client_key", "server_name"),
+    *("token_file", "connect_timeout"),
+)
+
 _STATUSES = """\b
 Exit status:
   0    done, and proven where that was asked for
@@ -43,6 +50,8 @@ Exit status:
   5    verification found a difference
   130  ended by SIGINT (143: by SIGTERM); rows unsent
 """
+#: What ``verify --journal`` can use besides the options of the endpoint.
+_OF_JOURNALS = frozenset({"collection", "journal", "partition_name", "quiet", "state_dir", *_ENDPOINT})
 
 
 @click.group(
@@ -70,6 +79,7 @@ Examples:
   headrace load docs.parquet --collection docs --uri ./docs.db --create
   headrace load 'part-*.parquet' extra/ --collection docs --create --key doc_id --verify sample
   MILVUS_TOKEN=root:Milvus headrace load docs.arrow --collection docs --uri https://milvus:19530
+  headrace load docs.parquet --collection docs --map emb:vector --drop score --set lang=en
   headrace load docs.parquet --collection docs --dry-run --quiet | jq .rows_rejected
 
 """
@@ -78,6 +88,7 @@ Examples:
 @source_options
 @click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) to load into.")
 @endpoint_options
+@mapping_options
 @create_options
 @load_options
 @at_edge
@@ -124,6 +135,7 @@ Examples:
 @source_options
 @click.option("--collection", metavar="NAME", help="Also compare with this collection on the server.")
 @endpoint_options
+@mapping_options
 @create_options
 @at_edge
 def inspect(
@@ -171,6 +183,7 @@ Exit status:
 @verify_options
 @click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) to compare with.")
 @endpoint_options
+@mapping_options
 @at_edge
 def verify(
     console: Console, signals: Signals, sources: tuple[str, ...], collection: str, *, journal: bool, **values: Any
@@ -180,7 +193,7 @@ def verify(
     Rows of the collection that SOURCE does not have are no difference. Where a key stands twice in SOURCE its last
     row counts. Nothing is written, except with --repair.
     """
-    _check_verify(sources, journal=journal, values=values)
+    _check_verify(sources, journal=journal)
     endpoint = _endpoint(values)
     if journal:
         return _recount(console, collection, endpoint, _options(values))
@@ -205,13 +218,20 @@ def verify(
     return found.exit_status
 
 
-def _check_verify(sources: tuple[str, ...], *, journal: bool, values: dict[str, Any]) -> None:
-    of_sources = ("level", "repair", "key", "limit", "ids", "metadata")
-    given = [f"--{name}" for name in of_sources if values[name] not in (None, False)]
+def _check_verify(sources: tuple[str, ...], *, journal: bool) -> None:
     if not journal and not sources:
         raise click.UsageError("Missing argument 'SOURCE...': name what was loaded, or give --journal.")
-    if journal and (sources or given):
-        raise click.UsageError(f"--journal goes without {', '.join([*given, *(['SOURCE'] if sources else [])])}")
+    context = click.get_current_context()
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name not in _OF_JOURNALS
+        and context.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
+    ]
+    if journal and given:
+        raise click.UsageError(
+            f"--journal goes without {', '.join('SOURCE' if it == 'sources' else it for it in given)}"
+        )
 
 
 def _recount(console: Console, collection: str, endpoint: Endpoint, options: LoadOptions) -> int:
@@ -290,8 +310,7 @@ def _endpoint(values: dict[str, Any]) -> Endpoint:
     from headrace.config import Endpoint
     from headrace.errors import ConfigError, explain
 
-    names = ("uri", "token", "db_name", "ca_cert", "client_cert", "client_key", "server_name")
-    given = {name: values.pop(name) for name in names}
+    given = {name: values.pop(name) for name in _ENDPOINT if name not in ("token_file", "connect_timeout")}
     path: Path | None = values.pop("token_file")
     if path is not None:
         if given["token"] is not None:

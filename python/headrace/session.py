@@ -39,7 +39,7 @@ from headrace.schema import CollectionSchema
 from headrace.sending import STOP_GRACE, Sender
 from headrace.sources import SourceBatch
 from headrace.state import fresh_name, open_state_dir, target_name
-from headrace.target import Target, check_same, missing_collection, open_target
+from headrace.target import Target, check_same, has_timestamptz, missing_collection, open_target
 from headrace.watching import linger, show_progress
 from headrace.window import Window
 from headrace.wiring import Parts, make_parts, make_throttle, request_size
@@ -185,14 +185,15 @@ class LoadSession:
         """
         options = self.options
         schema = self.schema
+        transport = self._connection.transport
+        lite = transport.server_kind == "lite"
         if schema is None and options.create:
-            schema = infer_schema(arrow_schema, sample=sample, options=options, nulls=nulls)
+            times = has_timestamptz(transport.server_version, lite=lite)
+            schema = infer_schema(arrow_schema, sample=sample, options=options, nulls=nulls, timestamptz=times)
         if self.info is not None and self._schema is not None:
             check_same(self.collection, self._schema, self.info.schema)
         if schema is None:
             raise missing_collection(self.collection)
-        transport = self._connection.transport
-        lite = transport.server_kind == "lite"
         # Before 2.5 a column with a default cannot be left out: 2.3.5 dies of it.
         old = not lite and transport.server_version < (2, 5, 0)
         plan = plan_conform(

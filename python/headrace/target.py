@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from headrace import operations as ops
 from headrace.calls import Operation
@@ -20,6 +21,7 @@ __all__ = [
     "Target",
     "check_same",
     "finish_target",
+    "has_timestamptz",
     "index_params",
     "missing_collection",
     "newer_than",
@@ -102,6 +104,12 @@ def index_params(schema: CollectionSchema, metric: str | None) -> list[IndexPara
     return params
 
 
+def has_timestamptz(version: tuple[int, int, int], *, lite: bool) -> bool:
+    """Whether a server of ``version`` is known to hold fields of TIMESTAMPTZ."""
+    known = _LITE_KNOWN[0] if lite else _TYPE_SINCE[DataType.TIMESTAMPTZ]
+    return version >= known
+
+
 def newer_than(version: tuple[int, int, int], schema: CollectionSchema) -> list[str]:
     """What of ``schema`` a server of ``version`` cannot hold, in words; empty where it can hold everything.
 
@@ -163,6 +171,8 @@ def open_target(
         info = yield from _create(collection, options, schema)
     elif _UNCHECKED & {field.dtype for field in schema}:
         yield from _check_version(collection, schema)
+    if ours and not created and not options.dry_run:
+        yield from _finish_indexes(collection, schema, options.metric)
     if options.searchable == "before" and not options.dry_run:
         yield from ops.load_collection(collection)
     if not created:
@@ -195,13 +205,7 @@ def _create(collection: str, options: LoadOptions, schema: CollectionSchema) -> 
     if options.dry_run:
         return CollectionInfo(name=collection, schema=schema)
     consistency = None if options.consistency is None else _consistency(options.consistency)
-    yield from ops.create_collection(
-        collection,
-        schema,
-        num_shards=options.num_shards,
-        consistency_level=consistency,
-        properties={MARK: uuid.uuid4().hex},
-    )
+    yield from _make(collection, schema, num_shards=options.num_shards, consistency_level=consistency)
     try:
         for param in index_params(schema, options.metric):
             yield from ops.create_index(collection, param)
@@ -213,6 +217,35 @@ def _create(collection: str, options: LoadOptions, schema: CollectionSchema) -> 
     if info is None:
         raise SchemaError(explain(f"collection {collection!r}", "the collection just created", "none", "run again"))
     return info
+
+
+def _make(collection: str, schema: CollectionSchema, **options: Any) -> Operation[None]:
+    """Create the collection, and know it again where nothing but the answer was lost."""
+    mark = uuid.uuid4().hex
+    for last in (False, False, True):
+        try:
+            yield from ops.create_collection(collection, schema, properties={MARK: mark}, **options)
+        except (MilvusException, RpcError) as error:
+            info = yield from ops.describe_collection(collection)
+            if info is not None and info.properties.get(MARK) == mark:
+                return
+            if last or not (isinstance(error, RpcError) and error.status == "UNAVAILABLE"):
+                raise
+        else:
+            return
+
+
+def _finish_indexes(collection: str, schema: CollectionSchema, metric: str | None) -> Operation[None]:
+    """Make the indexes that whoever created the collection did not come to make."""
+    try:
+        known = yield from ops.describe_index(collection)
+    except (MilvusException, RpcError):
+        # Who may not ask could not make them either; if they are missing, loading the collection says so.
+        return
+    indexed = {index.field_name for index in known}
+    for param in index_params(schema, metric):
+        if param.field_name not in indexed:
+            yield from ops.create_index(collection, param)
 
 
 def _check_version(collection: str, schema: CollectionSchema) -> Operation[None]:

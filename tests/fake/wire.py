@@ -18,7 +18,18 @@ from headrace.collection_messages import schema_to_proto
 from headrace.decoding import decode_request
 from headrace.errors import RpcError
 
-__all__ = ["Wire", "Write", "answered", "fails", "land_late", "lose", "ok", "refused", "some_shards"]
+__all__ = [
+    "Wire",
+    "Write",
+    "answered",
+    "fails",
+    "land_late",
+    "lose",
+    "ok",
+    "over_a_slow_line",
+    "refused",
+    "some_shards",
+]
 
 
 def answered(code=0, reason="", *, rows=0, legacy=None, extra_info=None):
@@ -208,3 +219,18 @@ def some_shards(behave):
         return await behave(wire, write)
 
     return both
+
+
+def over_a_slow_line(rate):
+    """What comes takes its turn on a line of ``rate`` bytes per second, and is lost where that takes too long."""
+    free_at = 0.0
+
+    async def behave(wire, write):
+        nonlocal free_at
+        free_at = min(write.deadline, max(wire.clock(), free_at) + len(write.payload) / rate)
+        await asyncio.sleep(free_at - wire.clock())
+        if free_at == write.deadline:
+            raise grpc_error("DEADLINE_EXCEEDED", "Deadline Exceeded")
+        return await ok(wire, write)
+
+    return behave

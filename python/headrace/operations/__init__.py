@@ -8,7 +8,7 @@ Run them with :func:`drive_sync` or :func:`drive_async`, or from another operati
 from __future__ import annotations
 
 from headrace.calls import Operation, Rpc, Sleep, drive_async, drive_sync
-from headrace.operations.base import DEFAULT_TIMEOUT
+from headrace.operations.base import DEFAULT_TIMEOUT, Scope
 from headrace.operations.collections import (
     create_collection,
     describe_collection,
@@ -74,6 +74,7 @@ __all__ = [
     "RRFRanker",
     "Request",
     "Rpc",
+    "Scope",
     "SearchPages",
     "Sleep",
     "WeightedRanker",
