@@ -36,8 +36,12 @@ if TYPE_CHECKING:
         TransportError,
         VerificationError,
     )
+    from headrace.finishing import FinishReport, finish
     from headrace.loader import Loader, aload, load
+    from headrace.merging import MergedReport, merge_reports
     from headrace.operations import AnnSearchRequest, RRFRanker, WeightedRanker
+    from headrace.plans import Plan, PlanPart, plan
+    from headrace.preparing import Preparation, prepare
     from headrace.recounting import Recount, verify_journal
     from headrace.report import LoadReport, Progress
     from headrace.schema import CollectionSchema, DataType, FieldSchema, Function, FunctionType
@@ -73,7 +77,11 @@ _HOMES = {
         "TransportError",
         "VerificationError",
     ),
+    "finishing": ("FinishReport", "finish"),
     "loader": ("Loader", "aload", "load"),
+    "merging": ("MergedReport", "merge_reports"),
+    "plans": ("Plan", "PlanPart", "plan"),
+    "preparing": ("Preparation", "prepare"),
     "recounting": ("Recount", "verify_journal"),
     "report": ("LoadReport", "Progress"),
     "schema": ("CollectionSchema", "DataType", "FieldSchema", "Function", "FunctionType"),
@@ -92,6 +100,7 @@ __all__ = [
     "EmbeddedError",
     "Endpoint",
     "FieldSchema",
+    "FinishReport",
     "Function",
     "FunctionType",
     "HeadraceError",
@@ -102,10 +111,14 @@ __all__ = [
     "LoadOptions",
     "LoadReport",
     "Loader",
+    "MergedReport",
     "MilvusClient",
     "MilvusException",
     "MismatchError",
     "MissingExtraError",
+    "Plan",
+    "PlanPart",
+    "Preparation",
     "Progress",
     "RRFRanker",
     "Recount",
@@ -120,8 +133,12 @@ __all__ = [
     "VerificationError",
     "WeightedRanker",
     "aload",
+    "finish",
     "load",
+    "merge_reports",
     "packing",
+    "plan",
+    "prepare",
     "verify",
     "verify_journal",
 ]

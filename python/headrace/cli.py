@@ -1,4 +1,4 @@
-"""The ``headrace`` command: load, inspect, verify, status.
+"""The ``headrace`` command: load, inspect, verify, status, and the commands about parts of a source.
 
 Standard output carries exactly one JSON document, everything for people goes to standard error. Only click is
 imported here; what a command needs is imported when it runs, so that ``--help`` answers at once.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,23 +21,19 @@ from headrace.cli_options import (
     mapping_options,
     quiet_option,
     source_options,
-    verify_options,
     version_option,
 )
+from headrace.cli_parts import finish, part_options, plan, planned_source, prepare, report
+from headrace.cli_values import endpoint_of, options_of, source_of
+from headrace.cli_verify import verify
 
 if TYPE_CHECKING:
-    from headrace.config import Endpoint, LoadOptions
+    from pathlib import Path
+
     from headrace.console import Console
     from headrace.signals import Signals
-    from headrace.verifying import Level
 
 __all__ = ["command", "main"]
-
-#: The options of the endpoint.
-_ENDPOINT = (
-    *("uri", "token", "db_name", "ca_cert", "client_cert", "client_key", "server_name"),
-    *("token_file", "connect_timeout"),
-)
 
 _STATUSES = """\b
 Exit status:
@@ -50,8 +45,6 @@ Exit status:
   5    verification found a difference
   130  ended by SIGINT (143: by SIGTERM); rows unsent
 """
-#: What ``verify --journal`` can use besides the options of the endpoint.
-_OF_JOURNALS = frozenset({"collection", "journal", "partition_name", "quiet", "state_dir", *_ENDPOINT})
 
 
 @click.group(
@@ -80,19 +73,30 @@ Examples:
   headrace load 'part-*.parquet' extra/ --collection docs --create --key doc_id --verify sample
   MILVUS_TOKEN=root:Milvus headrace load docs.arrow --collection docs --uri https://milvus:19530
   headrace load docs.parquet --collection docs --map emb:vector --drop score --set lang=en
+  headrace load 's3://bucket/docs/*.parquet' --collection docs --part 2/3
   headrace load docs.parquet --collection docs --dry-run --quiet | jq .rows_rejected
 
 """
     + _STATUSES
 )
-@source_options
+@part_options
 @click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) to load into.")
 @endpoint_options
 @mapping_options
 @create_options
 @load_options
 @at_edge
-def load(console: Console, signals: Signals, sources: tuple[str, ...], collection: str, **values: Any) -> int:
+def load(
+    console: Console,
+    signals: Signals,
+    sources: tuple[str, ...],
+    collection: str,
+    *,
+    plan_file: Path | None,
+    part: str | None,
+    first_attempt: bool,
+    **values: Any,
+) -> int:
     """Load SOURCE... into a collection and account for every row.
 
     A SOURCE is a file (Parquet, Arrow IPC, Feather, npy, npz, JSON lines, CSV, HDF5, big-ann), a directory of them,
@@ -101,20 +105,24 @@ def load(console: Console, signals: Signals, sources: tuple[str, ...], collectio
 
     The same command again goes on where the last one ended, whatever ended it: rows that are stored are passed over
     once some of them were read back, and files that are new are loaded.
+
+    With --part one part is loaded and others, on other machines, load the rest; see `headrace plan`.
     """
-    endpoint, options = _endpoint(values), _options(values)
+    endpoint, options = endpoint_of(values), options_of(values)
+    source = planned_source(sources, plan_file, part, options)
 
     from headrace import progress, summary
     from headrace.loader import LoadJob
 
     with progress.view(console) as view:
         job = LoadJob(
-            _source(sources),
+            source,
             collection=collection,
             endpoint=endpoint,
             options=options,
             progress=view,
             announce=lambda line: view.line(f"headrace: {line}"),
+            first_attempt=first_attempt,
         )
         signals.stop = job.stop
         report = job.run()
@@ -146,107 +154,17 @@ def inspect(
     Nothing is written anywhere. With --collection the server is asked whether the collection exists and how the
     columns fit it; otherwise the collection that --create would make is shown.
     """
-    endpoint = _endpoint(values) if collection is not None else None
-    options = _options(values)
+    endpoint = endpoint_of(values) if collection is not None else None
+    options = options_of(values)
 
     from headrace.inspection import inspect_source, inspection_lines
 
-    found = inspect_source(_source(sources), options=options, collection=collection, endpoint=endpoint)
+    found = inspect_source(source_of(sources), options=options, collection=collection, endpoint=endpoint)
     write_document(found.to_json())
     for line in inspection_lines(found, width=console.width):
         console.line(line)
     if found.problem is not None:
         console.error(found.problem)
-    return found.exit_status
-
-
-@command.command(
-    epilog="""\b
-Examples:
-  headrace verify docs.parquet --collection docs --uri ./docs.db
-  headrace verify 'part-*.parquet' --collection docs --level count
-  headrace verify 'part-*.parquet' --collection docs --repair
-  headrace verify --journal --collection docs --uri ./docs.db
-
-\b
-Exit status:
-  0    nothing differs; whether that is proof says the "status": "ok", or "not applicable"
-  1    unexpected: a bug, please report it
-  2    usage, configuration or input refused
-  3    repaired, but rows were rejected; they are in the rejects file
-  4    no answer from the server, or a repair that did not come to its end: run the same command again
-  5    something differs
-  130  ended by SIGINT (143: by SIGTERM)
-
-"""
-)
-@verify_options
-@click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) to compare with.")
-@endpoint_options
-@mapping_options
-@at_edge
-def verify(
-    console: Console, signals: Signals, sources: tuple[str, ...], collection: str, *, journal: bool, **values: Any
-) -> int:
-    """Compare SOURCE... with what a collection holds, row by row.
-
-    Rows of the collection that SOURCE does not have are no difference. Where a key stands twice in SOURCE its last
-    row counts. Nothing is written, except with --repair.
-    """
-    _check_verify(sources, journal=journal)
-    endpoint = _endpoint(values)
-    if journal:
-        return _recount(console, collection, endpoint, _options(values))
-    level: Level = values.pop("level") or "full"
-    repair: bool = values.pop("repair")
-
-    from headrace import summary
-    from headrace.verifying import verify_source
-
-    found = verify_source(
-        _source(sources),
-        collection=collection,
-        level=level,
-        endpoint=endpoint,
-        options=_options(values),
-        repair=repair,
-        stoppable=lambda stop: setattr(signals, "stop", stop),
-    )
-    write_document(found.to_json())
-    for line in summary.verification_lines(found):
-        console.line(line)
-    return found.exit_status
-
-
-def _check_verify(sources: tuple[str, ...], *, journal: bool) -> None:
-    if not journal and not sources:
-        raise click.UsageError("Missing argument 'SOURCE...': name what was loaded, or give --journal.")
-    context = click.get_current_context()
-    given = [
-        option.opts[0]
-        for option in context.command.params
-        if option.name not in _OF_JOURNALS
-        and context.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
-    ]
-    if journal and given:
-        raise click.UsageError(
-            f"--journal goes without {', '.join('SOURCE' if it == 'sources' else it for it in given)}"
-        )
-
-
-def _recount(console: Console, collection: str, endpoint: Endpoint, options: LoadOptions) -> int:
-    from headrace import summary
-    from headrace.recounting import recount
-
-    found = recount(
-        collection=collection,
-        endpoint=endpoint,
-        partition_name=options.partition_name,
-        state_dir=options.state_dir,
-    )
-    write_document(found.to_json())
-    for line in summary.recount_lines(found):
-        console.line(line)
     return found.exit_status
 
 
@@ -287,6 +205,10 @@ def status(console: Console, _signals: Signals, journals: tuple[str, ...], older
     return 2 if refusals else 0
 
 
+for _command in (verify, plan, prepare, finish, report):
+    command.add_command(_command)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and end the process with its exit status."""
     # gRPC writes its own lines to standard error where a connection fails; the command says it in one.
@@ -299,35 +221,3 @@ def main(arguments: list[str] | None = None) -> None:
     except click.Abort:
         status = 130
     sys.exit(status)
-
-
-def _source(sources: tuple[str, ...]) -> str | list[str]:
-    return sources[0] if len(sources) == 1 else list(sources)
-
-
-def _endpoint(values: dict[str, Any]) -> Endpoint:
-    """Take the endpoint's options out of ``values``."""
-    from headrace.config import Endpoint
-    from headrace.errors import ConfigError, explain
-
-    given = {name: values.pop(name) for name in _ENDPOINT if name not in ("token_file", "connect_timeout")}
-    path: Path | None = values.pop("token_file")
-    if path is not None:
-        if given["token"] is not None:
-            raise click.UsageError("--token and --token-file: give one of them")
-        try:
-            given["token"] = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = explain("--token-file", "a readable text file", f"{path}: {error}", "check the path")
-            raise ConfigError(reason) from error
-        if not given["token"]:
-            raise ConfigError(explain("--token-file", "a token", f"{path} is empty", "write user:password into it"))
-    return Endpoint.resolve(**given, timeout=values.pop("connect_timeout"))
-
-
-def _options(values: dict[str, Any]) -> LoadOptions:
-    """LoadOptions of what was given; what was not keeps its default."""
-    from headrace.config import LoadOptions
-
-    names = LoadOptions.__dataclass_fields__
-    return LoadOptions(**{name: value for name, value in values.items() if name in names and value is not None})

@@ -23,11 +23,11 @@ __all__ = [
     "Pair",
     "create_options",
     "endpoint_options",
+    "file_options",
     "load_options",
     "mapping_options",
     "quiet_option",
     "source_options",
-    "verify_options",
     "version_option",
 ]
 
@@ -157,7 +157,7 @@ version_option = click.option(
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing on standard error but errors.")
 
-_reading: Callable[[F], F] = _all(
+file_options: Callable[[F], F] = _all(
     click.option(
         "--ids",
         metavar="PATH",
@@ -175,41 +175,12 @@ _reading: Callable[[F], F] = _all(
         help="An option of the object store: endpoint_url, region, anonymous, access_key, secret_key ...; may be given "
         "several times.",
     ),
-    quiet_option,
 )
 
 source_options: Callable[[F], F] = _all(
-    click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."), _reading
-)
-
-verify_options: Callable[[F], F] = _all(
-    click.argument("sources", nargs=-1, metavar="[SOURCE]..."),
-    _reading,
-    click.option(
-        "--level",
-        type=click.Choice(["count", "sample", "full"]),
-        help="count: every key is there once. sample: random rows bit for bit, and each found by its own vectors. "
-        "full: every value of every row. [default: full]",
-    ),
-    click.option(
-        "--journal",
-        is_flag=True,
-        help="Prove the number of rows from the journal of the loads into this collection, without a SOURCE.",
-    ),
-    click.option(
-        "--repair",
-        is_flag=True,
-        help="Send what is missing, doubled or different again, exactly those rows, as upserts, and verify them again.",
-    ),
-    click.option("--key", metavar="COLUMN", help="The source's key column, where its name is not the key field's."),
-    click.option("--partition", "partition_name", metavar="NAME", help="Look in this partition only."),
-    click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Compare at most N rows."),
-    click.option(
-        "--state-dir",
-        type=click.Path(file_okay=False, path_type=Path),
-        metavar="DIR",
-        help="The --state-dir of the load, where it had one: for --journal and --repair.",
-    ),
+    click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
+    file_options,
+    quiet_option,
 )
 
 endpoint_options: Callable[[F], F] = _all(

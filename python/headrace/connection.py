@@ -59,6 +59,10 @@ class Connection:
         self._loop.start()
         self._closed = False
 
+    def check_process(self) -> None:
+        """Refuse to be used in a forked process; errors as :meth:`headrace.background.LoopThread.check_process`."""
+        self._loop.check_process()
+
     def connect(self) -> None:
         """Reach the server; errors as :meth:`headrace.transport.AsyncTransport.connect`."""
         self._wait(self.transport.connect())

@@ -107,23 +107,21 @@ class Delivery:
 
     def _settle(self, request: Request, verdict: Verdict) -> None:
         keys = request.key_ranges if verdict is Verdict.STORED else ()
+        if verdict is Verdict.STORED and request.claim is not None:
+            self._ledger.journal.reach_key(int(request.claim.codes[-1]))
         self._ledger.settle(request.spans, request.rows, verdict, keys)
         if verdict is Verdict.REJECTED and (too_many := self._ledger.too_many_rejects()) is not None:
             self._stop(HeadraceError(too_many))
 
     async def _resolve(self, request: Request, *, others: bool) -> Outcome:
         """Send ``request`` until its fate, or what has to be sent in its place, is known."""
-        try:
-            await self._ledger.journal.cover(request.spans)
-        except JournalError as error:
-            self._stop(error)
-            return undelivered(request)
         while True:
             if self._largest is not None and len(request.payload) > self._largest and request.rows > 1:
                 return await divided(request, self._schema, parts=-(-len(request.payload) // self._largest))
             if request.timestamp != self._schema.timestamp:
                 await repacked(request, self._schema)
-            answer = await self._attempt(request)
+            timeout = self._deadline.seconds(request.expired)
+            answer = await self._attempt(request, timeout) if await self._announced(request, timeout) else None
             if answer is None:
                 return undelivered(request)
             outcome = await self._judge(request, answer, others=others)
@@ -139,7 +137,20 @@ class Delivery:
             if outcome is not None:
                 return outcome
 
-    async def _attempt(self, request: Request) -> Answer | None:
+    async def _announced(self, request: Request, timeout: float) -> bool:
+        """Have the next run know what may be stored of this attempt, and until when; False where none is to be made."""
+        journal = self._ledger.journal
+        if self._traffic.stopped():
+            return False
+        try:
+            await journal.cover(request.spans)
+            await journal.reach(timeout)
+        except JournalError as error:
+            self._stop(error)
+            return False
+        return True
+
+    async def _attempt(self, request: Request, timeout: float) -> Answer | None:
         """Send it once, alone where it is suspected of what others must not suffer; None where the load has stopped."""
         alone = request.lost > 0
         if alone and self._traffic.probing and self._traffic.others:
@@ -148,7 +159,6 @@ class Delivery:
         async with self._traffic.sending(len(request.payload), alone=alone):
             if self._traffic.stopped():
                 return None
-            timeout = self._deadline.seconds(request.expired)
             channel = next(self._channels) % self._transport.channels
             # Nor is it alone to blame for the end of a server that was not well.
             accompanied = self._traffic.calls > 1 or (self._traffic.probing and not alone)
@@ -322,7 +332,7 @@ class Delivery:
             self._ledger.note(_ONCE, request.rows)
             return Verdict.UNKNOWN
         elif not request.doubtful:
-            self._ledger.measurements.possibly_duplicated += request.rows
+            self._ledger.double(request.spans, request.rows)
         request.doubtful = True
         return None
 

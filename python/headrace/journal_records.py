@@ -40,7 +40,7 @@ Key = int | str
 #: The journal's name in its directory.
 JOURNAL = "journal.sqlite"
 #: ``PRAGMA user_version``: another number is another layout.
-FORMAT = 2
+FORMAT = 3
 #: ``PRAGMA application_id``: "hrjl".
 APPLICATION = 0x68726A6C
 
@@ -75,6 +75,7 @@ class TargetRecord:
         began: When the first run began, in seconds since the epoch.
         rows_again: Rows that may have been stored before their file, unchanged, was loaded again as a whole.
         rows_replaced: The same of files that had changed.
+        highest: The highest code (:mod:`headrace.keyfilter`) of the keys of stored rows, or None.
     """
 
     id: int
@@ -83,6 +84,7 @@ class TargetRecord:
     began: float
     rows_again: int = 0
     rows_replaced: int = 0
+    highest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class FileRecord:
         rows: How many rows it has, where that is known.
         settled: Rows by verdict.
         open: Rows that were marked and not settled: they may be stored.
+        doubled: Rows that were sent again though they may have been stored, under a second key of the server's.
         keys: What is known of the keys of its stored rows.
     """
 
@@ -135,6 +138,7 @@ class FileRecord:
     rows: int | None
     settled: dict[Verdict, IntervalSet] = field(default_factory=dict)
     open: IntervalSet = field(default_factory=IntervalSet)
+    doubled: IntervalSet = field(default_factory=IntervalSet)
     keys: list[KeyRange] = field(default_factory=list)
 
     @property
@@ -231,8 +235,8 @@ class JournalReader:
     def targets(self) -> list[TargetRecord]:
         """Every target, oldest first."""
         rows = self._read(
-            "SELECT uri, database, collection, partition, identity, id, rows_before, began, rows_again, rows_replaced "
-            "FROM target ORDER BY id"
+            "SELECT uri, database, collection, partition, identity, id, rows_before, began, rows_again, rows_replaced, "
+            "highest FROM target ORDER BY id"
         )
         return [TargetRecord(row[5], Place(*row[:5]), *row[6:]) for row in rows]
 
@@ -247,10 +251,10 @@ class JournalReader:
                 "SELECT id, identity, plan, rows FROM file WHERE target = ? ORDER BY id", target
             )
         }
-        for file, start, stop in self._read(
-            "SELECT mark.* FROM mark JOIN file ON file.id = mark.file WHERE file.target = ?", target
-        ):
+        for file, start, stop in self._intervals("mark", target):
             records[file].open.add(start, stop)
+        for file, start, stop in self._intervals("doubled", target):
+            records[file].doubled.add(start, stop)
         for file, start, stop, verdict, ended in self._read(
             "SELECT settled.file, start, stop, verdict, run.ended FROM settled JOIN file ON file.id = settled.file "
             "LEFT JOIN run ON run.id = settled.run WHERE file.target = ? ORDER BY settled.rowid",
@@ -275,6 +279,10 @@ class JournalReader:
         names = ("began", "ended", "status", "rejects", "stored", "keys")
         rows = self._read(f"SELECT {', '.join(names)} FROM run WHERE target = ? ORDER BY id", target)  # noqa: S608 - constant names
         return [{**dict(zip(names, row, strict=True)), "rejects": json.loads(row[3])} for row in rows]
+
+    def _intervals(self, table: str, target: int) -> list[tuple[int, int, int]]:
+        query = f"SELECT {table}.* FROM {table} JOIN file ON file.id = {table}.file WHERE file.target = ?"  # noqa: S608 - constant names
+        return self._read(query, target)
 
     def _read(self, query: str, *values: object) -> list[Any]:
         with explained(self.path):

@@ -28,6 +28,7 @@ from headrace.reporting import close_report
 from headrace.schema import CollectionSchema
 from headrace.session import LoadSession
 from headrace.sources import SourceBatch, decoded_bytes, keyed_rows
+from headrace.target import Sharing
 
 __all__ = ["AsyncLoader", "BlockingLoader", "Loader", "check_report"]
 
@@ -97,6 +98,7 @@ class _Putting:
 
     def _put(self, data: object, patience: Patience) -> None:
         session = self._session
+        session.check_process()
         if self._report is not None:
             raise ConfigError(explain("put", "a block that is still open", "one that has ended", "make a new Loader"))
         batch = to_batch(data, session.schema)
@@ -128,12 +130,14 @@ class _Putting:
 
     def _drain(self, patience: Patience) -> None:
         session = self._session
+        session.check_process()
         if session.prepared:
             session.drain(patience)
 
     def end(self, error: BaseException | None) -> None:
         """Settle every row and make the report; what leaving the block does."""
         session = self._session
+        session.check_process()
         try:
             if error is not None:
                 session.stop(f"the block ended with {type(error).__name__}")
@@ -240,6 +244,8 @@ class Loader:
         collection: The collection's name.
         uri, token, user, password, db_name, endpoint: As for :func:`headrace.load`.
         schema: The schema to create the collection with, where it does not exist.
+        shared: Whether other processes load into the collection at the same time: rows are then upserted, and the
+            collection is not loaded into memory at the end.
         check: Whether leaving the block raises where not every row is stored.
         progress: Called about four times a second from the sending thread; must return quickly.
         **options: Fields of :class:`headrace.LoadOptions`.
@@ -259,6 +265,7 @@ class Loader:
         db_name: str | None = None,
         endpoint: Endpoint | None = None,
         schema: CollectionSchema | None = None,
+        shared: bool = False,
         check: bool = True,
         progress: Callable[[Progress], None] | None = None,
         **options: Any,
@@ -275,6 +282,7 @@ class Loader:
             schema=schema,
             progress=progress,
             copy_waiting=True,
+            sharing=Sharing() if shared else None,
         )
         self._check = check
         self._used = False

@@ -221,6 +221,8 @@ class LoadReport:
         failure: Why the load ended early, or None.
         mapping: Source column, field, types and a note, per column.
         notes: What a person should know: narrowed columns, guesses.
+        part: Of what the source is one part, where others are loaded elsewhere: ``plan`` (its id), ``part``, ``of``,
+            ``rows``; else None.
     """
 
     collection: str
@@ -264,6 +266,7 @@ class LoadReport:
     failure: str | None
     mapping: list[dict[str, str]]
     notes: list[str]
+    part: dict[str, Any] | None = None
 
     @property
     def exit_status(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.report import Guarantee, LoadReport, Progress, Verdict
 from headrace.state import write_private
@@ -12,6 +12,7 @@ from headrace.state import write_private
 if TYPE_CHECKING:
     from headrace.config import LoadOptions
     from headrace.conform import ColumnMapping
+    from headrace.plans import PlanPart
     from headrace.session import LoadSession
 
 __all__ = ["close_report", "progress_of"]
@@ -91,7 +92,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         rows_unknown=account.rows(Verdict.UNKNOWN),
         rows_unsent=account.rows(Verdict.UNSENT),
         rows_resumed=session.ledger.journal.rows_resumed(),
-        rows_possibly_duplicated=measured.possibly_duplicated,
+        rows_possibly_duplicated=measured.possibly_duplicated + session.ledger.journal.rows_doubled(),
         rows_total=session.rows_total,
         source_exhausted=source_exhausted,
         guarantee=_guarantee(session),
@@ -120,6 +121,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         failure=None if session.failure is None else str(session.failure),
         mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],
         notes=notes,
+        part=None if session.part is None else _part_line(session.part),
     )
 
 
@@ -135,6 +137,10 @@ def _guarantee(session: LoadSession) -> Guarantee:
     forced = session.options.mode == "insert" and session.resumption is None
     unclear = session.ledger.account.rows(Verdict.UNKNOWN) > 0
     return "at-least-once" if session.key is None or forced or unclear else "effectively-once"
+
+
+def _part_line(part: PlanPart) -> dict[str, Any]:
+    return {"plan": part.plan, "part": part.part, "of": part.of, "rows": part.rows}
 
 
 def _mapping_line(line: ColumnMapping) -> dict[str, str]:

@@ -151,14 +151,14 @@ class Sender:
             self._queue.clear()
             self._held.clear()
 
-    async def settled(self, grace: float) -> None:
-        """Return when all is settled; once the load has stopped, within ``grace`` seconds.
+    async def settled(self, grace: Callable[[], float]) -> None:
+        """Return when all is settled; once the load has stopped, within the seconds that ``grace`` then says.
 
         What is then still unanswered is cancelled, and its rows are unknown.
         """
         await self._traffic.until(lambda: self.failure is not None or self._nothing_left)
         try:
-            async with asyncio.timeout(grace):
+            async with asyncio.timeout(grace()):
                 await self.drain()
         except TimeoutError:
             for task in self._tasks:

@@ -11,6 +11,7 @@ import functools
 import time
 from collections.abc import Callable, Collection, Generator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
@@ -30,8 +31,10 @@ from headrace.inference import infer_schema
 from headrace.journal import Journal
 from headrace.ledger import Ledger
 from headrace.patience import Patience
+from headrace.plans import PlanPart
 from headrace.readback import VerifyResult
 from headrace.rejects import RejectLimit, RejectsFile
+from headrace.releases import has_timestamptz
 from headrace.report import Account, Phase, Progress, Verdict
 from headrace.reporting import progress_of
 from headrace.resuming import Resumption, admit
@@ -39,7 +42,7 @@ from headrace.schema import CollectionSchema
 from headrace.sending import STOP_GRACE, Sender
 from headrace.sources import SourceBatch
 from headrace.state import fresh_name, open_state_dir, target_name
-from headrace.target import Target, check_same, has_timestamptz, missing_collection, open_target
+from headrace.target import Sharing, Target, check_same, missing_collection, open_target
 from headrace.watching import linger, show_progress
 from headrace.window import Window
 from headrace.wiring import Parts, make_parts, make_throttle, request_size
@@ -60,6 +63,8 @@ class LoadSession:
         progress: Called about four times a second from the sending thread; must return quickly.
         copy_waiting: Whether rows that wait are copied, because a caller may overwrite them.
         resumable: Whether rows can be addressed by a later run, so that the state directory is one to be found again.
+        part: The part of a plan that is loaded, where others load the rest; it has a state directory of its own.
+        sharing: Who else writes to the collection meanwhile; None for nobody that is known of.
     """
 
     def __init__(
@@ -72,12 +77,15 @@ class LoadSession:
         progress: Callable[[Progress], None] | None = None,
         copy_waiting: bool,
         resumable: bool = False,
+        part: PlanPart | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self.collection = collection
         self.endpoint = endpoint
         self.options = options
-        lasting = target_name(endpoint, collection, options.partition_name)
-        self.state_dir = open_state_dir(options.state_dir, lasting if resumable else fresh_name(collection))
+        self.part = part
+        self.sharing = sharing
+        self.state_dir = self._open_state_dir(resumable=resumable)
         #: Bytes of a source batch.
         self.target_bytes = request_size(options)
         self.throttle, in_flight = make_throttle(options, lite=endpoint.is_embedded)
@@ -108,9 +116,19 @@ class LoadSession:
         self._sending: Future[None] | None = None
         self._ticking: list[Future[None]] = []
         self._stop_wanted: StoppedError | None = None
+        self._stop_grace = STOP_GRACE
         self._broken: HeadraceError | None = None
         self._rejects_told = 0
         self._closed = False
+
+    def _open_state_dir(self, *, resumable: bool) -> Path:
+        wanted, part = self.options.state_dir, self.part
+        if not resumable:
+            return open_state_dir(wanted, fresh_name(self.collection))
+        if part is not None and wanted is not None:
+            wanted = wanted / part.name
+        place = () if part is None else (part.plan, part.name)
+        return open_state_dir(wanted, target_name(self.endpoint, self.collection, self.options.partition_name, *place))
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
@@ -206,7 +224,9 @@ class LoadSession:
         )
         create, embedded = options.create or self._schema is not None, self.endpoint.is_embedded
         self.target = self.run(
-            open_target(self.collection, options, self.info, schema, create=create, embedded=embedded)
+            open_target(
+                self.collection, options, self.info, schema, create=create, embedded=embedded, sharing=self.sharing
+            )
         )
         if self.resumption is not None:
             self.resumption.begin(plan, self.target, endpoint=self.endpoint, options=options, run=self.run)
@@ -229,6 +249,7 @@ class LoadSession:
             lite=lite,
             copy_waiting=self._copy_waiting,
             submit=self._submit,
+            highest_key=None if self.resumption is None else self.resumption.highest_key,
         )
         self._sending = self._connection.submit(self._send_all(self._parts.sender))
         lost, stop = self.ledger.measurements.lost, self._parts.sender.stop
@@ -239,6 +260,14 @@ class LoadSession:
             self._connection.post(self._parts.sender.stop, self._stop_wanted)
 
     # -- feeding -----------------------------------------------------------------------------------------------------
+
+    def check_process(self) -> None:
+        """Refuse to be used in a process that was forked from the one that began the load.
+
+        Raises:
+            ConfigError: There. Nothing of the session may be touched; its locks may be held for ever.
+        """
+        self._connection.check_process()
 
     def check(self) -> None:
         """Raise why the load stopped, if it did."""
@@ -300,16 +329,20 @@ class LoadSession:
         keys = None if self.key is None else batch.column(self.key)
         landing = None if self.resumption is None else self.resumption.may_land_until
         if doubled := admit(request, self.ledger, keys, landing):
-            self._connection.post(self.ledger.measurements.double, doubled)
+            self._connection.post(self.ledger.double, request.spans, doubled)
         # Nothing may fail after this: from here on the sender answers for the rows.
         self._connection.post(self.parts.sender.submit, request)
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
-    def stop(self, reason: str, *, interrupted: str | None = None) -> None:
-        """Send nothing more than what is in flight. Safe in any thread and in a signal handler."""
+    def stop(self, reason: str, *, interrupted: str | None = None, grace: float = STOP_GRACE) -> None:
+        """Send nothing more than what is in flight, which has ``grace`` seconds to be answered.
+
+        Safe in any thread and in a signal handler.
+        """
         if self._closed:
             return
+        self._stop_grace = min(grace, self._stop_grace)
         self.interrupted = self.interrupted or interrupted
         self._stop_wanted = StoppedError(reason)
         halt = None if self._parts is None else functools.partial(self._parts.sender.stop, self._stop_wanted)
@@ -324,7 +357,7 @@ class LoadSession:
             self.flush()  # fails where the load stopped; what waits is then unsent
         feeder.abandon()
         self._connection.post(sender.finish)
-        self._connection.wait_for(sender.settled(STOP_GRACE))
+        self._connection.wait_for(sender.settled(lambda: self._stop_grace))
         if self._sending is not None:
             self._sending.result()
         self.failure = self.failure or self._broken or sender.failure

@@ -93,11 +93,12 @@ def make_parts(
     lite: bool,
     copy_waiting: bool,
     submit: Callable[[Request, pa.RecordBatch], None],
+    highest_key: int | None,
 ) -> Parts:
-    """Make the parts of a load into ``target``; arguments as those of :class:`Feeder` and :class:`Sender`."""
+    """Make the parts of a load into ``target``; arguments as those of :class:`Feeder`, :class:`Sender`, Resumption."""
     upsert = target.mode == "upsert"
     key = target.info.schema.primary_key.name if target.keyed else None
-    order = KeyOrder(upsert=upsert)
+    order = KeyOrder(upsert=upsert, before=highest_key)
     schema = LiveSchema(
         collection,
         target.info,

@@ -30,12 +30,14 @@ from headrace.operations.data import (
 from headrace.operations.indexes import (
     METRICS,
     IndexInfo,
+    check_indexes,
     create_index,
     describe_index,
     index_descriptions,
     index_state,
     metric_for,
     wait_for_index,
+    wait_for_indexes,
 )
 from headrace.operations.loading import (
     LoadState,
@@ -82,6 +84,7 @@ __all__ = [
     "ask_query",
     "ask_search",
     "check_health",
+    "check_indexes",
     "count",
     "create_collection",
     "create_index",
@@ -112,6 +115,7 @@ __all__ = [
     "search",
     "search_request",
     "wait_for_index",
+    "wait_for_indexes",
     "wait_until_loaded",
     "wait_until_refreshed",
     "write",
