@@ -93,8 +93,9 @@ def inspect_source(
 
     What makes a load impossible, such as a column that fits no field, is the result's ``problem``.
 
-    :raises SourceError: if the source cannot be read.
-    :raises ConnectError, MilvusException: if the server cannot be asked.
+    Raises:
+        SourceError: If the source cannot be read.
+        ConnectError, MilvusException: If the server cannot be asked.
     """
     with open_source(source, options=options) as opened:
         found = _look_at(opened)

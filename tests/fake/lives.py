@@ -379,7 +379,7 @@ class Life:
             for batch in resume(self._source, self.resumption, max_bytes=400, columns=None, limit=None):
                 if rig.sender.failure is not None:
                     return
-                await rig.take(batch)
+                await rig.reserve_each(rig.feeder.feed(batch))
                 await asyncio.sleep(self.world.pace)
             await rig.flush()
         except HeadraceError:
@@ -397,6 +397,3 @@ class _LivingRig(Rig):
         if doubled := admit(request, self.ledger, keys, self.resumption.may_land_until):
             self.ledger.double(request.spans, doubled)
         super().submit(request, batch)
-
-    async def take(self, batch):
-        await self._reserve_each(self.feeder.feed(batch))
