@@ -35,7 +35,8 @@ def to_array(
 
     Args:
         value: A numpy array, shape (n,) or (n, d); a sparse matrix of n rows; an Arrow array or chunked array, or
-            anything with ``__arrow_c_array__``, ``__arrow_c_stream__`` or ``__array__``; a list of Python values.
+            anything with ``__arrow_c_array__``, ``__arrow_c_stream__``, ``__array__`` or ``__dlpack__``; a list of
+            Python values.
         field: What the column is for. A layout that is packed as it is stays; another becomes one where that loses
             nothing; else the column keeps its own type. Of Python values, where every one fits the field: integers and
             text keep their values, Python floats are rounded to the nearest FLOAT (they have no narrower type to say
@@ -116,6 +117,8 @@ def _from_typed(value: object, name: str) -> pa.Array:
         return _one_piece(pa.chunked_array(value), name)
     if hasattr(value, "__array__") or isinstance(value, stdlib_array.array | memoryview):
         return from_numpy(_as_numpy(value, name), name)
+    if hasattr(value, "__dlpack__"):
+        return from_numpy(_from_dlpack(value, name), name)
     raise _no_column(name, type(value).__name__)
 
 
@@ -139,6 +142,14 @@ def _as_numpy(value: Any, name: str) -> np.ndarray:
         return np.asanyarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
         # PyTorch has no numpy form of bfloat16, and none of a tensor that needs a gradient.
+        raise _no_column(name, f"{type(value).__name__} ({error})") from error
+
+
+def _from_dlpack(value: Any, name: str) -> np.ndarray:
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        # Memory of another device, or a type that numpy does not have.
         raise _no_column(name, f"{type(value).__name__} ({error})") from error
 
 

@@ -13,10 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from headrace.errors import ConfigError, explain
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
 
 __all__ = [
     "DEFAULT_URI",
@@ -228,7 +231,22 @@ class LoadOptions:
             keys of the rows' running number over all files (int64), ``"@file_row"`` of path and row (``path#row``).
         auto_id: Whether a created collection's keys are made by the server.
         vector: Columns of variable-length lists that are vectors (needed where there are several candidates); one
-            name, or several.
+            name, or several. A single one is also what the column of a file is called that has no names (``.npy``);
+            else that is ``vector``.
+        ids: A file whose one column is the keys of the rows, beside files that have none: row by row. With several
+            files ``{part}`` in both paths pairs them (``vectors_{part}.npy`` and ``ids_{part}.npy``).
+        metadata: The same for files with more columns.
+        source_options: Options of the object store: ``endpoint_url``, ``region``, ``anonymous`` ...
+        filesystem: A :class:`pyarrow.fs.FileSystem` that every path of the source is on; None for each path's own.
+        dim: Dimension of a created collection's vectors that are variable-length lists or text; None: that of the first
+            rows.
+        only: The only columns to load; None of the others is read.
+        drop: Columns that are not loaded.
+        map: Columns of the source to names of fields. ``meta.title`` is the field ``title`` of the struct ``meta``.
+        cast: Columns to the types they are cast to: ``"int64"``, ``"varchar"``, ``"double"``, ``"timestamp"`` ...
+        set: Names of fields to the value that every row has there.
+        truncate: Names of text fields to the bytes beyond which their values are cut, at a code point, instead of being
+            rejected; None for the field's own length.
         metric: Metric of created indexes, on vectors that have it; None for COSINE (binary HAMMING, sparse IP).
         num_shards: Shards of a created collection; None for the server's default.
         partition_key: The partition-key field of a created collection, or None.
@@ -272,6 +290,17 @@ class LoadOptions:
     key: str | None = None
     auto_id: bool = False
     vector: tuple[str, ...] = ()
+    ids: str | os.PathLike[str] | None = None
+    metadata: str | os.PathLike[str] | None = None
+    source_options: Mapping[str, str] = field(default_factory=dict)
+    filesystem: FileSystem | None = None
+    dim: int | None = None
+    only: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    map: Mapping[str, str] = field(default_factory=dict)
+    cast: Mapping[str, str] = field(default_factory=dict)
+    set: Mapping[str, object] = field(default_factory=dict)
+    truncate: Mapping[str, int | None] = field(default_factory=dict)
     metric: str | None = None
     num_shards: int | None = None
     partition_key: str | None = None
@@ -299,9 +328,9 @@ class LoadOptions:
     state_dir: Path | None = None
 
     def __post_init__(self) -> None:
-        named: object = self.vector
-        vector = (named,) if isinstance(named, str) else tuple(self.vector)
-        object.__setattr__(self, "vector", vector)
+        for name in ("vector", "only", "drop"):
+            named = getattr(self, name)
+            object.__setattr__(self, name, (named,) if isinstance(named, str) else tuple(named))
         if isinstance(self.state_dir, str | os.PathLike):
             object.__setattr__(self, "state_dir", Path(self.state_dir))
         self._check_kinds()
@@ -311,7 +340,7 @@ class LoadOptions:
             value = getattr(self, name)
             if value not in get_args(allowed):
                 raise ConfigError(explain(name, f"one of {', '.join(get_args(allowed))}", repr(value), "choose one"))
-        for name in ("batch_bytes", "window_bytes", "max_in_flight", "channels", "num_shards"):
+        for name in ("batch_bytes", "window_bytes", "max_in_flight", "channels", "num_shards", "dim"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(explain(name, "a number of at least 1", repr(value), "give a positive number"))

@@ -13,7 +13,10 @@ from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema
 
-__all__ = ["REJECT_COLUMNS", "Matched", "ignored_columns", "index_columns", "match_columns"]
+__all__ = ["ABSENT", "REJECT_COLUMNS", "Matched", "ignored_columns", "index_columns", "match_columns"]
+
+#: In the metadata of a source's column: a file that does not have it, and whose rows have nulls there.
+ABSENT = b"headrace.absent"
 
 #: What stands before the source's own columns in a rejects file.
 REJECT_COLUMNS = ("_source", "_row", "_field", "_expected", "_found", "_remedy", "_verdict")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -10,6 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from headrace.cli import main
+from tests.docs.files import ROWS, write_all
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -51,6 +55,24 @@ def test_the_commands_of_the_readme_run(folder):
     for command in commands:
         program = [str(Path(sys.executable).with_name("headrace")), *shlex.split(command)[1:]]
         assert run(program, folder).startswith("{")
+
+
+@pytest.mark.parametrize("command", headrace_commands((ROOT / "docs" / "formats.md").read_text()))
+def test_the_commands_of_the_formats_load_every_row(fake, tmp_path, monkeypatch, capfd, command):
+    write_all(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MILVUS_URI", fake.uri)
+    with pytest.raises(SystemExit) as ended:
+        main(shlex.split(command)[1:])
+    assert ended.value.code == 0
+    assert json.loads(capfd.readouterr().out)["rows_stored"] == ROWS
+
+
+def test_every_file_of_the_examples_has_a_command(tmp_path):
+    write_all(tmp_path)
+    named = "\n".join(headrace_commands((ROOT / "docs" / "formats.md").read_text()))
+    files = {path.name.replace("_a.", "_{part}.").replace("_b.", "_{part}.") for path in tmp_path.iterdir()}
+    assert {name for name in files if name not in named} == set()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

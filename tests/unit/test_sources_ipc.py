@@ -53,7 +53,8 @@ def test_feather_version_1_is_refused_by_name(tmp_path):
     with pytest.raises(SourceError) as caught:
         open_source(path)
     assert str(caught.value) == (
-        f"{path}: expected a Parquet or Arrow IPC file, found a Feather v1 file; write it again as Feather v2"
+        f"{path}: expected a Parquet, Arrow, npy, npz, HDF5, JSONL, CSV or big-ann file, found a Feather v1 file; "
+        "write it again as Feather v2"
     )
 
 

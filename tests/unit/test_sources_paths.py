@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +12,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.errors import SourceError
+from headrace.errors import MissingExtraError, SourceError
 from headrace.sources import open_source, paths
 from headrace.sources.paths import find_files
 from tests.source_reading import read
@@ -148,11 +150,15 @@ def test_a_file_that_is_named_twice_is_refused(tree, second):
 
 
 @pytest.mark.parametrize("uri", ["nope://bucket/x", "http://host/x.parquet"])
-def test_unknown_schemes_are_refused(uri):
-    with pytest.raises(SourceError) as caught:
+def test_schemes_that_pyarrow_does_not_know_need_fsspec(uri, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(MissingExtraError) as caught:
         open_source(uri)
-    assert str(caught.value).startswith(f"{uri}: expected a path or URI that can be read, found ")
-    assert str(caught.value).endswith("; check the address, or load a local copy")
+    scheme = uri.partition("://")[0]
+    assert str(caught.value) == (
+        f"{uri}: expected fsspec to read {scheme}://, found it is not installed; "
+        "install fsspec (for http with aiohttp), or load a local copy"
+    )
 
 
 def test_files_without_permission_are_named(tree, monkeypatch):
@@ -168,7 +174,7 @@ def test_files_without_permission_are_named(tree, monkeypatch):
             raise PermissionError(13, "Permission denied", path)
 
     locked = paths.FileRef(refs[0].label, Locked(), refs[0].path, refs[0].size)
-    monkeypatch.setattr("headrace.sources.files.find_files", lambda _paths: ([locked], skipped))
+    monkeypatch.setattr("headrace.sources.files.find_files", lambda _paths, _storage: ([locked], skipped))
     with pytest.raises(SourceError) as caught:
         open_source(path)
     assert str(caught.value) == (
@@ -234,19 +240,6 @@ def test_files_with_other_columns_are_named(tree):
     )
 
 
-@pytest.mark.parametrize(
-    ("columns", "text"),
-    [
-        ({"x": [1]}, "column 'id': expected int64, as in"),
-        ({"id": [1], "x": [1]}, "column 'x': expected no such column, as in"),
-    ],
-)
-def test_missing_and_additional_columns_are_named(tree, columns, text):
-    pq.write_table(pa.table(columns), tree / "a/9.parquet")
-    with pytest.raises(SourceError, match=text):
-        open_source(tree / "a")
-
-
 def test_columns_may_stand_in_another_order(tmp_path):
     pq.write_table(pa.table({"a": [1], "b": ["x"]}), tmp_path / "1.parquet")
     pq.write_table(pa.table({"b": ["y"], "a": [2]}), tmp_path / "2.parquet")
@@ -261,8 +254,8 @@ def test_columns_may_stand_in_another_order(tmp_path):
     [
         (b"", "an empty file; write the file again or leave it out"),
         (b"PAR", "text that starts with b'PAR'; load another file"),
-        (b'{"id": 1}\n', "text that starts with b'{\"id\": 1'; load another file"),
-        (b"\x1f\x8b\x08\x00 and more", "gzip data; unpack it first"),
+        (b"words", "text that starts with b'words'; load another file"),
+        (gzip.compress(b"PAR1 and more"), "gzip data; unpack it first"),
         (b"PARE" + b"\0" * 20, "a Parquet file with an encrypted footer; write it without encryption"),
         (b"\x00\x01\x02", "a file that starts with b'\\x00\\x01\\x02'; load another file"),
     ],
@@ -272,14 +265,10 @@ def test_other_formats_are_named(tmp_path, data, found):
     path.write_bytes(data)
     with pytest.raises(SourceError) as caught:
         open_source(path)
-    assert str(caught.value) == f"{path}: expected a Parquet or Arrow IPC file, found {found}"
-
-
-def test_a_numpy_file_comes_with_a_way(tmp_path):
-    path = tmp_path / "x.npy"
-    path.write_bytes(b"\x93NUMPY\x01\x00 and more")
-    with pytest.raises(SourceError, match=r"found a numpy array; load it as a dict of columns: headrace\.load\(\{"):
-        open_source(path)
+    assert (
+        str(caught.value)
+        == f"{path}: expected a Parquet, Arrow, npy, npz, HDF5, JSONL, CSV or big-ann file, found {found}"
+    )
 
 
 def test_parquet_is_told_by_its_bytes_not_by_its_name(tmp_path):

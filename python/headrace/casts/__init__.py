@@ -24,13 +24,15 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from headrace.casts.base import Cast, Refusal, canonical_type, misfit, type_text
+from headrace.casts.base import Cast, Refusal, canonical_type, element_of, misfit, type_text
 from headrace.casts.dense import dense_cast
-from headrace.casts.layouts import is_list, packs_as_is
+from headrace.casts.layouts import is_list, is_text, packs_as_is
 from headrace.casts.lists import array_cast
 from headrace.casts.plain import is_permuted, plain, plain_type
 from headrace.casts.scalars import scalar_cast
 from headrace.casts.sparse import sparse_cast
+from headrace.casts.texts import is_uuid, text_cast
+from headrace.casts.written import written_cast
 from headrace.schema import DataType, FieldSchema
 
 __all__ = ["Cast", "Refusal", "canonical_type", "find_cast", "packs_as_is", "plain", "plain_type", "type_text"]
@@ -43,6 +45,8 @@ def find_cast(source: pa.DataType, field: FieldSchema) -> Cast:
         SchemaError: If there is none, or this version cannot write the field.
     """
     kind = plain_type(source)
+    if is_uuid(source) and field.dtype is DataType.VARCHAR:
+        return text_cast(source)
     if kind == source:
         return _plain_cast(source, field)
     inner = _plain_cast(kind, field)
@@ -64,6 +68,8 @@ def _plain_cast(source: pa.DataType, field: FieldSchema) -> Cast:
         return Cast(lambda array: (pa.nulls(len(array), target), []))
     if field.dtype is DataType.ARRAY:
         return _array(source, field)
+    if field.dtype is DataType.FLOAT_VECTOR and is_text(source):
+        return written_cast(field)
     if field.dtype.is_dense_vector:
         return dense_cast(source, field)
     if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
@@ -74,5 +80,4 @@ def _plain_cast(source: pa.DataType, field: FieldSchema) -> Cast:
 def _array(source: pa.DataType, field: FieldSchema) -> Cast:
     if not is_list(source):
         raise misfit(field, f"a list column for {type_text(field)}", source, "choose another column or cast it")
-    element = FieldSchema(field.name, field.element_type or DataType.NONE, max_length=field.max_length)
-    return array_cast(field, find_cast(source.value_type, element))
+    return array_cast(field, find_cast(source.value_type, element_of(field)))

@@ -23,6 +23,7 @@ __all__ = [
     "delete",
     "get_by_keys",
     "key_literal",
+    "keys_between",
     "keys_filter",
     "query",
     "query_request",
@@ -47,6 +48,20 @@ def keys_filter(key_name: str, keys: Sequence[int | str]) -> str:
     return f"({key_name} in [{', '.join(others)}] or {key_name} < {int(_LEAST) + 1})"
 
 
+def keys_between(key_name: str, after: int | str | None, last: int | str | None) -> str:
+    """The filter ``after < key <= last``; None for no bound, and the empty filter with neither."""
+    bounds = []
+    if after is not None:
+        bounds.append(
+            f"{key_name} > {key_literal(after)}" if str(after) != _LEAST else f"{key_name} >= {int(_LEAST) + 1}"
+        )
+    if last is not None:
+        bounds.append(
+            f"{key_name} <= {key_literal(last)}" if str(last) != _LEAST else f"{key_name} < {int(_LEAST) + 1}"
+        )
+    return " and ".join(bounds)
+
+
 def key_literal(key: int | str) -> str:
     """A key as filters say it; texts quoted and escaped."""
     return f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(int(key))
@@ -62,7 +77,8 @@ def count(
 ) -> Operation[int]:
     """How many rows are stored, strongly consistent by default; rows stored twice under one key count twice.
 
-    :raises MilvusException: if the server refuses; code 101 where the collection is not loaded.
+    Raises:
+        MilvusException: If the server refuses; code 101 where the collection is not loaded.
     """
     request = milvus_pb2.QueryRequest(
         collection_name=name,
@@ -120,7 +136,8 @@ def query_request(name: str, scope: Scope, params: Mapping[str, Any]) -> milvus_
         scope: Its filter is put in.
         params: ``limit``, ``offset`` and the like; what is None is left out, servers take everything else as text.
 
-    :raises ConfigError: if a value of the filter has no form.
+    Raises:
+        ConfigError: If a value of the filter has no form.
     """
     return milvus_pb2.QueryRequest(
         collection_name=name,
@@ -135,7 +152,8 @@ def ask_query(
 ) -> Operation[tuple[pa.RecordBatch, milvus_pb2.QueryResults]]:
     """Send a query; its rows, and the answer without them.
 
-    :raises MilvusException: if the server refuses.
+    Raises:
+        MilvusException: If the server refuses.
     """
     answer, columns = yield from ask_columns("Query", request, milvus_pb2.QueryResults, [2], timeout)
     return columns.batch(), answer

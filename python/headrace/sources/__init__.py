@@ -11,8 +11,12 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
+from headrace.config import LoadOptions
+from headrace.errors import ConfigError, explain
 from headrace.schema import CollectionSchema
+from headrace.sources.ahead import at_once
 from headrace.sources.base import Part, Source, SourceBatch, SourceFile, decoded_bytes
+from headrace.sources.division import RowRange, divide, ranged
 from headrace.sources.files import open_files
 from headrace.sources.identity import FileIdentity
 from headrace.sources.memory import open_memory
@@ -21,13 +25,36 @@ from headrace.sources.rowkeys import keyed_by_row, keyed_rows
 __all__ = [
     "FileIdentity",
     "Part",
+    "RowRange",
     "Source",
     "SourceBatch",
     "SourceFile",
     "decoded_bytes",
+    "divide",
+    "identify_all",
+    "is_path",
+    "keyed_by_row",
     "keyed_rows",
     "open_source",
+    "ranged",
 ]
+
+
+def identify_all(files: Sequence[SourceFile]) -> dict[str, FileIdentity]:
+    """The states in which files are now, by their labels.
+
+    Raises:
+        SourceError: If one cannot be read.
+    """
+    found = at_once(lambda file: file.identify(), files)
+    return {file.label: identity for file, identity in zip(files, found, strict=True)}
+
+
+def is_path(source: object) -> bool:
+    """Whether ``source`` names files: a path, or a list of paths."""
+    if isinstance(source, str | os.PathLike):
+        return True
+    return isinstance(source, list | tuple) and bool(source) and all(is_path(item) for item in source)
 
 
 def open_source(
@@ -35,7 +62,7 @@ def open_source(
     *,
     columns: Sequence[str] | None = None,
     schema: CollectionSchema | None = None,
-    key: str | None = None,
+    options: LoadOptions | None = None,
 ) -> Source:
     """Open whatever holds rows; nothing but heads, footers and the first item of an iterator is read.
 
@@ -46,35 +73,39 @@ def open_source(
         columns: The only columns to read, in this order; None for all.
         schema: The collection that it is for, where there is one: guides lists and dicts of Python values, which
             have no types of their own.
-        key: ``"@row"`` or ``"@file_row"`` to have a column of that name with keys made of row numbers; anything else
-            changes nothing.
+        options: ``key`` (with ``"@row"`` or ``"@file_row"`` there is a column of that name with keys made of row
+            numbers) is used, and of files those that :func:`~headrace.sources.files.open_files` names.
 
     Raises:
         SourceError: If it is missing, damaged or nothing that holds rows.
         SchemaError: If columns in memory do not go together.
         CellError: If one Python value does not go with the others.
+        ConfigError: If an option cannot be used.
     """
-    opened = keyed_by_row(_open(source, schema), key)
+    options = options or LoadOptions()
+    opened = keyed_by_row(_open(source, schema, options), options.key)
     return opened if columns is None else opened.restricted(columns)
 
 
-def _open(source: Any, schema: CollectionSchema | None) -> Source:
-    if _is_path(source):
-        return open_files([source])
-    if isinstance(source, list | tuple) and source and all(_is_path(item) for item in source):
-        return open_files(source)
+def _open(source: Any, schema: CollectionSchema | None, options: LoadOptions) -> Source:
+    if is_path(source):
+        return open_files(source if isinstance(source, list | tuple) else [source], options)
     if isinstance(source, Iterator) and not hasattr(source, "__arrow_c_stream__"):
-        return _open_iterator(source, schema)
+        return _open_iterator(source, schema, options)
+    return _in_memory(source, schema, options)
+
+
+def _in_memory(source: Any, schema: CollectionSchema | None, options: LoadOptions) -> Source:
+    for option in ("ids", "metadata"):
+        if getattr(options, option) is not None:
+            remedy = "put the columns into the source itself"
+            raise ConfigError(explain(f"--{option}", "files to pair it with", "rows in memory", remedy))
     return open_memory(source, schema)
 
 
-def _is_path(value: object) -> bool:
-    return isinstance(value, str | os.PathLike)
-
-
-def _open_iterator(source: Iterator[Any], schema: CollectionSchema | None) -> Source:
+def _open_iterator(source: Iterator[Any], schema: CollectionSchema | None, options: LoadOptions) -> Source:
     for first in source:
-        if _is_path(first):
-            return open_files([first, *source])
-        return open_memory(chain([first], source), schema)
-    return open_memory(iter(()), schema)
+        if isinstance(first, str | os.PathLike):
+            return open_files([first, *source], options)
+        return _in_memory(chain([first], source), schema, options)
+    return _in_memory(iter(()), schema, options)

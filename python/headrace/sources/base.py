@@ -6,14 +6,16 @@ import functools
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import pyarrow as pa
 
 from headrace.errors import SourceError, explain
 from headrace.sources.identity import FileIdentity
+from headrace.sources.paths import FileRef
 
 __all__ = [
+    "FileReader",
     "Part",
     "Read",
     "Source",
@@ -91,6 +93,30 @@ class SourceFile:
     identify: Callable[[], FileIdentity] = field(repr=False, compare=False)
 
 
+class FileReader(Protocol):
+    """One file of some format, of which only head or footer was read.
+
+    Attributes:
+        ref: The file.
+        schema: Its columns.
+        open_ended: Whether later rows may have more columns; they come with whatever columns are asked for.
+    """
+
+    ref: FileRef
+    schema: pa.Schema
+    open_ended: bool
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows it has, where that is known without reading them."""
+
+    def nulls(self) -> frozenset[str]:
+        """The columns that its statistics know to hold nulls."""
+
+    def parts(self, names: Sequence[str]) -> Iterator[Part]:
+        """The file's parts in row order; ``names`` are read where the caller names no columns."""
+
+
 class Source:
     """Where rows come from: an ordered sequence of parts with one schema.
 
@@ -101,6 +127,9 @@ class Source:
         replayable: Whether it can be read again; otherwise :meth:`parts` works once.
         skipped: Files of a directory or glob that were left out (names that start with ``_`` or ``.``, empty ones).
         files: The files it is made of, in the order of the parts; none for what is in memory.
+        notes: What a person should know of how the files became one schema.
+        open_ended: Whether later batches of its files may bring columns that the schema does not have; they come
+            with whatever columns are asked for.
     """
 
     def __init__(
@@ -114,6 +143,8 @@ class Source:
         nulls: Callable[[], frozenset[str]] = frozenset,
         skipped: tuple[str, ...] = (),
         files: tuple[SourceFile, ...] = (),
+        notes: tuple[str, ...] = (),
+        open_ended: bool = False,
     ) -> None:
         unique_names(schema, label)
         self.label = label
@@ -123,6 +154,8 @@ class Source:
         self._nulls = nulls
         self.skipped = skipped
         self.files = files
+        self.notes = notes
+        self.open_ended = open_ended
         self._parts = parts
         self._used = False
 
@@ -170,6 +203,8 @@ class Source:
             nulls=lambda: self.nulls & frozenset(names),
             skipped=self.skipped,
             files=self.files,
+            notes=self.notes,
+            open_ended=self.open_ended,
         )
 
     def without(self, labels: Collection[str]) -> Source:
@@ -185,6 +220,8 @@ class Source:
             nulls=lambda: self.nulls,
             skipped=(*self.skipped, *labels),
             files=files,
+            notes=self.notes,
+            open_ended=self.open_ended,
         )
 
     def close(self) -> None:

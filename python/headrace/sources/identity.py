@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import pyarrow.fs as pafs
 
@@ -25,7 +27,8 @@ class FileIdentity:
         size: Its bytes.
         modified: When it was written, in nanoseconds since the epoch; None where the file system does not say.
         tag: The store's own tag of its content (``ETag``), or empty.
-        digest: SHA-256 of its last 64 KiB, where columnar files have their footer.
+        digest: SHA-256 of its last 64 KiB, where columnar files have their footer; where others lie beside it, of
+            their states too.
     """
 
     path: str
@@ -37,6 +40,15 @@ class FileIdentity:
     def to_dict(self) -> dict[str, str | int | None]:
         """The attributes as plain values."""
         return asdict(self)
+
+    def beside(self, others: Sequence[FileIdentity]) -> FileIdentity:
+        """The state of this file together with those whose columns lie beside its own."""
+        if not others:
+            return self
+        digest = hashlib.sha256(self.digest.encode())
+        for other in others:
+            digest.update(json.dumps(other.to_dict()).encode())
+        return replace(self, digest=digest.hexdigest())
 
     def difference(self, other: FileIdentity) -> str:
         """How ``other``, a later state of the same file, differs, in words; empty where it does not."""
@@ -59,7 +71,7 @@ def identify(ref: FileRef) -> FileIdentity:
     try:
         with ref.filesystem.open_input_file(ref.path) as file:
             size = int(file.size())
-            tag = str((file.metadata() or {}).get("ETag", ""))
+            tag = bytes((file.metadata() or {}).get("ETag", b"")).decode("utf-8", "replace")
             file.seek(max(0, size - _END_BYTES))
             digest = hashlib.sha256(file.read(_END_BYTES)).hexdigest()
         modified = ref.filesystem.get_file_info(ref.path).mtime_ns

@@ -9,10 +9,10 @@ every reader of memory maps.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import pyarrow as pa
-import pyarrow.fs as pafs
 
 from headrace.sources.base import Part, row_slices, select
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged
@@ -23,10 +23,12 @@ __all__ = ["IpcFileReader", "IpcStreamReader"]
 class IpcFileReader:
     """One file in the IPC file format, of which only the footer was read."""
 
+    open_ended = False
+
     def __init__(self, ref: FileRef) -> None:
         self.ref = ref
         try:
-            with ref.filesystem.open_input_file(ref.path) as file, pa.ipc.open_file(file) as reader:
+            with ref.open() as file, pa.ipc.open_file(file) as reader:
                 self.schema: pa.Schema = reader.schema
                 self._batches: int = reader.num_record_batches
             self.rows: int | None = _count_rows(ref)
@@ -43,14 +45,30 @@ class IpcFileReader:
 
     def _read(self, names: Sequence[str], max_bytes: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         wanted = names if columns is None else columns
-        for index in range(self._batches):
-            try:
-                yield from self._read_batch(index, wanted, max_bytes)
-            except READ_ERRORS as error:
-                raise damaged(self.ref, "a readable Arrow IPC file", error, f"record batch {index}") from error
+        with self._far() as far:
+            for index in range(self._batches):
+                try:
+                    yield from self._read_batch(index, wanted, max_bytes, far)
+                except READ_ERRORS as error:
+                    raise damaged(self.ref, "a readable Arrow IPC file", error, f"record batch {index}") from error
 
-    def _read_batch(self, index: int, columns: Sequence[str], max_bytes: int) -> Iterator[pa.RecordBatch]:
-        batch, mapped = self._get(index)
+    @contextmanager
+    def _far(self) -> Iterator[pa.ipc.RecordBatchFileReader | None]:
+        """A reader of a file that is not local, for all batches; None for one that is mapped batch by batch."""
+        if self.ref.is_local:
+            yield None
+            return
+        with ExitStack() as stack:
+            try:
+                reader = stack.enter_context(pa.ipc.open_file(stack.enter_context(self.ref.open())))
+            except READ_ERRORS as error:
+                raise damaged(self.ref, "a readable Arrow IPC file", error, "footer") from error
+            yield reader
+
+    def _read_batch(
+        self, index: int, columns: Sequence[str], max_bytes: int, far: pa.ipc.RecordBatchFileReader | None
+    ) -> Iterator[pa.RecordBatch]:
+        batch, mapped = self._get(index) if far is None else (far.get_batch(index), False)
         # Lengths against buffers first: even to measure a slice its offsets are followed.
         batch.validate()
         batch = select(batch, columns, self.ref.label)
@@ -67,9 +85,6 @@ class IpcFileReader:
 
     def _get(self, index: int) -> tuple[pa.RecordBatch, bool]:
         """A record batch, and whether its buffers lie in a memory map."""
-        if not isinstance(self.ref.filesystem, pafs.LocalFileSystem):
-            with self.ref.filesystem.open_input_file(self.ref.path) as file:
-                return pa.ipc.open_file(file).get_batch(index), False
         file = pa.memory_map(self.ref.path)
         batch = pa.ipc.open_file(file).get_batch(index)
         file.seek(0)
@@ -92,11 +107,12 @@ class IpcStreamReader:
     """One file in the IPC stream format, of which only the schema was read."""
 
     rows: int | None = None
+    open_ended = False
 
     def __init__(self, ref: FileRef) -> None:
         self.ref = ref
         try:
-            with ref.filesystem.open_input_file(ref.path) as file, pa.ipc.open_stream(file) as reader:
+            with ref.open() as file, pa.ipc.open_stream(file) as reader:
                 self.schema: pa.Schema = reader.schema
         except READ_ERRORS as error:
             raise damaged(ref, "a readable Arrow IPC stream", error, "schema") from error
@@ -113,7 +129,7 @@ class IpcStreamReader:
         wanted = names if columns is None else columns
         index = 0
         try:
-            with self.ref.filesystem.open_input_file(self.ref.path) as file, pa.ipc.open_stream(file) as reader:
+            with self.ref.open() as file, pa.ipc.open_stream(file) as reader:
                 for batch in reader:
                     batch.validate(full=True)
                     yield select(batch, wanted, self.ref.label)

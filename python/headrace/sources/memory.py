@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
-from headrace.columns import is_frame, is_row, pandas_table, row_columns, to_batch
+from headrace.columns import is_frame, is_row, row_columns, to_batch
 from headrace.errors import CellError, SchemaError, SourceError, explain
 from headrace.schema import CollectionSchema
-from headrace.sources.base import Part, Read, Source, decoded_bytes, select
+from headrace.sources.base import Source, decoded_bytes
+from headrace.sources.frames import (
+    as_dataset,
+    as_lazy,
+    from_batches,
+    lazy_batches,
+    of_frame,
+    of_table,
+    once,
+    package_of,
+    single,
+)
 
 __all__ = ["open_memory"]
 
@@ -20,8 +30,6 @@ __all__ = ["open_memory"]
 _FIRST_ROWS = 256
 _MOST_ROWS = 4096
 _ROW_BATCH_BYTES = 4 << 20
-#: Data frames that can be read again and again, told by their package without importing it.
-_FRAME_PACKAGES = frozenset({"arro3", "cudf", "modin", "pandas", "polars"})
 _REMEDY = "give a path, Arrow data, a data frame, a dict of columns, a list of dicts or an iterator of these"
 
 
@@ -32,21 +40,27 @@ def open_memory(source: object, schema: CollectionSchema | None) -> Source:
         SourceError: If it is nothing that holds rows.
         SchemaError, CellError: If a dict or list is no batch (see :func:`headrace.columns.to_batch`).
     """
+    if isinstance(source, Mapping) and package_of(source) == "datasets":
+        splits = ", ".join(map(repr, source))
+        message = explain("source", "one split of the dataset", f"the splits {splits}", "give dataset['train']")
+        raise SourceError(message, source=type(source).__name__)
     if isinstance(source, Mapping):
-        return _from_batches("columns", [to_batch(source, schema)])
+        return from_batches("columns", [to_batch(source, schema)])
     if isinstance(source, pa.RecordBatch):
-        return _from_batches("record batch", [source])
+        return from_batches("record batch", [source])
     if isinstance(source, pa.Table):
-        return _table("table", source)
+        return of_table("table", source)
     if isinstance(source, pa.RecordBatchReader):
-        return _once("reader", source.schema, iter(source))
-    dataset = _as_dataset(source)
-    if dataset is not None:
-        return dataset
+        return once("reader", source.schema, iter(source))
+    lazy = as_dataset(source) or as_lazy(source)
+    if lazy is not None:
+        return lazy
     if is_frame(source):
-        return _frame(source)
+        return of_frame(source)
     if isinstance(source, list | tuple) and all(isinstance(item, Mapping) for item in source):
         return _rows(source, schema)
+    if type(source).__name__ == "DuckDBPyConnection":
+        raise _no_source(source, "a connection of DuckDB", "give the relation that con.sql(query) returns")
     if isinstance(source, AsyncIterable):
         raise _no_source(source, "an async iterator outside of a loader")
     if isinstance(source, Iterable) and not isinstance(source, str | bytes | set | frozenset) and not _is_array(source):
@@ -54,93 +68,12 @@ def open_memory(source: object, schema: CollectionSchema | None) -> Source:
     raise _no_source(source, type(source).__name__)
 
 
-def _no_source(source: object, found: str) -> SourceError:
-    return SourceError(explain("source", "something that holds rows", found, _REMEDY), source=type(source).__name__)
+def _no_source(source: object, found: str, remedy: str = _REMEDY) -> SourceError:
+    return SourceError(explain("source", "something that holds rows", found, remedy), source=type(source).__name__)
 
 
 def _is_array(source: object) -> bool:
     return hasattr(source, "dtype") or isinstance(source, pa.Array | pa.ChunkedArray)
-
-
-def _single(label: str, rows: int | None, read: Read) -> Iterator[Part]:
-    yield Part(label, 0, rows, read)
-
-
-def _from_batches(label: str, batches: Sequence[pa.RecordBatch], schema: pa.Schema | None = None) -> Source:
-    rows = sum(batch.num_rows for batch in batches)
-
-    def read(_max_bytes: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        return (select(batch, columns, label) for batch in batches)
-
-    kept = batches[0].schema if schema is None else schema
-    return Source(label, kept, lambda: _single(label, rows, read), rows_total=rows, replayable=True)
-
-
-def _table(label: str, table: pa.Table) -> Source:
-    return _from_batches(label, table.to_batches(), table.schema)
-
-
-def _once(label: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Source:
-    def read(_max_bytes: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        return _guarded(label, (select(batch, columns, label) for batch in batches))
-
-    return Source(label, schema, lambda: _single(label, None, read), rows_total=None, replayable=False)
-
-
-def _guarded(label: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The batches; what Arrow says about a producer that failed becomes a :class:`SourceError`."""
-    number = 0
-    try:
-        for batch in batches:
-            yield batch
-            number += 1
-    except (OSError, pa.ArrowException) as error:
-        lines = str(error).strip().splitlines()
-        found = f"an error ({lines[0].rstrip('. ') if lines else type(error).__name__})"
-        position = f"record batch {number}"
-        message = explain(f"{label}, {position}", "readable batches", found, "look at what produces them")
-        raise SourceError(message, source=label, position=position) from error
-
-
-def _as_dataset(source: object) -> Source | None:
-    # Whoever holds a dataset has imported the module; headrace does not, it is slow.
-    module = sys.modules.get("pyarrow.dataset")
-    if module is None or not isinstance(source, module.Dataset):
-        return None
-    dataset: Any = source
-    label = "dataset"
-
-    def read(_max_bytes: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        options = module.ParquetFragmentScanOptions(use_buffered_stream=True, buffer_size=1 << 20, pre_buffer=False)
-        parquet = isinstance(getattr(dataset, "format", None), module.ParquetFileFormat)
-        batches: Iterator[pa.RecordBatch] = dataset.to_batches(
-            columns=None if columns is None else list(columns),
-            batch_readahead=1,
-            fragment_readahead=1,
-            **({"fragment_scan_options": options} if parquet else {}),
-        )
-        return _guarded(label, batches)
-
-    return Source(label, dataset.schema, lambda: _single(label, None, read), rows_total=None, replayable=True)
-
-
-def _frame(source: Any) -> Source:
-    package = type(source).__module__.partition(".")[0]
-    label = f"{package}.{type(source).__name__}"
-    if package == "pandas":
-        return _table(label, pandas_table(source))
-    if not hasattr(source, "__arrow_c_stream__"):
-        return _from_batches(label, [pa.record_batch(source)])
-    if package not in _FRAME_PACKAGES:
-        reader = pa.RecordBatchReader.from_stream(source)
-        return _once(label, reader.schema, iter(reader))
-
-    def read(_max_bytes: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-        return (select(batch, columns, label) for batch in pa.RecordBatchReader.from_stream(source))
-
-    schema = pa.RecordBatchReader.from_stream(source).schema
-    rows = len(source)
-    return Source(label, schema, lambda: _single(label, rows, read), rows_total=rows, replayable=True)
 
 
 def _rows(rows: Sequence[Mapping[str, Any]], schema: CollectionSchema | None) -> Source:
@@ -159,7 +92,7 @@ def _rows(rows: Sequence[Mapping[str, Any]], schema: CollectionSchema | None) ->
     def read(max_bytes: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         return _row_batches(label, rows, names if columns is None else columns, schema, max_bytes)
 
-    return Source(label, first.schema, lambda: _single(label, len(rows), read), rows_total=len(rows), replayable=True)
+    return Source(label, first.schema, lambda: single(label, len(rows), read), rows_total=len(rows), replayable=True)
 
 
 def _row_batches(
@@ -202,8 +135,8 @@ def _iterator(items: Iterable[Any], schema: CollectionSchema | None) -> Source:
     first = next(batches, None)
     if first is None:
         empty = to_batch([], schema)
-        return _from_batches(label, [empty])
-    return _once(label, first.schema, chain([first], batches))
+        return from_batches(label, [empty])
+    return once(label, first.schema, chain([first], batches))
 
 
 def _item_batches(label: str, items: Iterable[Any], schema: CollectionSchema | None) -> Iterator[pa.RecordBatch]:
@@ -237,6 +170,8 @@ def _one_item(
         yield from item
     elif isinstance(item, pa.Table):
         yield from item.to_batches()
+    elif (batches := lazy_batches(item)) is not None:
+        yield from batches
     elif isinstance(item, list | tuple | Mapping) or is_frame(item):
         try:
             yield _converted(label, done, item, schema)

@@ -49,6 +49,8 @@ class ParquetReader:
         rows: How many rows it has.
     """
 
+    open_ended = False
+
     def __init__(self, ref: FileRef) -> None:
         self.ref = ref
         with _open(ref) as file:
@@ -151,7 +153,7 @@ def _open(ref: FileRef) -> Iterator[pq.ParquetFile]:
     # ParquetFile does not close a file that it was given.
     with ExitStack() as stack:
         try:
-            file = stack.enter_context(ref.filesystem.open_input_file(ref.path))
+            file = stack.enter_context(ref.open())
             parquet = pq.ParquetFile(file, buffer_size=_BUFFER_BYTES, pre_buffer=False, page_checksum_verification=True)
         except READ_ERRORS as error:
             raise damaged(ref, "a readable Parquet file", error, "footer") from error

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fnmatch import translate
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -19,12 +17,17 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from headrace.errors import SourceError, explain
+from headrace.sources.ahead import ReadAheadFile
+from headrace.sources.filesystems import Storage
+from headrace.sources.globs import MAGIC, PLACE, as_glob, matcher, split_pattern
 
 __all__ = ["READ_ERRORS", "FileRef", "damaged", "find_files"]
 
 #: What pyarrow raises for files that are missing, damaged or not what they seem.
 READ_ERRORS = (OSError, pa.ArrowException, ValueError, KeyError)
-_MAGIC_CHARACTERS = re.compile(r"[*?\[]")
+#: A line of a list file that is no path.
+_COMMENT = "#"
+_LOCAL = pafs.LocalFileSystem()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +39,28 @@ class FileRef:
         filesystem: Where it is.
         path: Its path there.
         size: Its bytes.
+        below: Its path below the directory or glob that was searched for it; empty where it was named itself.
     """
 
     label: str
     filesystem: pafs.FileSystem
     path: str
     size: int
+    below: str = ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on this machine's own file system."""
+        return isinstance(self.filesystem, pafs.LocalFileSystem)
+
+    def open(self, stop: int | None = None) -> pa.NativeFile:
+        """Open it; one that is far away is read ahead, up to ``stop``.
+
+        Raises:
+            OSError: If that cannot be done.
+        """
+        file = self.filesystem.open_input_file(self.path)
+        return file if self.is_local else pa.PythonFile(ReadAheadFile(file, stop), mode="r")
 
 
 def damaged(ref: FileRef, expected: str, error: BaseException, position: str | None) -> SourceError:
@@ -58,19 +77,24 @@ def damaged(ref: FileRef, expected: str, error: BaseException, position: str | N
     return SourceError(explain(where, expected, found, remedy), source=ref.label, position=position)
 
 
-def find_files(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[FileRef], list[str]]:
+def find_files(
+    paths: Sequence[str | os.PathLike[str]], storage: Storage | None = None
+) -> tuple[list[FileRef], list[str]]:
     """The files that the paths name, in the order of the paths, and those that were left out.
 
     Inside a directory (read with all below it) and among the matches of a glob, files sort by path; empty files and
-    names that start with ``_`` or ``.`` are left out there, as markers and remains of other programs.
+    names that start with ``_`` or ``.`` are left out there, as markers and remains of other programs. ``@list.txt`` are
+    the paths, globs and URIs in that text file, one a line; ``{part}`` is ``*`` with a name.
 
     Raises:
         SourceError: If a path names nothing, cannot be read, or a file is named twice.
+        ConfigError: If an option of ``storage`` cannot be used.
     """
+    storage = storage or Storage()
     found: list[FileRef] = []
     skipped: list[str] = []
-    for path in paths:
-        files, left_out = _expand(os.fspath(path))
+    for path in _listed_paths(paths):
+        files, left_out = _expand(path, storage)
         found += files
         skipped += left_out
     seen: set[tuple[str, str]] = set()
@@ -85,49 +109,72 @@ def find_files(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[FileRef], 
     return found, skipped
 
 
-def _expand(path: str) -> tuple[list[FileRef], list[str]]:
+def _listed_paths(paths: Sequence[str | os.PathLike[str]]) -> Iterable[str]:
+    for path in [os.fspath(given) for given in paths]:
+        if not path.startswith("@") or Path(path).exists():
+            yield path
+            continue
+        try:
+            lines = Path(path[1:]).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise _unusable(path, error) from error
+        listed = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith(_COMMENT)]
+        if not listed:
+            raise SourceError(
+                explain(path, "a text file with a path a line", "no path in it", "write the paths into it"), source=path
+            )
+        yield from listed
+
+
+def _expand(path: str, storage: Storage) -> tuple[list[FileRef], list[str]]:
     scheme, separator, _ = path.partition("://")
-    if not separator or scheme == "file":
+    if storage.filesystem is None and (not separator or scheme == "file"):
         return _expand_local(path)
-    prefix, pattern = _split_pattern(path)
+    prefix, pattern = split_pattern(as_glob(path))
     try:
-        filesystem, base = pafs.FileSystem.from_uri(prefix)
+        if storage.filesystem is not None:
+            filesystem, base = storage.filesystem, prefix
+        else:
+            filesystem, base = storage.find(prefix)
         info = filesystem.get_file_info(base)
     except READ_ERRORS as error:
         raise _unusable(path, error) from error
-    root = prefix[: len(prefix) - len(base)] if prefix.endswith(base) else f"{scheme}://"
+    if storage.filesystem is not None:
+        root = ""
+    else:
+        root = prefix[: len(prefix) - len(base)] if prefix.endswith(base) else f"{scheme}://"
     if pattern:
         return _matching(path, root, filesystem, base, pattern)
     return _named(path, root, filesystem, info)
 
 
 def _expand_local(path: str) -> tuple[list[FileRef], list[str]]:
-    filesystem = pafs.LocalFileSystem()
     plain = unquote(path.removeprefix("file://")) if path.startswith("file:///") else path
     plain = os.path.expanduser(plain)  # noqa: PTH111 - Path() would normalise what the user wrote
-    if _MAGIC_CHARACTERS.search(plain) and not Path(plain).exists():
-        return _matching_local(path, plain, filesystem)
+    if (MAGIC.search(plain) or PLACE.search(plain)) and not Path(plain).exists():
+        return _matching_local(path, as_glob(plain), _LOCAL)
     try:
-        info = filesystem.get_file_info(plain)
+        info = _LOCAL.get_file_info(plain)
     except READ_ERRORS as error:
         raise _unusable(path, error) from error
-    return _named(path, "", filesystem, info)
+    return _named(path, "", _LOCAL, info)
 
 
 def _matching_local(path: str, pattern: str, filesystem: pafs.FileSystem) -> tuple[list[FileRef], list[str]]:
-    prefix = _split_pattern(pattern)[0]
+    prefix = split_pattern(pattern)[0]
     files: list[FileRef] = []
     skipped: list[str] = []
     for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 - the pattern may be absolute
         info = filesystem.get_file_info(match)
         if info.type == pafs.FileType.File:
-            _sort_in(FileRef(match, filesystem, match, int(info.size or 0)), match[len(prefix) :], files, skipped)
+            below = match[len(prefix) :]
+            _sort_in(FileRef(match, filesystem, match, int(info.size or 0), below), below, files, skipped)
         elif info.type == pafs.FileType.Directory and "**" not in pattern:
             # "**" matches directories and what is in them.
             if _is_marked(match[len(prefix) :]):
                 skipped.append(match)
             else:
-                more, left_out = _listed(match, "", filesystem, match)
+                more, left_out = _listed(match, "", filesystem, match, above=match[len(prefix) :])
                 files += more
                 skipped += left_out
     if not files:
@@ -172,7 +219,9 @@ def _inside(path: str, root: str, filesystem: pafs.FileSystem, base: str) -> tup
     return files, skipped
 
 
-def _listed(path: str, root: str, filesystem: pafs.FileSystem, base: str) -> tuple[list[FileRef], list[str]]:
+def _listed(
+    path: str, root: str, filesystem: pafs.FileSystem, base: str, *, above: str = ""
+) -> tuple[list[FileRef], list[str]]:
     files: list[FileRef] = []
     skipped: list[str] = []
     try:
@@ -181,25 +230,16 @@ def _listed(path: str, root: str, filesystem: pafs.FileSystem, base: str) -> tup
         raise _unusable(path, error) from error
     for info in sorted(infos, key=lambda info: info.path):
         if info.type == pafs.FileType.File:
-            ref = FileRef(root + info.path, filesystem, info.path, int(info.size or 0))
-            _sort_in(ref, info.path[len(base) :], files, skipped)
+            below = above + info.path[len(base) :]
+            ref = FileRef(root + info.path, filesystem, info.path, int(info.size or 0), below)
+            _sort_in(ref, below, files, skipped)
     return files, skipped
-
-
-def _split_pattern(path: str) -> tuple[str, str]:
-    """The part of a path before the first component with a wildcard, and the rest (empty where there is none)."""
-    match = _MAGIC_CHARACTERS.search(path)
-    # In a URI, what follows "?" are options.
-    if match is None or (match.group() == "?" and "://" in path):
-        return path, ""
-    cut = path.rfind("/", 0, match.start())
-    return path[: max(0, cut)], path[cut + 1 :]
 
 
 def _matching(
     path: str, root: str, filesystem: pafs.FileSystem, base: str, pattern: str
 ) -> tuple[list[FileRef], list[str]]:
-    wanted = _glob_matcher(pattern.split("/"))
+    wanted = matcher(pattern)
     try:
         selector = pafs.FileSelector(base, allow_not_found=True, recursive="/" in pattern or "**" in pattern)
         infos: Iterable[pafs.FileInfo] = filesystem.get_file_info(selector)
@@ -210,24 +250,11 @@ def _matching(
     for info in sorted(infos, key=lambda info: info.path):
         below = info.path[len(base) :].strip("/")
         if info.type == pafs.FileType.File and wanted.match(below):
-            _sort_in(FileRef(root + info.path, filesystem, info.path, int(info.size or 0)), below, files, skipped)
+            ref = FileRef(root + info.path, filesystem, info.path, int(info.size or 0), below)
+            _sort_in(ref, below, files, skipped)
     if not files:
         raise _nothing(path, _none_but(skipped, "no file matches"))
     return files, skipped
-
-
-def _glob_matcher(components: list[str]) -> re.Pattern[str]:
-    """A matcher of relative paths; ``**`` stands for any directories, other wildcards stay inside a component."""
-    expression = ""
-    for number, component in enumerate(components):
-        last = number == len(components) - 1
-        if component == "**":
-            expression += ".*" if last else "(?:.*/)?"
-            continue
-        # translate() wraps the expression as (?s:...)\Z and lets "*" cross "/".
-        inside = re.sub(r"\(\?s:(.*)\)\\[Zz]", r"\1", translate(component)).replace(".*", "[^/]*")
-        expression += inside if last else f"{inside}/"
-    return re.compile(f"(?s:{expression})$")
 
 
 def _nothing(path: str, found: str) -> SourceError:

@@ -6,7 +6,7 @@ own or rows are added to one; ``@file_row`` does not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -39,15 +39,22 @@ def keyed_rows(batch: pa.RecordBatch, key: str | None, label: str, *, row: int, 
     return batch.append_column(key, keys)
 
 
-def keyed_by_row(source: Source, key: str | None) -> Source:
-    """``source`` with the column that ``key`` asks for, as :func:`keyed_rows`."""
+def keyed_by_row(source: Source, key: str | None, first_number: Callable[[Part], int] | None = None) -> Source:
+    """``source`` with the column that ``key`` asks for, as :func:`keyed_rows`.
+
+    Args:
+        source: Where rows come from.
+        key: As there.
+        first_number: The running number of a part's first row; by default the parts' rows are counted.
+    """
     if key not in _TYPES or key in source.schema.names:
         return source
 
     def parts() -> Iterator[Part]:
         numbers = _Numbers()
         for part in source.parts():
-            yield Part(part.label, part.first_row, part.rows, _keyed(part, key, numbers.of(part)))
+            known = numbers.of(part) if first_number is None else _Numbers(first_number(part))
+            yield Part(part.label, part.first_row, part.rows, _keyed(part, key, known))
 
     return Source(
         source.label,
@@ -58,6 +65,8 @@ def keyed_by_row(source: Source, key: str | None) -> Source:
         nulls=lambda: source.nulls,
         skipped=source.skipped,
         files=source.files,
+        notes=source.notes,
+        open_ended=source.open_ended,
     )
 
 
@@ -78,13 +87,17 @@ class _Numbers:
         return first
 
 
+def _others(batch: pa.RecordBatch, columns: Sequence[str]) -> list[str]:
+    return [name for name in batch.schema.names if name not in columns]
+
+
 def _keyed(part: Part, key: str, numbers: _Numbers) -> Read:
     def read(max_bytes: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         row = part.first_row
         wanted = None if columns is None else [name for name in columns if name != key]
         for batch in part.read(max_bytes, wanted):
             found = keyed_rows(batch, key, part.label, row=row, number=numbers.take(batch.num_rows))
-            yield found if columns is None else found.select(list(columns))
+            yield found if columns is None else found.select([*columns, *_others(found, columns)])
             row += batch.num_rows
 
     return read

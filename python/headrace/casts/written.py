@@ -1,0 +1,51 @@
+"""Vectors written as text: ``[0.1, 0.2]``, ``0.1 0.2``, ``0.1;0.2``, as CSV files and JSON columns hold them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.casts.base import Cast, Refusal
+from headrace.casts.dense import dense_cast
+from headrace.schema import FieldSchema
+
+__all__ = ["read_numbers", "written_cast"]
+
+#: What may stand between and around numbers.
+_BETWEEN = r"[\s,;\[\]()]+"
+_SHOWN = 40
+
+
+def written_cast(field: FieldSchema) -> Cast:
+    """The cast of a column of text to a FLOAT_VECTOR field. Rows that are no list of numbers are refused."""
+    dense = dense_cast(pa.list_(pa.float32()), field).run
+
+    def run(array: pa.Array) -> tuple[pa.Array, list[Refusal]]:
+        lists, bad = read_numbers(array)
+        vectors, refused = (lists, []) if dense is None else dense(lists)
+        expected, remedy = "numbers, as [0.1, 0.2] or 0.1 0.2", "correct the row or leave it out"
+        unread = [
+            Refusal(int(row), field.name, expected, repr(array[int(row)].as_py()[:_SHOWN]), remedy)
+            for row in np.flatnonzero(bad)
+        ]
+        return vectors, sorted([*refused, *unread], key=lambda cell: cell.row)
+
+    return Cast(run, "text of numbers is read as float", lossless=False)
+
+
+def read_numbers(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Text as lists of float32, and which rows are none: those are null, as null rows are."""
+    tokens = pc.split_pattern(pc.utf8_trim(pc.replace_substring_regex(array, _BETWEEN, " "), " "), " ")
+    bad = np.zeros(len(array), bool)
+    try:
+        return tokens.cast(pa.list_(pa.float32())), bad
+    except pa.ArrowInvalid:
+        rows: list[list[float] | None] = []
+        for number, row in enumerate(tokens.to_pylist()):
+            try:
+                rows.append(None if row is None else [float(token) for token in row])
+            except ValueError:
+                bad[number] = True
+                rows.append(None)
+        return pa.array(rows, pa.list_(pa.float32())), bad

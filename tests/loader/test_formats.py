@@ -1,0 +1,77 @@
+"""Files of every format: every value arrives, and an interrupted load of them goes on."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.errors import SourceError
+from tests.formats import WRITERS
+from tests.hostile import FILES, TABLE
+from tests.loader.rows import counts, interrupted, load, rows_sent, writes
+
+ROWS = 400
+
+
+@pytest.fixture(params=WRITERS)
+def written(request, tmp_path):
+    return WRITERS[request.param](tmp_path, ROWS)
+
+
+def check_stored(fake, written):
+    """Every value of the files is in the server, and nothing else."""
+    collection = fake.collections["docs"]
+    stored = {row[collection.key_name]: row for row in collection.dicts()}
+    keys = [key if isinstance(key, str) else int(key) for key in written.columns[collection.key_name]]
+    assert collection.keys() == Counter(keys)
+    for name, values in written.columns.items():
+        for key, value in zip(keys, values, strict=True):
+            found = stored[key][name]
+            if isinstance(value, np.ndarray):
+                assert np.array_equal(np.asarray(found, value.dtype), value)
+            else:
+                assert found == value, name
+
+
+def test_every_value_arrives(fake, written):
+    report = load(fake, written.source, verify="full", **written.options)
+    assert counts(report) == {"stored": ROWS}
+    assert report.verify["status"] == "ok"
+    check_stored(fake, written)
+
+
+def test_an_interrupted_load_goes_on(fake, written):
+    report = interrupted(fake, written.source, **written.options)
+    assert 0 < report.rows_stored < ROWS
+    sent = len(writes(fake))
+    again = load(fake, written.source, **written.options)
+    assert counts(again) == {"stored": ROWS}
+    assert again.rows_resumed == report.rows_stored
+    assert rows_sent(writes(fake)[sent:]) == ROWS - report.rows_stored
+    check_stored(fake, written)
+
+
+@pytest.mark.parametrize("name", ["JSON lines, broken", "CSV, a word", "parquet, page"])
+def test_damage_in_the_middle_ends_the_load_with_the_account_intact(fake, tmp_path, monkeypatch, name):
+    monkeypatch.setattr("headrace.sources.text._BLOCK_BYTES", 4000)
+    file, data, text = FILES[name]
+    (tmp_path / file).write_bytes(data)
+    if name == "parquet, page":
+        pq.write_table(TABLE, tmp_path / "0.parquet")
+    report = load(fake, tmp_path, check=False)
+    assert report.exit_status == 4
+    assert text in report.failure
+    assert 0 < report.rows_stored == report.rows_read == fake.collections["docs"].count()
+
+
+@pytest.mark.parametrize("name", ["npy, cut", "torch", "CSV, UTF-16", "arrow, footer"])
+def test_what_a_head_tells_is_refused_before_anything_is_sent(fake, tmp_path, name):
+    file, data, text = FILES[name]
+    (tmp_path / file).write_bytes(data)
+    with pytest.raises(SourceError) as caught:
+        load(fake, tmp_path)
+    assert text in str(caught.value)
+    assert fake.calls_of("CreateCollection", "Insert", "Upsert") == []
