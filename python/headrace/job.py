@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-
+from headrace.batching import Placed
 from headrace.config import Endpoint, LoadOptions
 from headrace.errors import ConfigError, HeadraceError, StoppedError, explain
 from headrace.journal_store import JournalStore
@@ -23,7 +21,7 @@ from headrace.resuming import Resumption
 from headrace.schema import CollectionSchema
 from headrace.sending import STOP_GRACE
 from headrace.session import LoadSession
-from headrace.sources import Source, SourceBatch, open_source
+from headrace.sources import Source, SourceBatch, is_path, open_source
 from headrace.target import Sharing
 
 __all__ = ["LoadJob"]
@@ -45,7 +43,8 @@ class LoadJob:
         announce: Called with lines for people, the first of which names the state directory.
         first_attempt: Whether nobody ever began to load this part of a plan.
 
-    :raises ConfigError: if the state directory cannot be made, or an option is not for a part of a plan.
+    Raises:
+        ConfigError: If the state directory cannot be made, or an option is not for a part of a plan.
     """
 
     def __init__(
@@ -100,8 +99,9 @@ class LoadJob:
     def run(self) -> LoadReport:
         """Load. Once sending has begun every ending is in the report; before that it is an exception.
 
-        :raises ConfigError, InputError, JournalError, ConnectError, MilvusException, EmbeddedError: before anything
-            was sent.
+        Raises:
+            ConfigError, InputError, JournalError, ConnectError, MilvusException, EmbeddedError: Before anything was
+                sent.
         """
         session = self._session
         kept = "journal, rejects and report" if self._resumable else "rejects and report"
@@ -117,7 +117,7 @@ class LoadJob:
                 self._check(source)
                 session.notes += [*source.notes, *left_out_note(source.skipped)]
                 source = self._load(source)
-                complete(session, functools.partial(self._reread, source))
+                complete(session, functools.partial(self._reread, source) if source.replayable else None)
             except StoppedError as stopped:
                 session.failure = session.failure or stopped
             return close_report(session, source_exhausted=self._exhausted)
@@ -151,6 +151,17 @@ class LoadJob:
         source, batches = self._start(source)
         session.rows_total = _at_most(source.rows_total, limit)
         try:
+            self._send_batches(batches)
+            session.settle()
+        except BaseException:
+            session.stop("interrupted")
+            session.settle()
+            raise
+        return source
+
+    def _send_batches(self, batches: Iterator[SourceBatch]) -> None:
+        session = self._session
+        try:
             with self._ahead(batches) as found:
                 for batch in found:
                     session.check()
@@ -160,12 +171,6 @@ class LoadJob:
         except HeadraceError as error:
             # What was read before is sent and accounted for; the report says why no more was.
             session.failure = session.failure or error
-        except BaseException:
-            session.stop("interrupted")
-            session.settle()
-            raise
-        session.settle()
-        return source
 
     def _start(self, source: Source) -> tuple[Source, Iterator[SourceBatch]]:
         """Read a first batch, prepare the session with it, and return what is left to load, and its batches."""
@@ -198,7 +203,7 @@ class LoadJob:
             return ReadAhead(batches, window=self._session.window, charge=self._session.target_bytes)
         return contextlib.nullcontext(batches)
 
-    def _reread(self, source: Source) -> Iterator[pa.RecordBatch]:
+    def _reread(self, source: Source) -> Iterator[Placed]:
         session = self._session
         batches = self._iterate(source, columns=session.parts.plan.source_columns)
         if session.resumption is not None:
@@ -217,10 +222,3 @@ def left_out_note(skipped: Sequence[str]) -> list[str]:
         return []
     more = f" and {len(skipped) - _MOST_NAMED} more" if len(skipped) > _MOST_NAMED else ""
     return [f"left out, as empty files and names with _ or . are: {', '.join(skipped[:_MOST_NAMED])}{more}"]
-
-
-def is_path(source: object) -> bool:
-    """Whether ``source`` names files: a path, or a list of paths."""
-    if isinstance(source, str | os.PathLike):
-        return True
-    return isinstance(source, list | tuple) and bool(source) and all(is_path(item) for item in source)

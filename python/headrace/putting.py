@@ -21,7 +21,7 @@ from headrace.errors import (
     VerificationError,
     explain,
 )
-from headrace.patience import Patience, finished
+from headrace.patience import Patience, finished, outlasting
 from headrace.proving import complete
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_REJECTED, EXIT_UNEXPECTED, LoadReport, Progress, Verdict
 from headrace.reporting import close_report
@@ -39,10 +39,11 @@ SOURCE = "put"
 def check_report(report: LoadReport) -> LoadReport:
     """Return ``report`` where every row is stored (and proven, where that was asked for).
 
-    :raises RowsUnsentError: if rows are unsent or unknown, or the source was not read to its end.
-    :raises VerificationError: if what was read back differs.
-    :raises RowsRejectedError: if rows were refused.
-    :raises LoadError: if every row is stored, but loading the collection or reading back failed.
+    Raises:
+        RowsUnsentError: If rows are unsent or unknown, or the source was not read to its end.
+        VerificationError: If what was read back differs.
+        RowsRejectedError: If rows were refused.
+        LoadError: If every row is stored, but loading the collection or reading back failed.
     """
     status, where = report.exit_status, f"load into {report.collection!r}"
     if status == EXIT_DONE:
@@ -87,7 +88,8 @@ class _Putting:
     def report(self) -> LoadReport:
         """The report, once the block has ended.
 
-        :raises ConfigError: inside the block; :attr:`progress` and :attr:`watermark` tell how things stand there.
+        Raises:
+            ConfigError: Inside the block; :attr:`progress` and :attr:`watermark` tell how things stand there.
         """
         if self._report is None:
             found = "a load that is still running"
@@ -158,15 +160,17 @@ class BlockingLoader(_Putting):
         Args:
             data: A dict of columns (numpy, CSR, Arrow, lists), a list of dicts, a RecordBatch, Table or frame.
 
-        :raises InputError: if the rows do not fit the collection; none of them was taken.
-        :raises HeadraceError: why the load stopped, if it did.
+        Raises:
+            InputError: If the rows do not fit the collection; none of them was taken.
+            HeadraceError: Why the load stopped, if it did.
         """
         self._put(data, Patience())
 
     def drain(self) -> None:
         """Block until every row put so far is settled.
 
-        :raises HeadraceError: why the load stopped, if it did, or that rows were refused since the last drain.
+        Raises:
+            HeadraceError: Why the load stopped, if it did, or that rows were refused since the last drain.
         """
         self._drain(Patience())
 
@@ -196,7 +200,7 @@ class AsyncLoader(_Putting):
         patience = Patience()
         running = self._thread.submit(work, patience)
         try:
-            await asyncio.shield(asyncio.wrap_future(running))
+            await outlasting(running)
         except asyncio.CancelledError:
             # Until the thread lets go of the rows, their owner must not get them back.
             if not running.cancel():
@@ -210,7 +214,7 @@ class AsyncLoader(_Putting):
             self._session.stop(f"the block ended with {type(error).__name__}")
         ending = self._thread.submit(self.end, error)
         try:
-            await asyncio.shield(asyncio.wrap_future(ending))
+            await outlasting(ending)
         except asyncio.CancelledError:
             self._session.stop("cancelled while ending")
             await finished(ending)
@@ -302,7 +306,7 @@ class Loader:
         with ThreadPoolExecutor(1, thread_name_prefix="headrace-opening") as pool:
             opening = pool.submit(self._session.open)
             try:
-                await asyncio.shield(asyncio.wrap_future(opening))
+                await outlasting(opening)
             except asyncio.CancelledError:
                 self._session.stop("cancelled while connecting")
                 await finished(opening)

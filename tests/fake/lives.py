@@ -27,7 +27,7 @@ from headrace.sending import STOP_GRACE
 from headrace.sources import FileIdentity, Source, SourceFile
 from headrace.sources.base import Part
 from headrace.target import MARK, Target, open_target
-from tests.fake.rig import AUTO_ID, KEYED, TIMEOUT, Rig, make_ledger, rows
+from tests.fake.rig import AUTO_ID, KEYED, Rig, make_ledger, rows
 from tests.fake.wire import Wire
 from tests.virtual_time import VirtualTimeLoop
 
@@ -379,7 +379,7 @@ class Life:
             for batch in resume(self._source, self.resumption, max_bytes=400, columns=None, limit=None):
                 if rig.sender.failure is not None:
                     return
-                await rig.take(batch)
+                await rig.reserve_each(rig.feeder.feed(batch))
                 await asyncio.sleep(self.world.pace)
             await rig.flush()
         except HeadraceError:
@@ -397,9 +397,3 @@ class _LivingRig(Rig):
         if doubled := admit(request, self.ledger, keys, self.resumption.may_land_until):
             self.ledger.double(request.spans, doubled)
         super().submit(request, batch)
-
-    async def take(self, batch):
-        await self._reserve_each(self.feeder.feed(batch))
-
-
-assert LoadOptions().rpc_timeout == TIMEOUT, "a resumption waits for as long as a request may be on its way"
