@@ -107,6 +107,7 @@ def load(console: Console, signals: Signals, sources: tuple[str, ...], collectio
             schema=schema,
             progress=view,
             announce=lambda line: view.line(f"headrace: {line}"),
+            planned=lambda plan: view.line(summary.plan_table(plan, console.width)),
         )
         signals.stop = job.stop
         report = job.run()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from headrace.config import Endpoint, LoadOptions
+from headrace.conform import ConformPlan
 from headrace.errors import ConfigError, HeadraceError, StoppedError, explain
 from headrace.journal_store import JournalStore
 from headrace.proving import complete, conformed_batches
@@ -40,6 +41,7 @@ class LoadJob:
         schema: Schema of a collection to create, where it is not to be made from the source's.
         progress: Called about four times a second from another thread; must return quickly.
         announce: Called with lines for people, the first of which names the state directory.
+        planned: Called once with how columns become fields, before anything is sent.
 
     :raises ConfigError: if the state directory cannot be made.
     """
@@ -54,10 +56,12 @@ class LoadJob:
         schema: CollectionSchema | None = None,
         progress: Callable[[Progress], None] | None = None,
         announce: Callable[[str], None] | None = None,
+        planned: Callable[[ConformPlan], None] | None = None,
     ) -> None:
         self._given = source
         self._options = options
         self._announce = announce or (lambda _: None)
+        self._planned = planned or (lambda _: None)
         # Only the rows of files can be found again by a later run.
         self._resumable = is_path(source) and not options.dry_run
         self._session = LoadSession(
@@ -160,6 +164,7 @@ class LoadJob:
             nulls=source.nulls if self._options.create else (),
             later_columns=source.open_ended or not is_path(self._given),
         )
+        self._planned(session.parts.plan)
         if not source.replayable:
             return source, iter(()) if first is None else itertools.chain([first], batches)
         columns = session.parts.plan.source_columns
