@@ -134,6 +134,7 @@ def load(
             progress=view,
             announce=lambda line: view.line(f"headrace: {line}"),
             first_attempt=first_attempt,
+            planned=lambda plan: view.line(summary.plan_table(plan, console.width)),
         )
         signals.stop = job.stop
         report = job.run()
