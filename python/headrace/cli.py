@@ -26,6 +26,7 @@ from headrace.cli_options import (
     version_option,
 )
 from headrace.cli_report import report
+from headrace.cli_speedtest import speedtest
 
 if TYPE_CHECKING:
     from headrace.config import LoadOptions
@@ -238,6 +239,7 @@ def status(console: Console, _signals: Signals, journals: tuple[str, ...], older
 
 command.add_command(dump)
 command.add_command(report)
+command.add_command(speedtest)
 
 
 def main(arguments: list[str] | None = None) -> None:
