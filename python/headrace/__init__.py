@@ -36,8 +36,12 @@ if TYPE_CHECKING:
         TransportError,
         VerificationError,
     )
+    from headrace.finishing import FinishReport, finish
     from headrace.loader import Loader, aload, load
+    from headrace.merging import MergedReport, merge_reports
     from headrace.operations import AnnSearchRequest, RRFRanker, WeightedRanker
+    from headrace.plans import Plan, PlanPart, plan
+    from headrace.preparing import Preparation, prepare
     from headrace.report import LoadReport, Progress
     from headrace.schema import CollectionSchema, DataType, FieldSchema, Function, FunctionType
 
@@ -71,7 +75,11 @@ _HOMES = {
         "TransportError",
         "VerificationError",
     ),
+    "finishing": ("FinishReport", "finish"),
     "loader": ("Loader", "aload", "load"),
+    "merging": ("MergedReport", "merge_reports"),
+    "plans": ("Plan", "PlanPart", "plan"),
+    "preparing": ("Preparation", "prepare"),
     "report": ("LoadReport", "Progress"),
     "schema": ("CollectionSchema", "DataType", "FieldSchema", "Function", "FunctionType"),
 }
@@ -89,6 +97,7 @@ __all__ = [
     "EmbeddedError",
     "Endpoint",
     "FieldSchema",
+    "FinishReport",
     "Function",
     "FunctionType",
     "HeadraceError",
@@ -99,9 +108,13 @@ __all__ = [
     "LoadOptions",
     "LoadReport",
     "Loader",
+    "MergedReport",
     "MilvusClient",
     "MilvusException",
     "MissingExtraError",
+    "Plan",
+    "PlanPart",
+    "Preparation",
     "Progress",
     "RRFRanker",
     "RowsRejectedError",
@@ -115,8 +128,12 @@ __all__ = [
     "WeightedRanker",
     "aload",
     "dump",
+    "finish",
     "load",
+    "merge_reports",
     "packing",
+    "plan",
+    "prepare",
 ]
 
 

@@ -1,4 +1,4 @@
-"""The ``headrace`` command: load, inspect, verify, status.
+"""The ``headrace`` command: load, inspect, verify, status, and the commands about parts of a source.
 
 Standard output carries exactly one JSON document, everything for people goes to standard error. Only click is
 imported here; what a command needs is imported when it runs, so that ``--help`` answers at once.
@@ -18,18 +18,21 @@ from headrace.cli_edge import at_edge, write_document
 from headrace.cli_options import (
     Age,
     create_options,
-    endpoint_of,
     endpoint_options,
     load_options,
+    mapping_options,
     quiet_option,
     source_options,
     version_option,
 )
+from headrace.cli_parts import finish, part_options, plan, planned_source, prepare
 from headrace.cli_report import report
 from headrace.cli_speedtest import speedtest
+from headrace.cli_values import endpoint_of, options_of, source_of
 
 if TYPE_CHECKING:
-    from headrace.config import LoadOptions
+    from pathlib import Path
+
     from headrace.console import Console
     from headrace.signals import Signals
 
@@ -79,18 +82,31 @@ Examples:
   headrace load docs.parquet --collection docs --uri ./docs.db --create
   headrace load 'part-*.parquet' extra/ --collection docs --create --key doc_id --verify sample
   MILVUS_TOKEN=root:Milvus headrace load docs.arrow --collection docs --uri https://milvus:19530
+  headrace load docs.parquet --collection docs --map emb:vector --drop score --set lang=en
+  headrace load 's3://bucket/docs/*.parquet' --collection docs --part 2/3
   headrace load docs.parquet --collection docs --dry-run --quiet | jq .rows_rejected
 
 """
     + _STATUSES
 )
-@source_options
+@part_options
 @click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) to load into.")
 @endpoint_options
+@mapping_options
 @create_options
 @load_options
 @at_edge
-def load(console: Console, signals: Signals, sources: tuple[str, ...], collection: str, **values: Any) -> int:
+def load(
+    console: Console,
+    signals: Signals,
+    sources: tuple[str, ...],
+    collection: str,
+    *,
+    plan_file: Path | None,
+    part: str | None,
+    first_attempt: bool,
+    **values: Any,
+) -> int:
     """Load SOURCE... into a collection and account for every row.
 
     A SOURCE is a file (Parquet, Arrow IPC, Feather, npy, npz, JSON lines, CSV, HDF5, big-ann), a directory of them,
@@ -99,20 +115,24 @@ def load(console: Console, signals: Signals, sources: tuple[str, ...], collectio
 
     The same command again goes on where the last one ended, whatever ended it: rows that are stored are passed over
     once some of them were read back, and files that are new are loaded.
+
+    With --part one part is loaded and others, on other machines, load the rest; see `headrace plan`.
     """
-    endpoint, options = endpoint_of(values), _options(values)
+    endpoint, options = endpoint_of(values), options_of(values)
+    source = planned_source(sources, plan_file, part, options)
 
     from headrace import progress, summary
     from headrace.loader import LoadJob
 
     with progress.view(console) as view:
         job = LoadJob(
-            _source(sources),
+            source,
             collection=collection,
             endpoint=endpoint,
             options=options,
             progress=view,
             announce=lambda line: view.line(f"headrace: {line}"),
+            first_attempt=first_attempt,
         )
         signals.stop = job.stop
         report = job.run()
@@ -133,6 +153,7 @@ Examples:
 @source_options
 @click.option("--collection", metavar="NAME", help="Also compare with this collection on the server.")
 @endpoint_options
+@mapping_options
 @create_options
 @at_edge
 def inspect(
@@ -144,11 +165,11 @@ def inspect(
     columns fit it; otherwise the collection that --create would make is shown.
     """
     endpoint = endpoint_of(values) if collection is not None else None
-    options = _options(values)
+    options = options_of(values)
 
     from headrace.inspection import inspect_source, inspection_lines
 
-    found = inspect_source(_source(sources), options=options, collection=collection, endpoint=endpoint)
+    found = inspect_source(source_of(sources), options=options, collection=collection, endpoint=endpoint)
     write_document(found.to_json())
     for line in inspection_lines(found, width=console.width):
         console.line(line)
@@ -175,6 +196,7 @@ Examples:
     "full: every value of every row.",
 )
 @endpoint_options
+@mapping_options
 @click.option("--key", metavar="COLUMN", help="The source's key column, where its name is not the key field's.")
 @click.option("--partition", "partition_name", metavar="NAME", help="Look in this partition only.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Compare at most N rows.")
@@ -187,12 +209,12 @@ def verify(
     Rows of the collection that SOURCE does not have are no difference. Where a key stands twice in SOURCE its last
     row counts.
     """
-    endpoint, options = endpoint_of(values), _options(values)
+    endpoint, options = endpoint_of(values), options_of(values)
 
     from headrace.summary import mismatch_lines
     from headrace.verifying import verify_source
 
-    found = verify_source(_source(sources), collection=collection, level=level, endpoint=endpoint, options=options)
+    found = verify_source(source_of(sources), collection=collection, level=level, endpoint=endpoint, options=options)
     write_document(found.to_json())
     console.line(f"headrace: {found.sentence()}")
     for line in mismatch_lines(found.result.mismatches):
@@ -237,9 +259,8 @@ def status(console: Console, _signals: Signals, journals: tuple[str, ...], older
     return 2 if refusals else 0
 
 
-command.add_command(dump)
-command.add_command(report)
-command.add_command(speedtest)
+for _command in (dump, finish, plan, prepare, report, speedtest):
+    command.add_command(_command)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -254,15 +275,3 @@ def main(arguments: list[str] | None = None) -> None:
     except click.Abort:
         status = 130
     sys.exit(status)
-
-
-def _source(sources: tuple[str, ...]) -> str | list[str]:
-    return sources[0] if len(sources) == 1 else list(sources)
-
-
-def _options(values: dict[str, Any]) -> LoadOptions:
-    """LoadOptions of what was given; what was not keeps its default."""
-    from headrace.config import LoadOptions
-
-    names = LoadOptions.__dataclass_fields__
-    return LoadOptions(**{name: value for name, value in values.items() if name in names and value is not None})

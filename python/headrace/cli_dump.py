@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from headrace.cli_edge import at_edge, write_document
-from headrace.cli_options import endpoint_of, endpoint_options, quiet_option
+from headrace.cli_options import endpoint_options, quiet_option
+from headrace.cli_values import endpoint_of
 
 if TYPE_CHECKING:
     from headrace.console import Console

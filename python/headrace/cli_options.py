@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from headrace.config import Endpoint
-
     SizeType = click.ParamType[int]
     AgeType = click.ParamType[float]
     PairType = click.ParamType[tuple[str, str]]
@@ -21,12 +19,13 @@ else:
 
 __all__ = [
     "Age",
-    "Assignment",
     "ByteSize",
+    "Pair",
     "create_options",
-    "endpoint_of",
     "endpoint_options",
+    "file_options",
     "load_options",
+    "mapping_options",
     "quiet_option",
     "source_options",
     "version_option",
@@ -55,19 +54,58 @@ class ByteSize(SizeType):
         return number
 
 
-class Assignment(PairType):
-    """A name and its value: ``region=eu-central-1``."""
+class Pair(PairType):
+    """Two texts with a sign between them: ``region=eu-central-1``, ``emb:vector``."""
 
-    name = "assignment"
+    name = "pair"
+
+    def __init__(self, form: str, sign: str) -> None:
+        self._form = form
+        self._sign = sign
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """The pair that ``value`` means; a usage error where there is no ``=``."""
+        """The pair that ``value`` means; a usage error where one of the two is missing."""
         if isinstance(value, tuple):
             return value
-        name, sign, rest = str(value).partition("=")
+        # Names may have colons in them; what stands behind the last is none. Values may have "=" in them.
+        split = str(value).partition if self._sign == "=" else str(value).rpartition
+        name, sign, rest = split(self._sign)
         if not (sign and name.strip()):
-            self.fail(f"expected NAME=VALUE, found {value!r}", param, ctx)
+            self.fail(f"expected {self._form}, found {value!r}", param, ctx)
         return name.strip(), rest
+
+
+def _as_dict(
+    _context: click.Context, _parameter: click.Parameter, pairs: tuple[tuple[str, str], ...]
+) -> dict[str, str]:
+    return dict(pairs)
+
+
+def _as_values(
+    _context: click.Context, _parameter: click.Parameter, pairs: tuple[tuple[str, str], ...]
+) -> dict[str, Any]:
+    """The pairs with values that are JSON as such, others as the text that they are."""
+    import json
+
+    values: dict[str, Any] = {}
+    for name, text in pairs:
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
+
+
+def _as_limits(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, int | None]:
+    limits: dict[str, int | None] = {}
+    for text in texts:
+        name, sign, number = text.partition("=")
+        limits[name.strip()] = ByteSize().convert(number, parameter, context) if sign else None
+    return limits
+
+
+def _as_names(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())
 
 
 class Age(AgeType):
@@ -121,8 +159,7 @@ version_option = click.option(
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing on standard error but errors.")
 
-source_options: Callable[[F], F] = _all(
-    click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
+file_options: Callable[[F], F] = _all(
     click.option(
         "--ids",
         metavar="PATH",
@@ -134,12 +171,17 @@ source_options: Callable[[F], F] = _all(
         "--source-option",
         "source_options",
         multiple=True,
-        type=Assignment(),
+        type=Pair("NAME=VALUE", "="),
         metavar="NAME=VALUE",
-        callback=lambda _context, _parameter, pairs: dict(pairs),
+        callback=_as_dict,
         help="An option of the object store: endpoint_url, region, anonymous, access_key, secret_key ...; may be given "
         "several times.",
     ),
+)
+
+source_options: Callable[[F], F] = _all(
+    click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
+    file_options,
     quiet_option,
 )
 
@@ -174,6 +216,42 @@ endpoint_options: Callable[[F], F] = _all(
     ),
 )
 
+mapping_options: Callable[[F], F] = _all(
+    click.option(
+        "--map",
+        multiple=True,
+        type=Pair("COLUMN:FIELD", ":"),
+        callback=_as_dict,
+        metavar="COLUMN:FIELD",
+        help="Load this column into that field; meta.title is the field title of the struct meta.",
+    ),
+    click.option("--only", multiple=True, callback=_as_names, metavar="COLUMN,...", help="Load these columns only."),
+    click.option("--drop", multiple=True, callback=_as_names, metavar="COLUMN,...", help="Do not load these columns."),
+    click.option(
+        "--set",
+        multiple=True,
+        type=Pair("FIELD=VALUE", "="),
+        callback=_as_values,
+        metavar="FIELD=VALUE",
+        help='Give this field the same value in every row: text, or JSON such as 5, true or "007".',
+    ),
+    click.option(
+        "--cast",
+        multiple=True,
+        type=Pair("COLUMN:TYPE", ":"),
+        callback=_as_dict,
+        metavar="COLUMN:TYPE",
+        help="Cast this column first: bool, int8 to int64, float, double, varchar, date, timestamp.",
+    ),
+    click.option(
+        "--truncate",
+        multiple=True,
+        callback=_as_limits,
+        metavar="FIELD[=BYTES]",
+        help="Cut text that is longer than the field, or than BYTES, instead of rejecting the row.",
+    ),
+)
+
 create_options: Callable[[F], F] = _all(
     click.option(
         "--key",
@@ -186,7 +264,13 @@ create_options: Callable[[F], F] = _all(
         "--vector",
         multiple=True,
         metavar="COLUMN",
-        help="A column of variable-length lists that holds vectors; may be given several times.",
+        help="A column of variable-length lists or of text that holds vectors; may be given several times.",
+    ),
+    click.option(
+        "--dim",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Dimension of such vectors in a created collection. [default: that of the first rows]",
     ),
     click.option(
         "--metric",
@@ -299,27 +383,3 @@ load_options: Callable[[F], F] = _all(
     ),
     click.option("--dry-run", is_flag=True, help="Read, check and pack everything, and send nothing."),
 )
-
-
-def endpoint_of(values: dict[str, Any]) -> Endpoint:
-    """Take what :data:`endpoint_options` gave out of ``values`` and make an endpoint of it.
-
-    :raises ConfigError: if they do not make one.
-    """
-    from headrace.config import Endpoint
-    from headrace.errors import ConfigError, explain
-
-    names = ("uri", "token", "db_name", "ca_cert", "client_cert", "client_key", "server_name")
-    given = {name: values.pop(name) for name in names}
-    path: Path | None = values.pop("token_file")
-    if path is not None:
-        if given["token"] is not None:
-            raise click.UsageError("--token and --token-file: give one of them")
-        try:
-            given["token"] = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = explain("--token-file", "a readable text file", f"{path}: {error}", "check the path")
-            raise ConfigError(reason) from error
-        if not given["token"]:
-            raise ConfigError(explain("--token-file", "a token", f"{path} is empty", "write user:password into it"))
-    return Endpoint.resolve(**given, timeout=values.pop("connect_timeout"))

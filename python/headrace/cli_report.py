@@ -25,27 +25,40 @@ Examples:
   headrace load docs.parquet --collection docs --create > load.json
   headrace report load.json --html load.html
   headrace report ~/.local/state/headrace/docs-1a2b3c4d5e6f/report.json --html - > load.html
+  headrace report --merge part-1.json part-2.json part-3.json
+  headrace report --merge STATE_DIR/part-*
 """
 )
-@click.argument("file", metavar="FILE")
+@click.argument("reports", nargs=-1, required=True, metavar="REPORT...")
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     metavar="OUT",
     help="Write one HTML page with plots, that needs no network and no other file; - for standard output.",
 )
+@click.option(
+    "--merge", is_flag=True, help="Join the reports of parts, or of loads into one collection, into one account."
+)
 @quiet_option
 @at_edge
-def report(console: Console, _signals: Signals, file: str, html: Path | None) -> int:
-    """Show how a load went: its account, and with --html a page with plots.
+def report(console: Console, _signals: Signals, reports: tuple[str, ...], html: Path | None, *, merge: bool) -> int:
+    """Show how a load went: its account, and with --html a page with plots; or join the accounts of several.
 
-    FILE is a load's report as JSON (- for standard input), a state directory, or the name of a collection, of which
-    the latest load is shown. Exit status 0 whatever became of the load.
+    A REPORT is what `headrace load` printed (- for standard input), a state directory, or the name of a collection, of
+    which the latest load is shown. The exit status is 0 whatever became of the load; with --merge it is the worst of
+    theirs, and 4 where a part has no report.
     """
+    if merge:
+        if html is not None:
+            raise click.UsageError("--merge and --html: give one of them")
+        return _merge(console, reports)
+    if len(reports) > 1:
+        raise click.UsageError("several REPORTs: give one, or --merge")
+
     from headrace.report_files import read_report, write_page
     from headrace.report_page import report_page
 
-    found = read_report(file)
+    found = read_report(reports[0])
     if html is None:
         write_document(json.dumps(found, indent=2, ensure_ascii=False))
         return 0
@@ -56,3 +69,12 @@ def report(console: Console, _signals: Signals, file: str, html: Path | None) ->
     write_page(html, page)
     console.line(f"headrace: wrote {html}")
     return 0
+
+
+def _merge(console: Console, reports: tuple[str, ...]) -> int:
+    from headrace.merging import merge_reports
+
+    found = merge_reports(reports)
+    write_document(found.to_json())
+    console.line(f"headrace: {found.sentence()}")
+    return found.exit_status

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
+    from headrace.merging import MergedReport
     from headrace.report import LoadReport
 
 __all__ = [
@@ -231,7 +232,7 @@ class MilvusException(HeadraceError):  # noqa: N818 - the name that Milvus users
 class LoadError(HeadraceError):
     """A load ended without every row stored and proven. ``report`` is the whole account."""
 
-    def __init__(self, message: str, *, report: LoadReport) -> None:
+    def __init__(self, message: str, *, report: LoadReport | MergedReport) -> None:
         super().__init__(message)
         self.report = report
 

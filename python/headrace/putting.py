@@ -21,13 +21,14 @@ from headrace.errors import (
     VerificationError,
     explain,
 )
-from headrace.patience import Patience, finished
+from headrace.patience import Patience, finished, outlasting
 from headrace.proving import complete
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_REJECTED, EXIT_UNEXPECTED, LoadReport, Progress, Verdict
 from headrace.reporting import close_report
 from headrace.schema import CollectionSchema
 from headrace.session import LoadSession
 from headrace.sources import SourceBatch, decoded_bytes, keyed_rows
+from headrace.target import Sharing
 
 __all__ = ["AsyncLoader", "BlockingLoader", "Loader", "check_report"]
 
@@ -95,6 +96,7 @@ class _Putting:
 
     def _put(self, data: object, patience: Patience) -> None:
         session = self._session
+        session.check_process()
         if self._report is not None:
             raise ConfigError(explain("put", "a block that is still open", "one that has ended", "make a new Loader"))
         batch = to_batch(data, session.schema)
@@ -126,12 +128,14 @@ class _Putting:
 
     def _drain(self, patience: Patience) -> None:
         session = self._session
+        session.check_process()
         if session.prepared:
             session.drain(patience)
 
     def end(self, error: BaseException | None) -> None:
         """Settle every row and make the report; what leaving the block does."""
         session = self._session
+        session.check_process()
         try:
             if error is not None:
                 session.stop(f"the block ended with {type(error).__name__}")
@@ -192,7 +196,7 @@ class AsyncLoader(_Putting):
         patience = Patience()
         running = self._thread.submit(work, patience)
         try:
-            await asyncio.shield(asyncio.wrap_future(running))
+            await outlasting(running)
         except asyncio.CancelledError:
             # Until the thread lets go of the rows, their owner must not get them back.
             if not running.cancel():
@@ -206,7 +210,7 @@ class AsyncLoader(_Putting):
             self._session.stop(f"the block ended with {type(error).__name__}")
         ending = self._thread.submit(self.end, error)
         try:
-            await asyncio.shield(asyncio.wrap_future(ending))
+            await outlasting(ending)
         except asyncio.CancelledError:
             self._session.stop("cancelled while ending")
             await finished(ending)
@@ -236,6 +240,8 @@ class Loader:
         collection: The collection's name.
         uri, token, user, password, db_name, endpoint: As for :func:`headrace.load`.
         schema: The schema to create the collection with, where it does not exist.
+        shared: Whether other processes load into the collection at the same time: rows are then upserted, and the
+            collection is not loaded into memory at the end.
         check: Whether leaving the block raises where not every row is stored.
         progress: Called about four times a second from the sending thread; must return quickly.
         **options: Fields of :class:`headrace.LoadOptions`.
@@ -255,6 +261,7 @@ class Loader:
         db_name: str | None = None,
         endpoint: Endpoint | None = None,
         schema: CollectionSchema | None = None,
+        shared: bool = False,
         check: bool = True,
         progress: Callable[[Progress], None] | None = None,
         **options: Any,
@@ -271,6 +278,7 @@ class Loader:
             schema=schema,
             progress=progress,
             copy_waiting=True,
+            sharing=Sharing() if shared else None,
         )
         self._check = check
         self._used = False
@@ -294,7 +302,7 @@ class Loader:
         with ThreadPoolExecutor(1, thread_name_prefix="headrace-opening") as pool:
             opening = pool.submit(self._session.open)
             try:
-                await asyncio.shield(asyncio.wrap_future(opening))
+                await outlasting(opening)
             except asyncio.CancelledError:
                 self._session.stop("cancelled while connecting")
                 await finished(opening)

@@ -226,6 +226,8 @@ class LoadReport:
         failure: Why the load ended early, or None.
         mapping: Source column, field, types and a note, per column.
         notes: What a person should know: narrowed columns, guesses.
+        part: Of what the source is one part, where others are loaded elsewhere: ``plan`` (its id), ``part``, ``of``,
+            ``rows``; else None.
         reject_reasons: Refused rows of this run by field and expectation; the rarest of very many reasons are together
             under ``"other reasons"``.
         trace: How the load went over time: ``columns``, lists of equal length (counters at the end of each point,
@@ -274,6 +276,7 @@ class LoadReport:
     failure: str | None
     mapping: list[dict[str, str]]
     notes: list[str]
+    part: dict[str, Any] | None = None
     reject_reasons: dict[str, int] = field(default_factory=dict)
     trace: dict[str, Any] = field(default_factory=dict)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.report import Guarantee, LoadReport, Progress, Verdict
 from headrace.state import write_private
@@ -12,13 +12,14 @@ from headrace.state import write_private
 if TYPE_CHECKING:
     from headrace.config import LoadOptions
     from headrace.conform import ColumnMapping
+    from headrace.plans import PlanPart
     from headrace.session import LoadSession
 
 __all__ = ["close_report", "look_at", "progress_of"]
 
 
-def progress_of(session: LoadSession, *, in_flight: int) -> Progress:
-    """A look at ``session`` now, with ``in_flight`` requests waiting for an answer."""
+def progress_of(session: LoadSession) -> Progress:
+    """A look at ``session`` now."""
     account, measured = session.ledger.account, session.ledger.measurements
     return Progress(
         phase=session.phase,
@@ -28,7 +29,7 @@ def progress_of(session: LoadSession, *, in_flight: int) -> Progress:
         rows_resumed=session.ledger.journal.rows_resumed(),
         rows_rejected=account.rows(Verdict.REJECTED),
         bytes_sent=measured.bytes_sent,
-        in_flight=in_flight,
+        in_flight=session.in_flight,
         in_flight_bytes=session.window.used,
         retries=measured.retries.total(),
         throttled_seconds=session.throttle.throttled_seconds,
@@ -36,7 +37,7 @@ def progress_of(session: LoadSession, *, in_flight: int) -> Progress:
     )
 
 
-def look_at(session: LoadSession, *, in_flight: int) -> dict[str, float]:
+def look_at(session: LoadSession) -> dict[str, float]:
     """What :class:`~headrace.tracing.Trace` keeps of ``session`` now."""
     ledger, throttle = session.ledger, session.throttle
     account, measured = ledger.account, ledger.measurements
@@ -49,7 +50,7 @@ def look_at(session: LoadSession, *, in_flight: int) -> dict[str, float]:
         "retries": measured.retries.total(),
         "rows_rejected": account.rows(Verdict.REJECTED),
         "throttled_seconds": throttle.throttled_seconds,
-        "in_flight": in_flight,
+        "in_flight": session.in_flight,
         "in_flight_limit": throttle.limit,
         "request_bytes": throttle.request_bytes,
     }
@@ -100,7 +101,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         rows_unknown=account.rows(Verdict.UNKNOWN),
         rows_unsent=account.rows(Verdict.UNSENT),
         rows_resumed=session.ledger.journal.rows_resumed(),
-        rows_possibly_duplicated=measured.possibly_duplicated,
+        rows_possibly_duplicated=measured.possibly_duplicated + session.ledger.journal.rows_doubled(),
         rows_total=session.rows_total,
         source_exhausted=source_exhausted,
         guarantee=_guarantee(session),
@@ -129,6 +130,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         failure=None if session.failure is None else str(session.failure),
         mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],
         notes=notes,
+        part=None if session.part is None else _part_line(session.part),
         reject_reasons=session.ledger.rejects.reasons(),
         trace=session.finish_trace(),
     )
@@ -139,6 +141,10 @@ def _guarantee(session: LoadSession) -> Guarantee:
     forced = session.options.mode == "insert" and session.resumption is None
     unclear = session.ledger.account.rows(Verdict.UNKNOWN) > 0
     return "at-least-once" if session.key is None or forced or unclear else "effectively-once"
+
+
+def _part_line(part: PlanPart) -> dict[str, Any]:
+    return {"plan": part.plan, "part": part.part, "of": part.of, "rows": part.rows}
 
 
 def _mapping_line(line: ColumnMapping) -> dict[str, str]:

@@ -29,20 +29,21 @@ from headrace.inference import infer_schema
 from headrace.journal import Journal
 from headrace.ledger import Ledger
 from headrace.patience import Patience
+from headrace.plans import PlanPart
 from headrace.rejects import RejectLimit, RejectsFile
+from headrace.releases import has_timestamptz
 from headrace.report import Account, Phase, Progress, Verdict
 from headrace.reporting import look_at, progress_of
 from headrace.resuming import Resumption, admit
 from headrace.schema import CollectionSchema
-from headrace.sending import STOP_GRACE, Sender
+from headrace.sending import STOP_GRACE, send_all
 from headrace.sources import SourceBatch
-from headrace.state import fresh_name, open_state_dir, target_name
-from headrace.target import Target, check_same, missing_collection, open_target
+from headrace.target import Sharing, Target, check_same, missing_collection, open_target
 from headrace.tracing import Trace
 from headrace.verify import VerifyResult
 from headrace.watching import linger, repeat, show_progress
 from headrace.window import Window
-from headrace.wiring import Parts, make_parts, make_throttle, request_size
+from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, request_size
 
 __all__ = ["LoadSession"]
 
@@ -60,6 +61,8 @@ class LoadSession:
         progress: Called about four times a second from the sending thread; must return quickly.
         copy_waiting: Whether rows that wait are copied, because a caller may overwrite them.
         resumable: Whether rows can be addressed by a later run, so that the state directory is one to be found again.
+        part: The part of a plan that is loaded, where others load the rest; it has a state directory of its own.
+        sharing: Who else writes to the collection meanwhile; None for nobody that is known of.
     """
 
     def __init__(
@@ -72,12 +75,15 @@ class LoadSession:
         progress: Callable[[Progress], None] | None = None,
         copy_waiting: bool,
         resumable: bool = False,
+        part: PlanPart | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self.collection = collection
         self.endpoint = endpoint
         self.options = options
-        lasting = target_name(endpoint, collection, options.partition_name)
-        self.state_dir = open_state_dir(options.state_dir, lasting if resumable else fresh_name(collection))
+        self.part = part
+        self.sharing = sharing
+        self.state_dir = make_state_dir(endpoint, collection, options, part=part, resumable=resumable)
         #: Bytes of a source batch.
         self.target_bytes = request_size(options)
         self.throttle, in_flight = make_throttle(options, lite=endpoint.is_embedded)
@@ -109,6 +115,7 @@ class LoadSession:
         self._sending: Future[None] | None = None
         self._ticking: list[Future[None]] = []
         self._stop_wanted: StoppedError | None = None
+        self._stop_grace = STOP_GRACE
         self._broken: HeadraceError | None = None
         self._rejects_told = 0
         self._closed = False
@@ -185,14 +192,15 @@ class LoadSession:
         """
         options = self.options
         schema = self.schema
+        transport = self._connection.transport
+        lite = transport.server_kind == "lite"
         if schema is None and options.create:
-            schema = infer_schema(arrow_schema, sample=sample, options=options, nulls=nulls)
+            times = has_timestamptz(transport.server_version, lite=lite)
+            schema = infer_schema(arrow_schema, sample=sample, options=options, nulls=nulls, timestamptz=times)
         if self.info is not None and self._schema is not None:
             check_same(self.collection, self._schema, self.info.schema)
         if schema is None:
             raise self.run(missing_collection(self.collection))
-        transport = self._connection.transport
-        lite = transport.server_kind == "lite"
         # Before 2.5 a column with a default cannot be left out: 2.3.5 dies of it.
         old = not lite and transport.server_version < (2, 5, 0)
         plan = plan_conform(
@@ -205,7 +213,9 @@ class LoadSession:
         )
         create, embedded = options.create or self._schema is not None, self.endpoint.is_embedded
         self.target = self.run(
-            open_target(self.collection, options, self.info, schema, create=create, embedded=embedded)
+            open_target(
+                self.collection, options, self.info, schema, create=create, embedded=embedded, sharing=self.sharing
+            )
         )
         if self.resumption is not None:
             self.resumption.begin(plan, self.target, endpoint=self.endpoint, options=options, run=self.run)
@@ -228,8 +238,9 @@ class LoadSession:
             lite=lite,
             copy_waiting=self._copy_waiting,
             submit=self._submit,
+            highest_key=None if self.resumption is None else self.resumption.highest_key,
         )
-        self._sending = self._connection.submit(self._send_all(self._parts.sender))
+        self._sending = self._connection.submit(send_all(self._parts.sender))
         lost, stop = self.ledger.measurements.lost, self._parts.sender.stop
         watching = watch_identity(self._connection.transport, target.info, lost, stop)
         self._ticking.append(self._connection.submit(watching))
@@ -238,6 +249,13 @@ class LoadSession:
             self._connection.post(self._parts.sender.stop, self._stop_wanted)
 
     # -- feeding -----------------------------------------------------------------------------------------------------
+
+    def check_process(self) -> None:
+        """Refuse to be used in a process that was forked from the one that began the load.
+
+        :raises ConfigError: there. Nothing of the session may be touched; its locks may be held for ever.
+        """
+        self._connection.check_process()
 
     def check(self) -> None:
         """Raise why the load stopped, if it did."""
@@ -297,16 +315,20 @@ class LoadSession:
         keys = None if self.key is None else batch.column(self.key)
         landing = None if self.resumption is None else self.resumption.may_land_until
         if doubled := admit(request, self.ledger, keys, landing):
-            self._connection.post(self.ledger.measurements.double, doubled)
+            self._connection.post(self.ledger.double, request.spans, doubled)
         # Nothing may fail after this: from here on the sender answers for the rows.
         self._connection.post(self.parts.sender.submit, request)
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
-    def stop(self, reason: str, *, interrupted: str | None = None) -> None:
-        """Send nothing more than what is in flight. Safe in any thread and in a signal handler."""
+    def stop(self, reason: str, *, interrupted: str | None = None, grace: float = STOP_GRACE) -> None:
+        """Send nothing more than what is in flight, which has ``grace`` seconds to be answered.
+
+        Safe in any thread and in a signal handler.
+        """
         if self._closed:
             return
+        self._stop_grace = min(grace, self._stop_grace)
         self.interrupted = self.interrupted or interrupted
         self._stop_wanted = StoppedError(reason)
         halt = None if self._parts is None else functools.partial(self._parts.sender.stop, self._stop_wanted)
@@ -321,7 +343,7 @@ class LoadSession:
             self.flush()  # fails where the load stopped; what waits is then unsent
         feeder.abandon()
         self._connection.post(sender.finish)
-        self._connection.wait_for(sender.settled(STOP_GRACE))
+        self._connection.wait_for(sender.settled(lambda: self._stop_grace))
         if self._sending is not None:
             self._sending.result()
         self.failure = self.failure or self._broken or sender.failure
@@ -349,29 +371,21 @@ class LoadSession:
 
     # -- watching ----------------------------------------------------------------------------------------------------
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait for an answer."""
+        return 0 if self._parts is None else self._parts.sender.in_flight
+
     def progress(self) -> Progress:
         """A look at the load now."""
-        return progress_of(self, in_flight=self._in_flight)
+        return progress_of(self)
 
     def finish_trace(self) -> dict[str, object]:
         """How the load went over time, up to now; once, when nothing is sent any more."""
-        return self._trace.finish(look_at(self, in_flight=self._in_flight), self.phase)
+        return self._trace.finish(look_at(self), self.phase)
 
     def _take_look(self) -> None:
-        self._trace.add(look_at(self, in_flight=self._in_flight), self.phase)
-
-    @property
-    def _in_flight(self) -> int:
-        return 0 if self._parts is None else self._parts.sender.in_flight
-
-    async def _send_all(self, sender: Sender) -> None:
-        try:
-            await sender.run()
-        except* Exception as group:  # noqa: BLE001 - the task's edge: a full disk under the rejects file, or a bug
-            cause = group.exceptions[0]
-            failure = HeadraceError(f"sending ended early: {type(cause).__name__}: {cause}")
-            failure.__cause__ = cause
-            sender.stop(failure)
+        self._trace.add(look_at(self), self.phase)
 
     def _progress_failed(self, error: HeadraceError) -> None:
         self._broken = error

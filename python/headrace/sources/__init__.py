@@ -16,6 +16,7 @@ from headrace.errors import ConfigError, explain
 from headrace.schema import CollectionSchema
 from headrace.sources.ahead import at_once
 from headrace.sources.base import Part, Source, SourceBatch, SourceFile, decoded_bytes
+from headrace.sources.division import RowRange, divide, ranged
 from headrace.sources.files import open_files
 from headrace.sources.identity import FileIdentity
 from headrace.sources.memory import open_memory
@@ -24,13 +25,17 @@ from headrace.sources.rowkeys import keyed_by_row, keyed_rows
 __all__ = [
     "FileIdentity",
     "Part",
+    "RowRange",
     "Source",
     "SourceBatch",
     "SourceFile",
     "decoded_bytes",
+    "divide",
     "identify_all",
+    "keyed_by_row",
     "keyed_rows",
     "open_source",
+    "ranged",
 ]
 
 
