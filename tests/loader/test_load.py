@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tests.loader.rows import DIM, counts, load, table, write_parquet
@@ -109,4 +110,15 @@ def test_a_dry_run_sends_nothing(fake, tmp_path):
     report = load(fake, source, dry_run=True, vector=("dense",), check=False)
     assert counts(report) == {"skipped": 99, "rejected": 1}
     assert report.dry_run
+    assert report.status == "dry run: nothing was sent; 1 rows would be rejected"
+    assert (report.would_store["rows"], report.reject_reasons) == (99, {"dense: expected finite values": 1})
     assert fake.calls_of("Insert", "Upsert", "CreateCollection") == []
+
+
+def test_a_dry_run_packs_the_bytes_that_a_load_sends(fake):
+    # A key that stands twice in a request is superseded in both.
+    source = pa.concat_tables([table(300), table(5)])
+    dry = load(fake, source, dry_run=True)
+    wet = load(fake, source)
+    assert (dry.rows_superseded, dry.would_store["rows"]) == (wet.rows_superseded, wet.rows_stored)
+    assert (dry.would_store["bytes"], dry.would_store["requests"]) == (wet.bytes_sent, wet.batches)
