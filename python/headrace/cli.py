@@ -95,6 +95,7 @@ Examples:
 @mapping_options
 @create_options
 @load_options
+@click.option("--show-files", is_flag=True, help="Show each file that is being loaded, too, while it is.")
 @at_edge
 def load(
     console: Console,
@@ -105,6 +106,7 @@ def load(
     plan_file: Path | None,
     part: str | None,
     first_attempt: bool,
+    show_files: bool,
     **values: Any,
 ) -> int:
     """Load SOURCE... into a collection and account for every row.
@@ -134,6 +136,7 @@ def load(
             announce=lambda line: view.line(f"headrace: {line}"),
             first_attempt=first_attempt,
         )
+        view.files = job.files_at_work if show_files else None
         signals.stop = job.stop
         report = job.run()
     write_document(report.to_json())

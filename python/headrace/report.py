@@ -18,7 +18,7 @@ import numpy as np
 
 from headrace.errors import InternalError
 
-__all__ = ["Account", "LoadReport", "Measurements", "Phase", "Progress", "Verdict"]
+__all__ = ["Account", "FileProgress", "LoadReport", "Measurements", "Phase", "Progress", "Verdict"]
 
 Phase = Literal["preparing", "sending", "indexing", "loading", "verifying", "done", "reading"]
 Guarantee = Literal["effectively-once", "at-least-once"]
@@ -179,6 +179,21 @@ class Progress:
     retries: int
     throttled_seconds: float
     seconds: float
+
+
+@dataclass(frozen=True)
+class FileProgress:
+    """A look at a file of a load that runs.
+
+    Attributes:
+        source: The file.
+        settled: Rows of it that have their verdict.
+        rows: Rows of it, where known.
+    """
+
+    source: str
+    settled: int
+    rows: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
