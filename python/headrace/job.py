@@ -16,7 +16,7 @@ from headrace.journal_store import JournalStore
 from headrace.plans import PlanPart, open_part
 from headrace.proving import complete, conformed_batches
 from headrace.reading import ReadAhead, iterate, resume
-from headrace.report import LoadReport, Progress
+from headrace.report import FileProgress, LoadReport, Progress
 from headrace.reporting import close_report
 from headrace.resuming import Resumption
 from headrace.schema import CollectionSchema
@@ -29,6 +29,8 @@ __all__ = ["LoadJob"]
 
 #: Files that a note names.
 _MOST_NAMED = 10
+#: Files at work that are told of.
+_MOST_AT_WORK = 8
 
 
 class LoadJob:
@@ -86,6 +88,7 @@ class LoadJob:
             sharing=None if part is None else Sharing(part.plan, first_attempt),
         )
         self._exhausted = False
+        self._rows_of: dict[str, int | None] = {}
 
     @property
     def state_dir(self) -> Path:
@@ -99,6 +102,12 @@ class LoadJob:
         """
         signal = reason if reason in ("SIGINT", "SIGTERM") else None
         self._session.stop(f"stopped by {reason}", interrupted=signal, grace=grace)
+
+    def files_at_work(self) -> list[FileProgress]:
+        """The first 8 files of which some rows have their verdict and others have not; safe in any thread."""
+        settled = self._session.ledger.journal.rows_settled().items()
+        looks = [FileProgress(label, rows, self._rows_of[label]) for label, rows in settled if label in self._rows_of]
+        return [look for look in looks if look.rows is None or look.settled < look.rows][:_MOST_AT_WORK]
 
     def run(self) -> LoadReport:
         """Load. Once sending has begun every ending is in the report; before that it is an exception.
@@ -151,6 +160,7 @@ class LoadJob:
     def _load(self, source: Source) -> Source:
         """Send what is left of ``source``; return it without the files that are left out."""
         session, limit = self._session, self._options.limit
+        self._rows_of = {file.label: file.rows for file in source.files}
         session.rows_total = _at_most(source.rows_total, limit)
         source, batches = self._start(source)
         session.rows_total = _at_most(source.rows_total, limit)

@@ -48,6 +48,10 @@ def report_lines(report: LoadReport) -> list[str]:
         _entry("speed", _speed(report)),
         _entry("delivery", f"{report.guarantee}; {report.mode}: {report.mode_reason}"),
     ]
+    if report.would_store:
+        would = report.would_store
+        text = f"{count(would['rows'])} rows in {count(would['requests'])} requests of {size(would['bytes'])} in all"
+        lines.append(_entry("would send", text))
     if report.rows_resumed:
         lines.append(_entry("resumed", f"{count(report.rows_resumed)} rows that earlier runs had stored"))
     if report.retries or report.throttled_seconds >= 0.05:
