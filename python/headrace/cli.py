@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headrace.cli_config import Commands, config_option
+from headrace.cli_dump import dump
 from headrace.cli_edge import at_edge, write_document
 from headrace.cli_options import (
     Age,
     create_options,
     endpoint_options,
     load_options,
+    mapping_options,
     quiet_option,
     source_options,
     version_option,
 )
-from headrace.cli_parts import finish, part_options, plan, planned_source, prepare, report
-from headrace.cli_values import endpoint_of, options_of, source_of
+from headrace.cli_parts import finish, part_options, plan, planned_source, prepare
+from headrace.cli_report import report
+from headrace.cli_values import endpoint_of, options_of, schema_of, source_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +50,12 @@ Exit status:
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    cls=Commands,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "auto_envvar_prefix": "HEADRACE",
+    },
     epilog="""\b
 Examples:
   headrace load docs.parquet --collection docs --uri ./docs.db --create --verify sample
@@ -56,10 +65,12 @@ Examples:
 """,
 )
 @version_option
+@config_option
 def command() -> None:
     """Load embeddings into Milvus: fast, without tuning, with an account of every row.
 
-    The server's address, token and database may also come from MILVUS_URI, MILVUS_TOKEN and MILVUS_DB.
+    Options come from the command line, else from the environment (HEADRACE_LOAD_MAX_REJECTS for --max-rejects of load;
+    MILVUS_URI, MILVUS_TOKEN and MILVUS_DB for every command), else from the settings file, else they have a default.
     Standard output gets one JSON document (the report), standard error everything for people.
     """
 
@@ -70,6 +81,7 @@ Examples:
   headrace load docs.parquet --collection docs --uri ./docs.db --create
   headrace load 'part-*.parquet' extra/ --collection docs --create --key doc_id --verify sample
   MILVUS_TOKEN=root:Milvus headrace load docs.arrow --collection docs --uri https://milvus:19530
+  headrace load docs.parquet --collection docs --map emb:vector --drop score --set lang=en
   headrace load 's3://bucket/docs/*.parquet' --collection docs --part 2/3
   headrace load docs.parquet --collection docs --dry-run --quiet | jq .rows_rejected
 
@@ -79,6 +91,7 @@ Examples:
 @part_options
 @click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) to load into.")
 @endpoint_options
+@mapping_options
 @create_options
 @load_options
 @at_edge
@@ -104,7 +117,7 @@ def load(
 
     With --part one part is loaded and others, on other machines, load the rest; see `headrace plan`.
     """
-    endpoint, options = endpoint_of(values), options_of(values)
+    endpoint, options, schema = endpoint_of(values), options_of(values), schema_of(values)
     source = planned_source(sources, plan_file, part, options)
 
     from headrace import progress, summary
@@ -116,6 +129,7 @@ def load(
             collection=collection,
             endpoint=endpoint,
             options=options,
+            schema=schema,
             progress=view,
             announce=lambda line: view.line(f"headrace: {line}"),
             first_attempt=first_attempt,
@@ -139,6 +153,7 @@ Examples:
 @source_options
 @click.option("--collection", metavar="NAME", help="Also compare with this collection on the server.")
 @endpoint_options
+@mapping_options
 @create_options
 @at_edge
 def inspect(
@@ -154,7 +169,8 @@ def inspect(
 
     from headrace.inspection import inspect_source, inspection_lines
 
-    found = inspect_source(source_of(sources), options=options, collection=collection, endpoint=endpoint)
+    schema, source = schema_of(values), source_of(sources)
+    found = inspect_source(source, options=options, collection=collection, endpoint=endpoint, schema=schema)
     write_document(found.to_json())
     for line in inspection_lines(found, width=console.width):
         console.line(line)
@@ -181,6 +197,7 @@ Examples:
     "full: every value of every row.",
 )
 @endpoint_options
+@mapping_options
 @click.option("--key", metavar="COLUMN", help="The source's key column, where its name is not the key field's.")
 @click.option("--partition", "partition_name", metavar="NAME", help="Look in this partition only.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Compare at most N rows.")
@@ -243,7 +260,7 @@ def status(console: Console, _signals: Signals, journals: tuple[str, ...], older
     return 2 if refusals else 0
 
 
-for _command in (plan, prepare, finish, report):
+for _command in (dump, finish, plan, prepare, report):
     command.add_command(_command)
 
 

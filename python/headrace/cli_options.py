@@ -19,12 +19,13 @@ else:
 
 __all__ = [
     "Age",
-    "Assignment",
     "ByteSize",
+    "Pair",
     "create_options",
     "endpoint_options",
     "file_options",
     "load_options",
+    "mapping_options",
     "quiet_option",
     "source_options",
     "version_option",
@@ -53,19 +54,58 @@ class ByteSize(SizeType):
         return number
 
 
-class Assignment(PairType):
-    """A name and its value: ``region=eu-central-1``."""
+class Pair(PairType):
+    """Two texts with a sign between them: ``region=eu-central-1``, ``emb:vector``."""
 
-    name = "assignment"
+    name = "pair"
+
+    def __init__(self, form: str, sign: str) -> None:
+        self._form = form
+        self._sign = sign
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """The pair that ``value`` means; a usage error where there is no ``=``."""
+        """The pair that ``value`` means; a usage error where one of the two is missing."""
         if isinstance(value, tuple):
             return value
-        name, sign, rest = str(value).partition("=")
+        # Names may have colons in them; what stands behind the last is none. Values may have "=" in them.
+        split = str(value).partition if self._sign == "=" else str(value).rpartition
+        name, sign, rest = split(self._sign)
         if not (sign and name.strip()):
-            self.fail(f"expected NAME=VALUE, found {value!r}", param, ctx)
+            self.fail(f"expected {self._form}, found {value!r}", param, ctx)
         return name.strip(), rest
+
+
+def _as_dict(
+    _context: click.Context, _parameter: click.Parameter, pairs: tuple[tuple[str, str], ...]
+) -> dict[str, str]:
+    return dict(pairs)
+
+
+def _as_values(
+    _context: click.Context, _parameter: click.Parameter, pairs: tuple[tuple[str, str], ...]
+) -> dict[str, Any]:
+    """The pairs with values that are JSON as such, others as the text that they are."""
+    import json
+
+    values: dict[str, Any] = {}
+    for name, text in pairs:
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
+
+
+def _as_limits(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, int | None]:
+    limits: dict[str, int | None] = {}
+    for text in texts:
+        name, sign, number = text.partition("=")
+        limits[name.strip()] = ByteSize().convert(number, parameter, context) if sign else None
+    return limits
+
+
+def _as_names(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.strip() for text in texts for name in text.split(",") if name.strip())
 
 
 class Age(AgeType):
@@ -111,6 +151,8 @@ version_option = click.option(
     is_flag=True,
     is_eager=True,
     expose_value=False,
+    # HEADRACE_VERSION may be anybody's name for something else.
+    allow_from_autoenv=False,
     callback=_show_version,
     help="Show the version and how it was built.",
 )
@@ -129,9 +171,9 @@ file_options: Callable[[F], F] = _all(
         "--source-option",
         "source_options",
         multiple=True,
-        type=Assignment(),
+        type=Pair("NAME=VALUE", "="),
         metavar="NAME=VALUE",
-        callback=lambda _context, _parameter, pairs: dict(pairs),
+        callback=_as_dict,
         help="An option of the object store: endpoint_url, region, anonymous, access_key, secret_key ...; may be given "
         "several times.",
     ),
@@ -174,6 +216,42 @@ endpoint_options: Callable[[F], F] = _all(
     ),
 )
 
+mapping_options: Callable[[F], F] = _all(
+    click.option(
+        "--map",
+        multiple=True,
+        type=Pair("COLUMN:FIELD", ":"),
+        callback=_as_dict,
+        metavar="COLUMN:FIELD",
+        help="Load this column into that field; meta.title is the field title of the struct meta.",
+    ),
+    click.option("--only", multiple=True, callback=_as_names, metavar="COLUMN,...", help="Load these columns only."),
+    click.option("--drop", multiple=True, callback=_as_names, metavar="COLUMN,...", help="Do not load these columns."),
+    click.option(
+        "--set",
+        multiple=True,
+        type=Pair("FIELD=VALUE", "="),
+        callback=_as_values,
+        metavar="FIELD=VALUE",
+        help='Give this field the same value in every row: text, or JSON such as 5, true or "007".',
+    ),
+    click.option(
+        "--cast",
+        multiple=True,
+        type=Pair("COLUMN:TYPE", ":"),
+        callback=_as_dict,
+        metavar="COLUMN:TYPE",
+        help="Cast this column first: bool, int8 to int64, float, double, varchar, date, timestamp.",
+    ),
+    click.option(
+        "--truncate",
+        multiple=True,
+        callback=_as_limits,
+        metavar="FIELD[=BYTES]",
+        help="Cut text that is longer than the field, or than BYTES, instead of rejecting the row.",
+    ),
+)
+
 create_options: Callable[[F], F] = _all(
     click.option(
         "--key",
@@ -181,12 +259,26 @@ create_options: Callable[[F], F] = _all(
         help="The column that is the primary key; @row (the row's number over all files) or @file_row (path#row) make "
         "one. [default: the collection's key, or a column named id]",
     ),
+    click.option(
+        "--schema",
+        "schema_file",
+        type=_FILE,
+        metavar="FILE",
+        help="Make the collection with this schema (JSON or YAML, as describe_collection gives it) where it does not "
+        "exist.",
+    ),
     click.option("--auto-id", is_flag=True, default=None, help="Let the server make the keys of a created collection."),
     click.option(
         "--vector",
         multiple=True,
         metavar="COLUMN",
-        help="A column of variable-length lists that holds vectors; may be given several times.",
+        help="A column of variable-length lists or of text that holds vectors; may be given several times.",
+    ),
+    click.option(
+        "--dim",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Dimension of such vectors in a created collection. [default: that of the first rows]",
     ),
     click.option(
         "--metric",

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from headrace.cli_edge import at_edge, write_document
-from headrace.cli_options import create_options, endpoint_options, file_options, quiet_option, source_options
-from headrace.cli_values import endpoint_of, options_of, source_of
+from headrace.cli_options import (
+    create_options,
+    endpoint_options,
+    file_options,
+    mapping_options,
+    quiet_option,
+    source_options,
+)
+from headrace.cli_values import endpoint_of, options_of, schema_of, source_of
 
 if TYPE_CHECKING:
     from headrace.config import LoadOptions
     from headrace.console import Console
     from headrace.signals import Signals
 
-__all__ = ["finish", "part_options", "plan", "planned_source", "prepare", "report"]
+__all__ = ["finish", "part_options", "plan", "planned_source", "prepare"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -142,6 +149,7 @@ Examples:
 @quiet_option
 @click.option("--collection", required=True, metavar="NAME", help="The collection to create.")
 @endpoint_options
+@mapping_options
 @create_options
 @at_edge
 def prepare(
@@ -157,13 +165,13 @@ def prepare(
     Where the collection exists it is compared with the source's columns and left as it is. Several machines may do
     this at once: one of them creates the collection, the others find it.
     """
-    endpoint, options = endpoint_of(values), options_of(values)
+    endpoint, options, schema = endpoint_of(values), options_of(values), schema_of(values)
     if (source := _whole(sources, plan_file)) is None:
         raise _no_source()
 
     from headrace.preparing import prepare_collection
 
-    found = prepare_collection(source, collection=collection, endpoint=endpoint, options=options)
+    found = prepare_collection(source, collection=collection, endpoint=endpoint, options=options, schema=schema)
     write_document(found.to_json())
     console.line(f"headrace: {found.sentence()}")
     for note in found.notes:
@@ -232,31 +240,6 @@ def finish(
     write_document(found.to_json())
     if found.report is not None:
         console.line(f"headrace: {found.report.sentence()}")
-    console.line(f"headrace: {found.sentence()}")
-    return found.exit_status
-
-
-@click.command(
-    epilog="""\b
-Examples:
-  headrace report --merge part-1.json part-2.json part-3.json
-  headrace report --merge STATE_DIR/part-*
-"""
-)
-@click.argument("reports", nargs=-1, required=True, metavar="REPORT...")
-@quiet_option
-@click.option("--merge", is_flag=True, required=True, help="Join the reports into one account.")
-@at_edge
-def report(console: Console, _signals: Signals, reports: tuple[str, ...], *, merge: bool) -> int:  # noqa: ARG001 - says what is done
-    """Join the reports of the parts of one plan, or of several loads into one collection, into one account.
-
-    A REPORT is what `headrace load` printed, or a state directory with a report.json. The exit status is the worst of
-    theirs, and 4 where a part has no report.
-    """
-    from headrace.merging import merge_reports
-
-    found = merge_reports(reports)
-    write_document(found.to_json())
     console.line(f"headrace: {found.sentence()}")
     return found.exit_status
 

@@ -238,6 +238,15 @@ class LoadOptions:
         metadata: The same for files with more columns.
         source_options: Options of the object store: ``endpoint_url``, ``region``, ``anonymous`` ...
         filesystem: A :class:`pyarrow.fs.FileSystem` that every path of the source is on; None for each path's own.
+        dim: Dimension of a created collection's vectors that are variable-length lists or text; None: that of the first
+            rows.
+        only: The only columns to load; None of the others is read.
+        drop: Columns that are not loaded.
+        map: Columns of the source to names of fields. ``meta.title`` is the field ``title`` of the struct ``meta``.
+        cast: Columns to the types they are cast to: ``"int64"``, ``"varchar"``, ``"double"``, ``"timestamp"`` ...
+        set: Names of fields to the value that every row has there.
+        truncate: Names of text fields to the bytes beyond which their values are cut, at a code point, instead of being
+            rejected; None for the field's own length.
         metric: Metric of created indexes, on vectors that have it; None for COSINE (binary HAMMING, sparse IP).
         num_shards: Shards of a created collection; None for the server's default.
         partition_key: The partition-key field of a created collection, or None.
@@ -285,6 +294,13 @@ class LoadOptions:
     metadata: str | os.PathLike[str] | None = None
     source_options: Mapping[str, str] = field(default_factory=dict)
     filesystem: FileSystem | None = None
+    dim: int | None = None
+    only: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    map: Mapping[str, str] = field(default_factory=dict)
+    cast: Mapping[str, str] = field(default_factory=dict)
+    set: Mapping[str, object] = field(default_factory=dict)
+    truncate: Mapping[str, int | None] = field(default_factory=dict)
     metric: str | None = None
     num_shards: int | None = None
     partition_key: str | None = None
@@ -312,9 +328,9 @@ class LoadOptions:
     state_dir: Path | None = None
 
     def __post_init__(self) -> None:
-        named: object = self.vector
-        vector = (named,) if isinstance(named, str) else tuple(self.vector)
-        object.__setattr__(self, "vector", vector)
+        for name in ("vector", "only", "drop"):
+            named = getattr(self, name)
+            object.__setattr__(self, name, (named,) if isinstance(named, str) else tuple(named))
         if isinstance(self.state_dir, str | os.PathLike):
             object.__setattr__(self, "state_dir", Path(self.state_dir))
         self._check_kinds()
@@ -324,7 +340,7 @@ class LoadOptions:
             value = getattr(self, name)
             if value not in get_args(allowed):
                 raise ConfigError(explain(name, f"one of {', '.join(get_args(allowed))}", repr(value), "choose one"))
-        for name in ("batch_bytes", "window_bytes", "max_in_flight", "channels", "num_shards"):
+        for name in ("batch_bytes", "window_bytes", "max_in_flight", "channels", "num_shards", "dim"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(explain(name, "a number of at least 1", repr(value), "give a positive number"))

@@ -8,30 +8,25 @@ NaN in vectors, sparse indices ...) are not checked here.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
-from headrace.casts import Cast, Refusal, canonical_type, find_cast, plain, type_text
+from headrace.casts import Refusal, find_cast, plain, type_text
 from headrace.casts.base import null_mask
-from headrace.casts.defaults import default_column, default_scalar
 from headrace.casts.dense import dense_layout
-from headrace.casts.dynamic import dynamic_column
 from headrace.casts.layouts import is_list
 from headrace.casts.lists import open_list
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.matching import ABSENT, Matched, match_columns
-from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, FieldSchema
+from headrace.schema import DYNAMIC_FIELD_NAME, MAX_VARCHAR_BYTES, CollectionSchema, DataType, FieldSchema
+from headrace.shaping import Shape, shape_of
+from headrace.steps import Step, absent_step, column_step, dynamic_step
 
-__all__ = ["ColumnMapping", "ConformPlan", "Conformed", "NullVector", "Refusal", "plan_conform"]
-
-
-@dataclass(frozen=True, slots=True)
-class NullVector(Refusal):
-    """A null in a vector field that takes none."""
+__all__ = ["ColumnMapping", "ConformPlan", "Conformed", "Refusal", "plan_conform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +56,17 @@ class Conformed:
         batch: The rows that remain.
         kept: Their row numbers in the input (int64, ascending), or None when all remain.
         refused: One refusal for each other row, rows ascending.
+        notes: What was done to values because an option said so, and to how many.
     """
 
     batch: pa.RecordBatch
     kept: np.ndarray | None
     refused: list[Refusal]
+    notes: dict[str, int]
 
 
 #: How many shapes of Python rows a plan remembers.
 _MOST_VARIANTS = 64
-
-#: The input batch to a field's column of as many rows, and the refused ones.
-_Build = Callable[[pa.RecordBatch], tuple[pa.Array, list[Refusal]]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    field: FieldSchema
-    sources: tuple[str, ...]
-    build: _Build
 
 
 class ConformPlan:
@@ -95,9 +82,11 @@ class ConformPlan:
 
     def __init__(
         self,
-        steps: Sequence[_Step],
+        steps: Sequence[Step],
         source: pa.Schema,
-        replan: Callable[[pa.Schema], Sequence[_Step]],
+        replan: Callable[[pa.Schema], Sequence[Step]],
+        shape: Shape,
+        reshape: Callable[[pa.Schema], Shape],
         *,
         mapping: tuple[ColumnMapping, ...],
         left_out: tuple[str, ...],
@@ -108,12 +97,15 @@ class ConformPlan:
         self.left_out = left_out
         self.notes = notes
         self._steps = {step.field.name: step for step in steps}
-        used = {name for step in steps for name in step.sources}
-        self.source_columns = tuple(name for name in source.names if name in used)
-        self._types = {name: source.field(name).type for name in self.source_columns}
-        self._planned_for = frozenset(source.names)
+        used = frozenset(name for step in steps for name in step.sources)
+        roots = shape.sources(used)
+        self.source_columns = tuple(name for name in source.names if name in roots)
+        self._types = {name: shape.schema.field(name).type for name in shape.schema.names if name in used}
+        self._planned_for = frozenset(shape.schema.names)
+        self._reshape = reshape
+        self._shapes: dict[tuple[tuple[str, pa.DataType], ...], Shape] = {}
         self._replan = replan
-        self._variants: dict[tuple[tuple[str, pa.DataType], ...], tuple[_Step, ...]] = {}
+        self._variants: dict[tuple[tuple[str, pa.DataType], ...], tuple[Step, ...]] = {}
 
     def apply(self, batch: pa.RecordBatch) -> Conformed:
         """Conform one batch. Columns that need no cast are not copied; the input is never changed.
@@ -125,21 +117,35 @@ class ConformPlan:
             SchemaError: If such a batch does not fit.
         """
         arrays: list[pa.Array] = []
-        refused: dict[int, Refusal] = {}
+        notes: dict[str, int] = {}
+        batch, unfit = self._shape_for(batch.schema).apply(batch)
+        refused = {refusal.row: refusal for refusal in reversed(unfit)}
         for step in self._steps_for(batch.schema):
             array, bad = step.build(batch)
+            array, cut = step.cut_text(array)
+            if cut:
+                notes[f"values of {step.field.name!r} were cut to {step.cut} bytes"] = cut
             arrays.append(array)
             for refusal in bad:
                 refused.setdefault(refusal.row, refusal)
         conformed = pa.RecordBatch.from_arrays(arrays, names=list(self.columns))
         if not refused:
-            return Conformed(conformed, None, [])
+            return Conformed(conformed, None, [], notes)
         remain = np.ones(batch.num_rows, bool)
         remain[list(refused)] = False
         kept = np.flatnonzero(remain).astype(np.int64, copy=False)
-        return Conformed(conformed.take(pa.array(kept)), kept, [refused[row] for row in sorted(refused)])
+        return Conformed(conformed.take(pa.array(kept)), kept, [refused[row] for row in sorted(refused)], notes)
 
-    def _steps_for(self, schema: pa.Schema) -> Sequence[_Step]:
+    def _shape_for(self, schema: pa.Schema) -> Shape:
+        key = tuple((field.name, field.type) for field in schema)
+        shape = self._shapes.get(key)
+        if shape is None:
+            if len(self._shapes) >= _MOST_VARIANTS:
+                self._shapes.clear()
+            shape = self._shapes[key] = self._reshape(schema)
+        return shape
+
+    def _steps_for(self, schema: pa.Schema) -> Sequence[Step]:
         names = schema.names
         # A column that was not there when this was planned may be one more for the dynamic field, or one too many.
         known = self._planned_for.issuperset(names)
@@ -153,7 +159,7 @@ class ConformPlan:
             steps = self._variants[shape] = self._planned_again(schema)
         return steps
 
-    def _planned_again(self, schema: pa.Schema) -> tuple[_Step, ...]:
+    def _planned_again(self, schema: pa.Schema) -> tuple[Step, ...]:
         other = {step.field.name: step for step in self._replan(schema)}
         more = [name for name in other if name not in self._steps]
         if more:
@@ -166,7 +172,7 @@ class ConformPlan:
                 ),
                 field=more[0],
             )
-        return tuple(other.get(name) or _absent(self._steps[name].field) for name in self.columns)
+        return tuple(other.get(name) or absent_step(self._steps[name].field) for name in self.columns)
 
 
 def plan_conform(
@@ -186,7 +192,7 @@ def plan_conform(
     Args:
         arrow_schema: The source's columns.
         target: The collection.
-        options: ``key`` names the column that is the primary key.
+        options: ``key`` names the column that is the primary key; :func:`~headrace.shaping.shape_of` takes its own.
         sample: Some rows, to refuse before the load what no row would pass.
         fill_defaults: Send full columns for missing fields with a default. Servers before 2.5 need it: leaving a
             column out stops 2.3.5.
@@ -196,11 +202,13 @@ def plan_conform(
     Raises:
         SchemaError: If something does not fit; the message names every misfit.
     """
-    matched = match_columns(arrow_schema, target, options)
-    plan = functools.partial(_plan, target=target, fill_defaults=fill_defaults, later_columns=later_columns)
-    planned = plan(arrow_schema, matched=matched, sample=sample)
+    shape = shape_of(arrow_schema, options)
+    matched = match_columns(shape.schema, target, options)
+    cuts = _cuts(target, options)
+    plan = functools.partial(_plan, target=target, cuts=cuts, fill_defaults=fill_defaults, later_columns=later_columns)
+    planned = plan(shape.schema, matched=matched, sample=None if sample is None else shape.apply(sample)[0])
 
-    def replan(schema: pa.Schema) -> Sequence[_Step]:
+    def replan(schema: pa.Schema) -> Sequence[Step]:
         again = match_columns(schema, target, options)
         return plan(schema, matched=again, sample=None).steps
 
@@ -208,15 +216,23 @@ def plan_conform(
         planned.steps,
         arrow_schema,
         replan,
-        mapping=tuple(planned.mapping),
+        shape,
+        functools.partial(shape_of, options=options, whole=False),
+        mapping=tuple(_with_origin(entry, shape) for entry in planned.mapping),
         left_out=tuple(planned.left_out),
         notes=matched.remarks,
     )
 
 
+def _with_origin(entry: ColumnMapping, shape: Shape) -> ColumnMapping:
+    """The entry with what its column is made of."""
+    note = "; ".join(part for part in (shape.note(entry.source), entry.note) if part)
+    return replace(entry, source=shape.origin(entry.source), note=note)
+
+
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    steps: list[_Step]
+    steps: list[Step]
     mapping: list[ColumnMapping]
     left_out: list[str]
 
@@ -225,6 +241,7 @@ def _plan(
     schema: pa.Schema,
     *,
     target: CollectionSchema,
+    cuts: Mapping[str, int],
     matched: Matched,
     sample: pa.RecordBatch | None,
     fill_defaults: bool,
@@ -243,17 +260,17 @@ def _plan(
             except SchemaError as error:
                 problems.append(error if source == field.name else _renamed(error, source))
                 continue
-            planned.steps.append(_Step(field, (source,), _column(source, cast, field)))
+            planned.steps.append(column_step(source, cast, field, cuts.get(field.name)))
             note = "; ".join(part for part in (matched.notes.get(source, ""), cast.note) if part)
             planned.mapping.append(ColumnMapping(source, field.name, str(kind), type_text(field), note))
         elif field.is_dynamic and matched.extras:
-            planned.steps.append(_Step(field, matched.extras, _dynamic(matched.extras)))
+            planned.steps.append(dynamic_step(field, matched.extras))
         elif later_columns and (field.is_dynamic or _milvus_fills(field)):
-            planned.steps.append(_absent(field))
+            planned.steps.append(absent_step(field))
         elif field.is_dynamic:
             continue
         elif fill_defaults and field.default_value is not None:
-            planned.steps.append(_absent(field))
+            planned.steps.append(absent_step(field))
         elif _milvus_fills(field):
             planned.left_out.append(field.name)
         else:
@@ -264,6 +281,19 @@ def _plan(
     for name in matched.extras:
         planned.mapping.append(ColumnMapping(name, DYNAMIC_FIELD_NAME, str(schema.field(name).type), "JSON", note))
     return planned
+
+
+def _cuts(target: CollectionSchema, options: LoadOptions) -> dict[str, int]:
+    """Of each field whose text may be cut, to how many bytes."""
+    cuts = {}
+    for name, wanted in options.truncate.items():
+        field = next((item for item in target if item.name == name), None)
+        if field is None or field.dtype is not DataType.VARCHAR or field.is_primary:
+            found = "no such field" if field is None else type_text(field) + (", the key" if field.is_primary else "")
+            remedy = "name a VARCHAR field that is not the key"
+            raise SchemaError(explain(f"--truncate {name}", "a field of text", found, remedy), field=name)
+        cuts[name] = min(wanted or MAX_VARCHAR_BYTES, field.max_length or MAX_VARCHAR_BYTES)
+    return cuts
 
 
 def _milvus_fills(field: FieldSchema) -> bool:
@@ -320,52 +350,3 @@ def _check_sample(sample: pa.RecordBatch | None, source: str, field: FieldSchema
             ),
             field=field.name,
         )
-
-
-def _column(source: str, cast: Cast, field: FieldSchema) -> _Build:
-    run = cast.run
-
-    def build(batch: pa.RecordBatch) -> tuple[pa.Array, list[Refusal]]:
-        array = batch.column(batch.schema.get_field_index(source))
-        refused: list[Refusal] = []
-        if run is not None:
-            array, refused = run(array)
-        if field.nullable or array.null_count == 0:
-            return array, refused
-        if field.default_value is not None and pa.types.is_timestamp(array.type):
-            # The default is text. Servers that have such fields put it in themselves.
-            return array, refused
-        if field.default_value is not None or field.is_dynamic:
-            return array.fill_null(default_scalar(field, array.type)), refused
-        return array, refused + _refused_nulls(array, field)
-
-    return build
-
-
-def _refused_nulls(array: pa.Array, field: FieldSchema) -> list[Refusal]:
-    nulls = null_mask(array)
-    rows = [] if nulls is None else np.flatnonzero(nulls).tolist()
-    expected = "a primary key" if field.is_primary else f"a value ({field.name} is not nullable)"
-    kind, remedy = Refusal, "fill the value in or leave the row out"
-    if field.dtype.is_vector:
-        kind, remedy = NullVector, "fill the vector in or leave the row out (--null-vectors skip)"
-    return [kind(row, field.name, expected, "null", remedy) for row in rows]
-
-
-def _dynamic(names: tuple[str, ...]) -> _Build:
-    def build(batch: pa.RecordBatch) -> tuple[pa.Array, list[Refusal]]:
-        return dynamic_column([(name, batch.column(batch.schema.get_field_index(name))) for name in names])
-
-    return build
-
-
-def _absent(field: FieldSchema) -> _Step:
-    """The step for a field that a batch has no column for: its default, null, or an empty ``$meta``."""
-
-    def build(batch: pa.RecordBatch) -> tuple[pa.Array, list[Refusal]]:
-        if field.default_value is not None or field.is_dynamic:
-            return default_column(field, batch.num_rows), []
-        nulls = pa.nulls(batch.num_rows, canonical_type(field))
-        return nulls, [] if field.nullable else _refused_nulls(nulls, field)
-
-    return _Step(field, (), build)

@@ -49,9 +49,11 @@ def _part(request: Request, batch: pa.RecordBatch, schema: LiveSchema, offset: i
         spans=slice_spans(request.spans, offset, rows),
         charge=0,
         upsert=request.upsert,
+        claim=request.claim,
         timestamp=timestamp,
         doubtful=request.doubtful,
         may_land_until=request.may_land_until,
+        replaces=request.replaces,
         stored_before=request.stored_before,
         taken=True,
     )

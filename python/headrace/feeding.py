@@ -17,7 +17,7 @@ import pyarrow as pa
 from headrace.attempts import Request
 from headrace.batching import Aim, Batcher, Piece, Span, locate, take_spans
 from headrace.config import NullVectors
-from headrace.conform import ConformPlan, NullVector, Refusal
+from headrace.conform import ConformPlan, Refusal
 from headrace.errors import CellError
 from headrace.freshness import LiveSchema
 from headrace.lanes import Lanes, Outgoing
@@ -26,6 +26,7 @@ from headrace.ordering import KeyOrder
 from headrace.rejects import Reject
 from headrace.report import Verdict
 from headrace.sources import SourceBatch
+from headrace.steps import NullVector
 
 __all__ = ["Feeder"]
 
@@ -159,6 +160,8 @@ class Feeder:
 
     def _conform(self, rows: _Rows) -> _Rows:
         result = self._plan.apply(rows.batch)
+        for text, values in result.notes.items():
+            self._ledger.note(text, values)
         if not result.refused:
             return _Rows(result.batch, rows.spans)
         skipped = [cell.row for cell in result.refused if self._skips(cell)]

@@ -19,6 +19,7 @@ from headrace.casts.jsontext import has_json_form
 from headrace.casts.layouts import is_list
 from headrace.casts.lists import open_list
 from headrace.casts.sparse import SparseLayout, sparse_layout
+from headrace.casts.texts import has_text, is_uuid
 from headrace.casts.written import read_numbers
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
@@ -31,6 +32,7 @@ from headrace.schema import (
     DataType,
     FieldSchema,
 )
+from headrace.shaping import shape_of
 
 __all__ = ["infer_schema"]
 
@@ -43,6 +45,8 @@ _SCALARS: dict[pa.DataType, DataType] = {
     pa.uint8(): DataType.INT16,
     pa.uint16(): DataType.INT32,
     pa.uint32(): DataType.INT64,
+    # Values that fit no int64 are refused, row by row.
+    pa.uint64(): DataType.INT64,
     pa.float16(): DataType.FLOAT,
     pa.float32(): DataType.FLOAT,
     pa.float64(): DataType.DOUBLE,
@@ -55,6 +59,9 @@ _DEFAULT_KEY = "id"
 #: The key field's name where the key is made of row numbers and a column has the other name.
 _OTHER_KEY = "row_key"
 _MOST_OFFERED = 5
+_UUID_BYTES = 36
+#: A decimal of 256 bits has 76 digits, a sign, a point, and perhaps an exponent.
+_MOST_DIGITS = 96
 #: Text of as many numbers without brackets is taken for a vector without being named.
 _SURELY_WRITTEN = 8
 
@@ -65,30 +72,42 @@ def infer_schema(
     sample: pa.RecordBatch | None,
     options: LoadOptions,
     nulls: Collection[str] = (),
+    timestamptz: bool = False,
 ) -> CollectionSchema:
     """The schema of the collection to create for columns of ``arrow_schema``.
 
     Args:
         arrow_schema: The source's columns.
         sample: Its first rows: they tell the length of variable-length lists, and which columns have nulls.
-        options: ``key``, ``auto_id``, ``vector``, ``partition_key`` and ``dynamic`` are used.
+        options: ``key``, ``auto_id``, ``vector``, ``dim``, ``partition_key`` and ``dynamic`` are used;
+            :func:`~headrace.shaping.shape_of` takes its own.
         nulls: Columns that are known to have nulls beyond the sample.
+        timestamptz: Whether the server has that type; else timestamps become INT64.
 
     Raises:
         SchemaError: If there is no key, no vector, or a column without a rule; the message names what would help.
     """
-    return _Inference(arrow_schema, sample, options, frozenset(nulls)).schema()
+    shape = shape_of(arrow_schema, options)
+    shaped = None if sample is None else shape.apply(sample)[0]
+    return _Inference(shape.schema, shaped, options, shape.made_of(frozenset(nulls)), timestamptz).schema()
 
 
 class _Inference:
     def __init__(
-        self, arrow_schema: pa.Schema, sample: pa.RecordBatch | None, options: LoadOptions, nulls: frozenset[str]
+        self,
+        arrow_schema: pa.Schema,
+        sample: pa.RecordBatch | None,
+        options: LoadOptions,
+        nulls: frozenset[str],
+        timestamptz: bool,
     ) -> None:
         ignored = ignored_columns(arrow_schema)
         dynamic = {DYNAMIC_FIELD_NAME} if options.dynamic else set()
         self._columns = [f for f in arrow_schema if f.name not in ignored and f.name not in dynamic]
         self._names = [column.name for column in self._columns]
-        self._types = {column.name: plain_type(column.type) for column in self._columns}
+        # A UUID is told from other bytes by its wrapping.
+        self._types = {it.name: it.type if is_uuid(it.type) else plain_type(it.type) for it in self._columns}
+        self._times = DataType.TIMESTAMPTZ if timestamptz else DataType.INT64
         self._sample = sample
         self._options = options
         self._nulls = nulls
@@ -206,6 +225,10 @@ class _Inference:
             return FieldSchema(name, _SCALARS[kind], nullable=nullable)
         if _is_text(kind):
             return FieldSchema(name, DataType.VARCHAR, max_length=MAX_VARCHAR_BYTES, nullable=nullable)
+        if pa.types.is_timestamp(kind):
+            return FieldSchema(name, self._times, nullable=nullable)
+        if has_text(kind):
+            return FieldSchema(name, DataType.VARCHAR, max_length=_text_length(kind), nullable=nullable)
         element = _element_type(kind)
         if element is not None:
             return FieldSchema(
@@ -281,9 +304,11 @@ class _Inference:
         return lengths if named or min(lengths) >= (_SURELY_WRITTEN if short else 2) else []
 
     def _named_dim(self, name: str, lengths: Sequence[int]) -> int:
+        if self._options.dim is not None:
+            return self._options.dim
         if len(lengths) != 1 or lengths[0] == 0:
             found = "no rows to see it" if not lengths else f"lengths {', '.join(map(str, lengths[:_MOST_OFFERED]))}"
-            remedy = "create the collection first, with the dim that you want"
+            remedy = "say it with --dim, or create the collection first"
             raise _error(name, "one length in the first rows, for the vector's dim", found, remedy)
         return lengths[0]
 
@@ -339,6 +364,11 @@ def _is_named_sparse(layout: SparseLayout) -> bool:
     return index in _INDEX_NAMES and value in _VALUE_NAMES
 
 
+def _text_length(kind: pa.DataType) -> int:
+    """Bytes of the longest text that a value of this type has."""
+    return _UUID_BYTES if is_uuid(kind) else _MOST_DIGITS
+
+
 def _element_type(kind: pa.DataType) -> DataType | None:
     """The element type of an ARRAY for this list, or None where it is no list of plain values."""
     if not is_list(kind):
@@ -360,12 +390,8 @@ def _is_document(kind: pa.DataType) -> bool:
 def _advice(kind: pa.DataType) -> str:
     if pa.types.is_null(kind):
         return "drop the column: it has no values in the first rows"
-    if pa.types.is_uint64(kind):
-        return "cast it to int64 in the source, or drop it"
     if pa.types.is_temporal(kind):
         return "cast it to int64 or to a string in the source, or drop it"
-    if pa.types.is_decimal(kind):
-        return "cast it to double or to a string in the source, or drop it"
     if _is_quantised(kind):
         return "name it with --vector if it holds int8 vectors, cast it in the source, or create the collection first"
     return "cast it in the source, drop it, or create the collection first"

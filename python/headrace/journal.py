@@ -22,7 +22,7 @@ from headrace.journal_store import SAMPLE_KEYS
 from headrace.journal_writer import JournalWriter
 from headrace.report import Verdict
 
-__all__ = ["Journal", "Kept"]
+__all__ = ["MARK_REQUESTS", "Journal", "Kept"]
 
 #: A mark covers this many requests, so that a wait for the disk comes once in as many.
 MARK_REQUESTS = 64
@@ -56,6 +56,7 @@ class _Source:
     settled: IntervalSet = field(default_factory=IntervalSet)
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     resumed: int = 0
+    doubled: int = 0
 
 
 class Journal:
@@ -68,6 +69,7 @@ class Journal:
         self._mark_requests = MARK_REQUESTS
         self._target = 0
         self._requests = 0
+        self._reach = 0.0
         self._random = random.Random()
         self._lock = threading.Lock()
 
@@ -114,6 +116,20 @@ class Journal:
                 source.settled.add(start, stop)
             if verdict is Verdict.STORED:
                 source.resumed += stop - start
+                source.doubled += self._kept[label].record.doubled.overlap(start, stop) if label in self._kept else 0
+
+    def double(self, spans: Sequence[Span]) -> None:
+        """Note rows that are sent again, perhaps under a second key of the server's."""
+        with self._lock:
+            for span in spans:
+                kept = self._kept.get(span.source)
+                if kept is not None and self._writer is not None:
+                    self._writer.double(kept.record.id, span.start, span.start + span.count)
+
+    def reach_key(self, code: int) -> None:
+        """Note the code of the highest key of rows that are stored, before they are settled."""
+        if self._writer is not None:
+            self._writer.reach_key(self._target, code)
 
     async def cover(self, spans: Sequence[Span]) -> None:
         """Return once the rows of ``spans`` are marked as sent, on the disk.
@@ -122,6 +138,15 @@ class Journal:
         """
         for mark in self._marks(spans):
             await asyncio.wrap_future(mark)
+
+    async def reach(self, seconds: float) -> None:
+        """Return once the next run would know that what is sent now may be applied for ``seconds``.
+
+        :raises JournalError: if that cannot be written; nothing with a later deadline must be sent then.
+        """
+        if self._writer is not None and seconds > self._reach:
+            await asyncio.wrap_future(self._writer.reach(seconds))
+            self._reach = max(self._reach, seconds)
 
     def _marks(self, spans: Sequence[Span]) -> list[Future[None]]:
         """The marks to wait for; those that will be needed soon are asked for, and not waited for."""
@@ -197,13 +222,18 @@ class Journal:
             for source in self._sources.values():
                 moved += (stored := source.verdicts.pop(Verdict.STORED, 0))
                 source.verdicts[Verdict.UNKNOWN] += stored
-                source.resumed = 0
+                source.resumed = source.doubled = 0
             return moved
 
     def rows_resumed(self) -> int:
         """How many rows earlier runs had stored."""
         with self._lock:
             return sum(source.resumed for source in self._sources.values())
+
+    def rows_doubled(self) -> int:
+        """How many of those may be stored under a second key too."""
+        with self._lock:
+            return sum(source.doubled for source in self._sources.values())
 
     def watermark(self, source: str) -> int:
         """How many leading rows of ``source`` are settled."""

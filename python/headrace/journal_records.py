@@ -25,7 +25,7 @@ __all__ = ["APPLICATION", "FORMAT", "JOURNAL", "FileRecord", "JournalReader", "P
 #: The journal's name in its directory.
 JOURNAL = "journal.sqlite"
 #: ``PRAGMA user_version``: another number is another layout.
-FORMAT = 1
+FORMAT = 2
 #: ``PRAGMA application_id``: "hrjl".
 APPLICATION = 0x68726A6C
 
@@ -58,12 +58,14 @@ class TargetRecord:
         place: Where it is.
         rows_before: Its rows before the first run, where they could be counted.
         began: When the first run began, in seconds since the epoch.
+        highest: The highest code (:mod:`headrace.keyfilter`) of the keys of stored rows, or None.
     """
 
     id: int
     place: Place
     rows_before: int | None
     began: float
+    highest: int | None = None
 
 
 @dataclass(slots=True)
@@ -77,6 +79,7 @@ class FileRecord:
         rows: How many rows it has, where that is known.
         settled: Rows by verdict.
         open: Rows that were marked and not settled: they may be stored.
+        doubled: Rows that were sent again though they may have been stored, under a second key of the server's.
     """
 
     id: int
@@ -85,6 +88,7 @@ class FileRecord:
     rows: int | None
     settled: dict[Verdict, IntervalSet] = field(default_factory=dict)
     open: IntervalSet = field(default_factory=IntervalSet)
+    doubled: IntervalSet = field(default_factory=IntervalSet)
 
     @property
     def finished(self) -> bool:
@@ -143,9 +147,12 @@ class JournalReader:
 
     def targets(self) -> list[TargetRecord]:
         """Every target, oldest first."""
-        columns = "uri, database, collection, partition, identity, id, rows_before, began"
+        columns = "uri, database, collection, partition, identity, id, rows_before, began, highest"
         rows = self._read(f"SELECT {columns} FROM target ORDER BY id")  # noqa: S608 - constant names
-        return [TargetRecord(number, Place(*place), before, began) for *place, number, before, began in rows]
+        return [
+            TargetRecord(number, Place(*place), before, began, highest)
+            for *place, number, before, began, highest in rows
+        ]
 
     def files(self, target: int) -> list[FileRecord]:
         """The files of a target, in the order in which they were begun.
@@ -158,10 +165,10 @@ class JournalReader:
                 "SELECT id, identity, plan, rows FROM file WHERE target = ? ORDER BY id", target
             )
         }
-        for file, start, stop in self._read(
-            "SELECT mark.* FROM mark JOIN file ON file.id = mark.file WHERE file.target = ?", target
-        ):
+        for file, start, stop in self._intervals("mark", target):
             records[file].open.add(start, stop)
+        for file, start, stop in self._intervals("doubled", target):
+            records[file].doubled.add(start, stop)
         for file, start, stop, verdict, ended in self._read(
             "SELECT settled.file, start, stop, verdict, run.ended FROM settled JOIN file ON file.id = settled.file "
             "LEFT JOIN run ON run.id = settled.run WHERE file.target = ? ORDER BY settled.rowid",
@@ -184,6 +191,10 @@ class JournalReader:
             {"began": began, "ended": ended, "status": status, "rejects": json.loads(rejects)}
             for began, ended, status, rejects in rows
         ]
+
+    def _intervals(self, table: str, target: int) -> list[tuple[int, int, int]]:
+        query = f"SELECT {table}.* FROM {table} JOIN file ON file.id = {table}.file WHERE file.target = ?"  # noqa: S608 - constant names
+        return self._read(query, target)
 
     def _read(self, query: str, *values: object) -> list[Any]:
         with explained(self.path):

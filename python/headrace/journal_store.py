@@ -38,6 +38,7 @@ _SCHEMA = """
 CREATE TABLE target (
     id INTEGER PRIMARY KEY, uri TEXT NOT NULL, database TEXT NOT NULL, collection TEXT NOT NULL,
     partition TEXT NOT NULL, identity TEXT NOT NULL, rows_before INTEGER, began REAL NOT NULL,
+    highest INTEGER,
     UNIQUE (uri, database, collection, partition, identity)
 );
 CREATE TABLE run (
@@ -53,6 +54,10 @@ CREATE TABLE mark (
     file INTEGER NOT NULL REFERENCES file ON DELETE CASCADE, start INTEGER NOT NULL, stop INTEGER NOT NULL
 );
 CREATE INDEX mark_file ON mark (file);
+CREATE TABLE doubled (
+    file INTEGER NOT NULL REFERENCES file ON DELETE CASCADE, start INTEGER NOT NULL, stop INTEGER NOT NULL
+);
+CREATE INDEX doubled_file ON doubled (file);
 CREATE TABLE settled (
     file INTEGER NOT NULL REFERENCES file ON DELETE CASCADE, start INTEGER NOT NULL, stop INTEGER NOT NULL,
     verdict TEXT NOT NULL, run INTEGER
@@ -90,17 +95,17 @@ class JournalStore(JournalReader):
             raise
 
     @property
-    def last_alive(self) -> float:
-        """When the loader that had the journal last was last known to be alive, in seconds since the epoch."""
-        return self._lock.last_alive
+    def may_land_until(self) -> float:
+        """Up to when what earlier loaders sent may still be applied, in seconds since the epoch."""
+        return self._lock.may_land_until
 
-    def beat(self) -> None:
-        """Say that this loader is alive.
+    def beat(self, reach: float) -> None:
+        """Say that what this loader sends now may be applied for ``reach`` seconds.
 
         :raises JournalError: if that cannot be written.
         """
         with explained(self.path):
-            self._lock.beat()
+            self._lock.beat(reach)
 
     def close(self) -> None:
         """Let go of the journal; twice does no harm."""
@@ -180,6 +185,16 @@ class JournalStore(JournalReader):
     def set_rows(self, file: int, rows: int) -> None:
         """Note how many rows a file has."""
         self._connection.execute("UPDATE file SET rows = ? WHERE id = ?", (rows, file))
+
+    def set_highest(self, target: int, code: int) -> None:
+        """Note that a key of this code is stored."""
+        self._connection.execute(
+            "UPDATE target SET highest = max(?1, coalesce(highest, ?1)) WHERE id = ?2", (code, target)
+        )
+
+    def double(self, rows: Iterable[tuple[int, int, int]]) -> None:
+        """Note rows ``(file, start, stop)`` that are sent again under a second key of the server's."""
+        self._connection.executemany("INSERT INTO doubled VALUES (?, ?, ?)", rows)
 
     def mark(self, file: int, start: int, stop: int) -> None:
         """Note that rows are about to be sent."""

@@ -44,6 +44,11 @@ class Ledger:
         for reject in rejects:
             self.settle((Span(reject.source, reject.row, 1),), 1, Verdict.REJECTED)
 
+    def double(self, spans: Sequence[Span], rows: int) -> None:
+        """Count ``rows`` rows that are sent though they may be stored, under another key of the server's."""
+        self.measurements.double(rows)
+        self.journal.double(spans)
+
     def note(self, text: str, rows: int) -> None:
         """Have the report say ``text`` of ``rows`` rows (more)."""
         self.notes[text] = self.notes.get(text, 0) + rows

@@ -23,6 +23,7 @@ from headrace.journal_store import JournalStore
 from headrace.journal_writer import BEAT, JournalWriter
 from headrace.ledger import Ledger
 from headrace.report import Account, Verdict
+from headrace.retry import LONGEST
 from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile, identify_all
 from headrace.sources.rowkeys import ROW
 from headrace.target import Target
@@ -40,12 +41,27 @@ class Resumption:
         files: The files to load. In which state they are is looked up now.
         account: Where rows are counted that are not read again.
         journal: Where they are noted.
+        writer: Makes what writes notes, of the journal and the number of this run.
+        clock: Seconds, monotonic; the sender's.
+        wall_clock: Seconds since the epoch.
 
     :raises SourceError: if a file cannot be read.
     """
 
-    def __init__(self, store: JournalStore, files: Sequence[SourceFile], account: Account, journal: Journal) -> None:
+    def __init__(
+        self,
+        store: JournalStore,
+        files: Sequence[SourceFile],
+        account: Account,
+        journal: Journal,
+        *,
+        writer: Callable[[JournalStore, int], JournalWriter] = JournalWriter,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._store = store
+        self._open_writer = writer
+        self._clock, self._wall_clock = clock, wall_clock
         self._account = account
         self._journal = journal
         self._files = {file.label: file for file in files}
@@ -62,6 +78,8 @@ class Resumption:
         self._numbered = False
         #: The clock's (monotonic) time up to which a request of the run before may still be applied, or None.
         self.may_land_until: float | None = None
+        #: The highest code of the keys of rows that are not sent again, or None.
+        self.highest_key: int | None = None
         #: What a person should know.
         self.notes: list[str] = []
 
@@ -83,8 +101,11 @@ class Resumption:
     @property
     def rejects(self) -> list[Path]:
         """The rejects files of earlier runs that hold rows which this one does not read again."""
-        resumed = any(Verdict.REJECTED in record.settled for record in self._records.values())
-        return self._rejects if resumed else []
+        return self._rejects if self._passes_over(Verdict.REJECTED) else []
+
+    def _passes_over(self, verdict: Verdict) -> bool:
+        """Whether there are rows that an earlier run gave this verdict."""
+        return any(verdict in record.settled for record in self._records.values())
 
     # -- beginning ---------------------------------------------------------------------------------------------------
 
@@ -129,13 +150,14 @@ class Resumption:
             run_number = self._store.begin_run(record.id)
         self._target = record
         # A clock that was set back must not make anybody wait for long.
-        landing = BEAT + options.rpc_timeout
-        left = min(landing, self._store.last_alive + landing - time.time())
-        self.may_land_until = time.monotonic() + left if left > 0.0 and self.in_doubt else None
+        left = BEAT + min(max(LONGEST, options.rpc_timeout), self._store.may_land_until - self._wall_clock())
+        self.may_land_until = self._clock() + left if left > 0.0 and self.in_doubt else None
         self._take_over(at_most_once=options.at_most_once and not target.keyed)
-        self._writer = JournalWriter(self._store, run_number)
+        self._writer = self._open_writer(self._store, run_number)
         self._journal.keep(self._writer, record.id, self._records, keyed=target.keyed)
         self._left_out = left_out
+        if self._passes_over(Verdict.STORED):
+            self.highest_key = record.highest
 
     def left(self, source: Source) -> Source:
         """The source without the files that are left out."""
@@ -310,11 +332,14 @@ def admit(request: Request, ledger: Ledger, keys: pa.Array | None, may_land_unti
     if keys is not None:
         ledger.journal.sample(request.spans, keys)
     doubtful = ledger.journal.doubtful_rows(request.spans)
-    if doubtful:
-        request.doubtful = True
-        if keys is not None:
-            request.upsert, request.may_land_until = True, may_land_until
-    return 0 if keys is not None else doubtful
+    if keys is None:
+        request.doubtful = doubtful > 0
+        return doubtful
+    request.replaces = request.claim is not None and request.claim.replaces_doubt and may_land_until is not None
+    if doubtful or request.replaces:
+        request.doubtful = doubtful > 0
+        request.upsert, request.may_land_until = True, may_land_until
+    return 0
 
 
 def _place(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:

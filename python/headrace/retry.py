@@ -28,6 +28,7 @@ from enum import Enum
 from headrace.errors import ConfigError, explain
 
 __all__ = [
+    "LONGEST",
     "AnswerClass",
     "Backoff",
     "Deadline",
@@ -38,6 +39,9 @@ __all__ = [
     "size_hint",
     "status_may_land",
 ]
+
+#: Seconds; no deadline of a write is longer, unless the user asked for one.
+LONGEST = 600.0
 
 
 class AnswerClass(Enum):
@@ -305,7 +309,7 @@ class Deadline:
     #: How many answers are remembered.
     _REMEMBERED = 64
 
-    def __init__(self, floor: float, *, ceiling: float = 600.0) -> None:
+    def __init__(self, floor: float, *, ceiling: float = LONGEST) -> None:
         self._floor = floor
         self._ceiling = max(floor, ceiling)
         self._recent: deque[float] = deque(maxlen=self._REMEMBERED)

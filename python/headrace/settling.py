@@ -85,6 +85,9 @@ class LateWrites:
         await self._traffic.rest(max(request.may_land_until or 0.0, self._clock()) + GRACE * timeout)
         if self._traffic.stopped():
             return Verdict.UNKNOWN
+        if request.replaces:
+            request.replaces = False
+            return None
         counted = await self._count(request)
         if counted == request.rows:
             return Verdict.STORED

@@ -107,8 +107,8 @@ class StateLock:
     def __init__(self, directory: Path) -> None:
         path = directory / "journal.lock"
         self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        #: When the loader that had it last was last known to be alive, in seconds since the epoch.
-        self.last_alive = os.fstat(self._descriptor).st_mtime
+        #: Up to when what loaders sent that had it before may still be applied, in seconds since the epoch.
+        self.may_land_until = os.fstat(self._descriptor).st_mtime
         try:
             self._take(path)
         except BaseException:
@@ -131,10 +131,12 @@ class StateLock:
         os.ftruncate(self._descriptor, 0)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         os.pwrite(self._descriptor, f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode(), 0)
+        self.beat(0.0)
 
-    def beat(self) -> None:
-        """Say that this loader is alive."""
-        os.utime(self._descriptor)
+    def beat(self, reach: float) -> None:
+        """Say that what this loader sends now may be applied for ``reach`` seconds."""
+        until = max(self.may_land_until, time.time() + reach)
+        os.utime(self._descriptor, (until, until))
 
     def release(self) -> None:
         """Let others have the directory; twice does no harm."""

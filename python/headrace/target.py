@@ -5,17 +5,20 @@ Operations without I/O, as in :mod:`headrace.operations`.
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import re
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from headrace import operations as ops
 from headrace.calls import Operation
 from headrace.collection_messages import CollectionInfo
 from headrace.config import LoadOptions
 from headrace.errors import ConfigError, HeadraceError, MilvusException, RpcError, SchemaError, explain
-from headrace.handshake import parse_version
-from headrace.schema import CollectionSchema, ConsistencyLevel, DataType, FieldSchema, IndexParam
+from headrace.releases import UNCHECKED, check_version
+from headrace.schema import CollectionSchema, ConsistencyLevel, FieldSchema, IndexParam
 
 __all__ = [
     "Sharing",
@@ -25,8 +28,6 @@ __all__ = [
     "finish_target",
     "index_params",
     "missing_collection",
-    "newer_than",
-    "not_in_lite",
     "open_target",
 ]
 
@@ -35,37 +36,9 @@ MARK = "headrace.id"
 #: A property of collections that ``headrace prepare`` created for a plan: the plan's id.
 PLAN = "headrace.plan"
 
-#: The release that brought a type of field (Milvus's documentation).
-_TYPE_SINCE: dict[DataType, tuple[int, ...]] = {
-    DataType.SPARSE_FLOAT_VECTOR: (2, 4),
-    DataType.FLOAT16_VECTOR: (2, 4),
-    DataType.BFLOAT16_VECTOR: (2, 4),
-    DataType.INT8_VECTOR: (2, 6),
-    DataType.GEOMETRY: (2, 6, 4),
-    DataType.TIMESTAMPTZ: (2, 6, 6),
-    DataType.TEXT: (3, 0),
-}
-#: Types that old servers take into a schema and cannot hold (2.3.5 does so).
-_UNCHECKED = frozenset(_TYPE_SINCE) - {DataType.SPARSE_FLOAT_VECTOR}
 #: How servers say that there is a collection of that name; Milvus Lite does so some time before it can be described.
 _EXISTS = re.compile(r"exist|duplicate", re.IGNORECASE)
 _LOOKS, _LOOK_PAUSE = 20, 0.25
-_SECOND_VECTOR_SINCE = (2, 4)
-_NULLABLE_SINCE = (2, 5)
-#: Of 3.0, and brought back to 2.6.
-_NULLABLE_VECTOR_SINCE = (2, 6, 17)
-#: Versions of Milvus Lite that are known to have neither these types nor nullable vectors (3.2.2 was tried). What older
-#: and later ones have is for them to say.
-_LITE_KNOWN = ((3, 0, 0), (3, 3, 0))
-_NOT_IN_LITE = frozenset(
-    {
-        DataType.BINARY_VECTOR,
-        DataType.FLOAT16_VECTOR,
-        DataType.BFLOAT16_VECTOR,
-        DataType.INT8_VECTOR,
-        DataType.TEXT,
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -121,36 +94,6 @@ def index_params(schema: CollectionSchema, metric: str | None) -> list[IndexPara
     return params
 
 
-def newer_than(version: tuple[int, int, int], schema: CollectionSchema) -> list[str]:
-    """What of ``schema`` a server of ``version`` cannot hold, in words; empty where it can hold everything.
-
-    Servers do not always refuse it themselves: 2.3.5 creates a sparse field, dies when it is loaded and again at
-    every start, and takes nullable fields for others.
-    """
-    found = []
-    for field in schema:
-        nullable_since = _NULLABLE_VECTOR_SINCE if field.dtype.is_vector else _NULLABLE_SINCE
-        if version < (since := _TYPE_SINCE.get(field.dtype, (0, 0))):
-            found.append(f"{field.name!r} ({field.dtype.name}, since {_shown(since)})")
-        elif field.nullable and version < nullable_since:
-            what = "nullable vector" if field.dtype.is_vector else "nullable"
-            found.append(f"{field.name!r} ({what}, since {_shown(nullable_since)})")
-    vectors = len(schema.vector_fields)
-    if vectors > 1 and version < _SECOND_VECTOR_SINCE:
-        found.append(f"{vectors} vector fields (more than one since {_shown(_SECOND_VECTOR_SINCE)})")
-    return found
-
-
-def not_in_lite(version: tuple[int, int, int], schema: CollectionSchema) -> list[str]:
-    """What of ``schema`` a Milvus Lite of ``version`` is known not to hold, in words."""
-    first, end = _LITE_KNOWN
-    if not first <= version < end:
-        return []
-    found = [f"{field.name!r} ({field.dtype.name})" for field in schema if field.dtype in _NOT_IN_LITE]
-    nullable = [field for field in schema.vector_fields if field.nullable and field.dtype not in _NOT_IN_LITE]
-    return found + [f"{field.name!r} (nullable vector)" for field in nullable]
-
-
 def open_target(
     collection: str,
     options: LoadOptions,
@@ -180,10 +123,12 @@ def open_target(
     rows_before: int | None = 0
     if info is None:
         info, created = yield from _create(collection, options, schema, sharing)
-    elif _UNCHECKED & {field.dtype for field in schema}:
-        yield from _check_version(collection, schema)
+    elif UNCHECKED & {field.dtype for field in schema}:
+        yield from check_version(collection, schema)
     # One that an earlier run of this command created and did not finish is finished by this one.
     ours = sharing is None and (created or (create and MARK in info.properties))
+    if ours and not created and not options.dry_run:
+        yield from _finish_indexes(collection, schema, options.metric)
     if options.searchable == "before" and not options.dry_run:
         yield from ops.load_collection(collection)
     if not created:
@@ -215,24 +160,15 @@ def _create(
         raise _unsearchable(collection, options)
     if options.mode == "upsert" and schema.auto_id:
         raise _needs_keys(collection)
-    yield from _check_version(collection, schema)
+    yield from check_version(collection, schema)
     if options.dry_run:
         return CollectionInfo(name=collection, schema=schema), True
     consistency = None if options.consistency is None else _consistency(options.consistency)
     mark = uuid.uuid4().hex
     properties = {MARK: mark} if sharing is None or not sharing.plan else {MARK: mark, PLAN: sharing.plan}
-    try:
-        yield from ops.create_collection(
-            collection, schema, num_shards=options.num_shards, consistency_level=consistency, properties=properties
-        )
-    except MilvusException as error:
-        info = yield from _made_by_another(collection, error)
-        if info is None:
-            raise
-    else:
-        info = yield from ops.describe_collection(collection)
-    if info is None:
-        raise SchemaError(explain(f"collection {collection!r}", "the collection just created", "none", "run again"))
+    info = yield from _make(
+        collection, schema, num_shards=options.num_shards, consistency_level=consistency, properties=properties
+    )
     # A server may take the second creation of one name for the first one repeated.
     created = info.properties.get(MARK, mark) == mark
     if not created:
@@ -275,24 +211,40 @@ def ensure_indexes(collection: str, params: list[IndexParam]) -> Operation[None]
                 raise
 
 
-def _check_version(collection: str, schema: CollectionSchema) -> Operation[None]:
-    """Refuse what the server is known not to have; one that does not tell its version decides for itself."""
+def _make(collection: str, schema: CollectionSchema, **options: Any) -> Operation[CollectionInfo]:
+    """The collection just created, by this load or by another one; a lost answer is looked for."""
+    for last in (False, False, True):
+        info = None
+        try:
+            yield from ops.create_collection(collection, schema, **options)
+        except MilvusException as error:
+            info = yield from _made_by_another(collection, error)
+            if info is None:
+                raise
+        except RpcError as error:
+            info = yield from ops.describe_collection(collection)
+            if info is None and (last or error.status != "UNAVAILABLE"):
+                raise
+            if info is None:
+                continue
+        info = info or (yield from ops.describe_collection(collection))
+        if info is not None:
+            return info
+    raise SchemaError(explain(f"collection {collection!r}", "the collection just created", "none", "run again"))
+
+
+def _finish_indexes(collection: str, schema: CollectionSchema, metric: str | None) -> Operation[None]:
+    """Make the indexes that whoever created the collection did not come to make."""
+    # Who may not ask could not make them either; if they are missing, loading the collection says so.
     try:
-        text = yield from ops.get_server_version()
-    except (MilvusException, RpcError):
+        yield from ops.describe_index(collection)
+    except MilvusException:
         return
-    version = parse_version(text)
-    if version == (0, 0, 0):
+    except RpcError as error:
+        if error.status != "PERMISSION_DENIED":
+            raise
         return
-    lite = "milvus_lite" in text
-    if lacking := not_in_lite(version, schema) if lite else newer_than(version, schema):
-        expected = f"fields that Milvus {'Lite ' if lite else ''}{_shown(version)} can hold"
-        remedy = "leave them out or convert them, fill nulls in, or load into a newer server"
-        raise SchemaError(explain(f"collection {collection!r}", expected, ", ".join(lacking), remedy))
-
-
-def _shown(version: tuple[int, ...]) -> str:
-    return ".".join(map(str, version))
+    yield from ensure_indexes(collection, index_params(schema, metric))
 
 
 def _wake(collection: str) -> Operation[None]:
@@ -375,10 +327,16 @@ def _needs_keys(collection: str) -> ConfigError:
     return ConfigError(explain("--mode upsert", "rows that carry their own key", found, "use --mode insert"))
 
 
-def missing_collection(collection: str) -> SchemaError:
-    """The refusal of a load whose collection does not exist and must not be created."""
-    remedy = "create it first, or let the load create it from the source's schema with --create"
-    return SchemaError(explain(f"collection {collection!r}", "an existing collection", "none of that name", remedy))
+def missing_collection(collection: str) -> Operation[SchemaError]:
+    """The refusal of work on a collection that does not exist and must not be created; with those of a like name."""
+    names: list[str] = []
+    # Who may not list collections learns as much as before.
+    with contextlib.suppress(HeadraceError):
+        names = yield from ops.list_collections()
+    like = difflib.get_close_matches(collection, names, n=3)
+    found = "none of that name" + (f" (there is {', '.join(map(repr, like))})" if like else "")
+    remedy = "check the name and --db, or create it: a load does with --create, from the source's schema"
+    return SchemaError(explain(f"collection {collection!r}", "an existing collection", found, remedy))
 
 
 def check_same(collection: str, wanted: CollectionSchema, found: CollectionSchema) -> None:

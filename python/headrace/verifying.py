@@ -144,7 +144,7 @@ def verify_source(
 def _find(transport: SyncTransport, collection: str) -> CollectionInfo:
     info = drive_sync(transport, ops.describe_collection(collection))
     if info is None:
-        raise missing_collection(collection)
+        raise drive_sync(transport, missing_collection(collection))
     if transport.endpoint.is_embedded:
         # The engine was started for this and ends with it: nobody else has a use for its memory.
         drive_sync(transport, ops.load_collection(collection))

@@ -185,7 +185,7 @@ def test_a_refused_number_says_what_would_fit():
         (pa.bool_(), "INT8"),
         (pa.binary(), "VARCHAR"),
         (pa.binary(), "TEXT"),
-        (pa.timestamp("us"), "INT64"),
+        (pa.timestamp("us"), "INT32"),
         (pa.decimal128(10, 2), "DOUBLE"),
         (pa.list_(pa.int64()), "INT64"),
         (pa.binary(4), "JSON"),

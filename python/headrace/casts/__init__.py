@@ -31,6 +31,7 @@ from headrace.casts.lists import array_cast
 from headrace.casts.plain import is_permuted, plain, plain_type
 from headrace.casts.scalars import scalar_cast
 from headrace.casts.sparse import sparse_cast
+from headrace.casts.texts import is_uuid, text_cast
 from headrace.casts.written import written_cast
 from headrace.schema import DataType, FieldSchema
 
@@ -44,6 +45,8 @@ def find_cast(source: pa.DataType, field: FieldSchema) -> Cast:
         SchemaError: If there is none, or this version cannot write the field.
     """
     kind = plain_type(source)
+    if is_uuid(source) and field.dtype is DataType.VARCHAR:
+        return text_cast(source)
     if kind == source:
         return _plain_cast(source, field)
     inner = _plain_cast(kind, field)

@@ -8,6 +8,7 @@ from headrace.casts import jsontext
 from headrace.casts.base import Cast, Refusal, canonical_type, misfit, type_text
 from headrace.casts.layouts import is_bytes, is_text
 from headrace.casts.numeric import always_fits, convert_numbers, is_number, number_note, number_rule
+from headrace.casts.texts import has_text, microseconds_cast, text_cast
 from headrace.casts.times import timestamptz_cast
 from headrace.schema import DataType, FieldSchema
 
@@ -44,6 +45,10 @@ def scalar_cast(source: pa.DataType, field: FieldSchema) -> Cast:
         return timestamptz_cast(source, field)
     if field.dtype in _TEXTS and is_text(source):
         return Cast()
+    if field.dtype is DataType.VARCHAR and has_text(source):
+        return text_cast(source)
+    if field.dtype is DataType.INT64 and pa.types.is_timestamp(source):
+        return microseconds_cast(field)
     expected, remedy = _WANTED.get(field.dtype, ("a column of numbers", "cast the column in the source"))
     raise misfit(field, f"{expected} for {type_text(field)}", source, remedy)
 

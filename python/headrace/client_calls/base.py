@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from headrace import operations as ops
 from headrace.calls import Forget, Operation, Recall
-from headrace.client_calls.checks import seconds
+from headrace.client_calls.checks import names_of, seconds, text_of
 from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, InputError, MilvusException, explain
 from headrace.schema import ConsistencyLevel
 
-__all__ = ["Keys", "Level", "described", "known", "level_of", "listed", "rpc_timeout", "with_known"]
+__all__ = ["Keys", "Level", "described", "known", "level_of", "listed", "rpc_timeout", "scope_of", "with_known"]
 
 T = TypeVar("T")
 
@@ -42,6 +42,28 @@ def rpc_timeout(timeout: float | None) -> float | None:
 def listed(keys: Keys) -> list[int] | list[str]:
     """Keys as a list, one alone too."""
     return [keys] if isinstance(keys, int | str) else list(keys)  # type: ignore[return-value]
+
+
+def scope_of(  # noqa: PLR0917 - the order of what a read takes
+    filter: str | None,  # noqa: A002 - pymilvus's name
+    filter_params: Mapping[str, Any] | None,
+    output_fields: Sequence[str] | None,
+    partition_names: Sequence[str] | None,
+    level: Level,
+    timeout: float | None,
+) -> ops.Scope:
+    """What a read looks at, as users give it.
+
+    :raises ConfigError: if a part of it cannot be used; the message names it.
+    """
+    return ops.Scope(
+        text_of("filter", filter),
+        filter_params,
+        names_of("output_fields", output_fields) if output_fields else [],
+        names_of("partition_names", partition_names) if partition_names else [],
+        level_of(level),
+        rpc_timeout(timeout),
+    )
 
 
 def described(name: str, timeout: float | None) -> Operation[CollectionInfo]:

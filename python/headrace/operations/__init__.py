@@ -8,7 +8,7 @@ Run them with :func:`drive_sync` or :func:`drive_async`, or from another operati
 from __future__ import annotations
 
 from headrace.calls import Operation, Rpc, Sleep, drive_async, drive_sync
-from headrace.operations.base import DEFAULT_TIMEOUT
+from headrace.operations.base import DEFAULT_TIMEOUT, Scope
 from headrace.operations.collections import (
     create_collection,
     describe_collection,
@@ -22,6 +22,7 @@ from headrace.operations.data import (
     count,
     delete,
     get_by_keys,
+    keys_between,
     keys_filter,
     query,
     query_request,
@@ -76,6 +77,7 @@ __all__ = [
     "RRFRanker",
     "Request",
     "Rpc",
+    "Scope",
     "SearchPages",
     "Sleep",
     "WeightedRanker",
@@ -102,6 +104,7 @@ __all__ = [
     "index_descriptions",
     "index_state",
     "is_loaded",
+    "keys_between",
     "keys_filter",
     "list_collections",
     "load_collection",

@@ -8,7 +8,7 @@ from headrace._proto import common_pb2, milvus_pb2
 from headrace.calls import Operation, Rpc
 from headrace.collection_messages import CollectionInfo, collection_info, schema_to_proto
 from headrace.operations.base import DEFAULT_TIMEOUT, ask
-from headrace.protocol import is_missing_collection, key_values, status_error
+from headrace.protocol import is_missing_collection, property_pairs, status_error
 from headrace.schema import CollectionSchema, ConsistencyLevel, check_name
 
 __all__ = [
@@ -86,7 +86,7 @@ def create_collection(
         num_partitions=num_partitions or 0,
         # The wire's default is STRONG, so the level is always said.
         consistency_level=int(level),
-        properties=key_values(properties or {}),
+        properties=property_pairs(properties or {}),
     )
     yield from ask("CreateCollection", request, common_pb2.Status, timeout)
 

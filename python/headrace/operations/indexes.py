@@ -12,7 +12,7 @@ from headrace.calls import Operation, Rpc
 from headrace.errors import MilvusException
 from headrace.operations.base import DEFAULT_TIMEOUT, ask, until
 from headrace.operations.collections import describe_collection
-from headrace.protocol import key_values, status_error
+from headrace.protocol import property_pairs, status_error
 from headrace.schema import DataType, IndexParam
 
 __all__ = [
@@ -128,7 +128,10 @@ def _create(name: str, param: IndexParam, timeout: float | None) -> Operation[No
         extra["metric_type"] = param.metric_type
     extra["index_type"] = param.index_type
     request = milvus_pb2.CreateIndexRequest(
-        collection_name=name, field_name=param.field_name, index_name=param.index_name, extra_params=key_values(extra)
+        collection_name=name,
+        field_name=param.field_name,
+        index_name=param.index_name,
+        extra_params=property_pairs(extra),
     )
     yield from ask("CreateIndex", request, common_pb2.Status, timeout)
 

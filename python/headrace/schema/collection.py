@@ -14,6 +14,8 @@ from headrace.schema.types import DYNAMIC_FIELD_NAME, DataType
 __all__ = ["CollectionSchema"]
 
 _WHERE = "collection schema"
+#: Types that may have a ``max_length``.
+_WITH_LENGTH = frozenset({DataType.STRING, DataType.VARCHAR, DataType.ARRAY})
 #: What a BM25 function reads.
 _TEXTS = frozenset({DataType.VARCHAR, DataType.TEXT})
 
@@ -121,10 +123,13 @@ class CollectionSchema:
         Args:
             field_name: Its name.
             datatype: Its type.
-            **facts: What :class:`FieldSchema` takes: ``is_primary``, ``dim``, ``max_length`` ...
+            **facts: What :class:`FieldSchema` takes: ``is_primary``, ``dim``, ``max_length`` ... A ``max_length`` is
+                left out for types that have none, because guides give it to numbers.
 
         :raises SchemaError: if the field cannot be, or its name stands already.
         """
+        if datatype not in _WITH_LENGTH:
+            facts.pop("max_length", None)
         self._extend([FieldSchema(field_name, datatype, **facts)])
         return self
 

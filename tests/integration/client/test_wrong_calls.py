@@ -83,7 +83,7 @@ CALLS = [
         lambda c: schema(c).add_field("id", Data.FLOAT, is_primary=True),
         "expected a primary key of type INT64 or VARCHAR",
     ),
-    ("mistyped option", lambda c: schema(c, enable_dynamic=True), "did you mean 'enable_dynamic_field'?"),
+    ("mistyped option", lambda c: schema(c, discription="d"), "'discription'; did you mean 'description'?"),
     (
         "function of a missing field",
         lambda c: keyed(c).add_function(headrace.Function("f", 1, "text", "sparse")).verify(),
