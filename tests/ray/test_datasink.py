@@ -83,3 +83,11 @@ def test_ray_is_not_imported_with_headrace(tmp_path):
     program = tmp_path / "program.py"
     program.write_text("import sys, headrace; headrace.load; sys.exit('ray' in sys.modules)")
     run_ray(program, tmp_path)
+
+
+def test_the_example_stores_the_sample(fake, tmp_path):
+    sample = ROOT / "examples" / "wordnet-2k.parquet"
+    said = run_ray(ROOT / "examples" / "ray_load.py", tmp_path, str(sample), fake.uri)
+    assert "done: 2000 of 2000 rows stored" in said
+    assert fake.collections["wordnet"].count() == 2000
+    assert fake.collections["wordnet"].loaded
