@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from headrace import packing
     from headrace.client import AsyncMilvusClient, MilvusClient
     from headrace.config import Endpoint, LoadOptions
+    from headrace.dumping import DumpReport, dump
     from headrace.errors import (
         CellError,
         ConfigError,
@@ -54,6 +55,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "client": ("AsyncMilvusClient", "MilvusClient"),
     "config": ("Endpoint", "LoadOptions"),
+    "dumping": ("DumpReport", "dump"),
     "operations": ("AnnSearchRequest", "RRFRanker", "WeightedRanker"),
     "errors": (
         "CellError",
@@ -97,6 +99,7 @@ __all__ = [
     "ConfigError",
     "ConnectError",
     "DataType",
+    "DumpReport",
     "EmbeddedError",
     "Endpoint",
     "FieldSchema",
@@ -133,6 +136,7 @@ __all__ = [
     "VerificationError",
     "WeightedRanker",
     "aload",
+    "dump",
     "finish",
     "load",
     "merge_reports",

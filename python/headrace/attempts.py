@@ -65,8 +65,7 @@ class Request:
         aim: The size in bytes that it was cut for; 0 where it was not cut for any.
         doubtful: Whether an attempt was made that may have been applied.
         may_land_until: The clock's time up to which an unanswered attempt may still be applied; None where none is.
-        replaces: Whether what may still be applied is an older row of one of its keys, which a count cannot tell
-            from it.
+        replaces: Whether what may still be applied is an older row of one of its keys, which a count does not tell.
         proofs: How often the count of its keys was wrong, after an unanswered attempt.
         uncountable: Whether its keys cannot be counted, so that it is sent once more instead.
         expired: Attempts whose deadline expired.

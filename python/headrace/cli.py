@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from headrace.cli_config import Commands, config_option
+from headrace.cli_dump import dump
 from headrace.cli_edge import at_edge, write_document
 from headrace.cli_options import (
     Age,
@@ -23,7 +25,8 @@ from headrace.cli_options import (
     source_options,
     version_option,
 )
-from headrace.cli_parts import finish, part_options, plan, planned_source, prepare, report
+from headrace.cli_parts import finish, part_options, plan, planned_source, prepare
+from headrace.cli_report import report
 from headrace.cli_values import endpoint_of, options_of, source_of
 from headrace.cli_verify import verify
 
@@ -48,7 +51,12 @@ Exit status:
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    cls=Commands,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "auto_envvar_prefix": "HEADRACE",
+    },
     epilog="""\b
 Examples:
   headrace load docs.parquet --collection docs --uri ./docs.db --create --verify sample
@@ -58,10 +66,12 @@ Examples:
 """,
 )
 @version_option
+@config_option
 def command() -> None:
     """Load embeddings into Milvus: fast, without tuning, with an account of every row.
 
-    The server's address, token and database may also come from MILVUS_URI, MILVUS_TOKEN and MILVUS_DB.
+    Options come from the command line, else from the environment (HEADRACE_LOAD_MAX_REJECTS for --max-rejects of load;
+    MILVUS_URI, MILVUS_TOKEN and MILVUS_DB for every command), else from the settings file, else they have a default.
     Standard output gets one JSON document (the report), standard error everything for people.
     """
 
@@ -205,7 +215,7 @@ def status(console: Console, _signals: Signals, journals: tuple[str, ...], older
     return 2 if refusals else 0
 
 
-for _command in (verify, plan, prepare, finish, report):
+for _command in (dump, finish, plan, prepare, report, verify):
     command.add_command(_command)
 
 

@@ -151,6 +151,8 @@ version_option = click.option(
     is_flag=True,
     is_eager=True,
     expose_value=False,
+    # HEADRACE_VERSION may be anybody's name for something else.
+    allow_from_autoenv=False,
     callback=_show_version,
     help="Show the version and how it was built.",
 )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from headrace.console import Console
     from headrace.signals import Signals
 
-__all__ = ["finish", "part_options", "plan", "planned_source", "prepare", "report"]
+__all__ = ["finish", "part_options", "plan", "planned_source", "prepare"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -233,31 +233,6 @@ def finish(
     write_document(found.to_json())
     if found.report is not None:
         console.line(f"headrace: {found.report.sentence()}")
-    console.line(f"headrace: {found.sentence()}")
-    return found.exit_status
-
-
-@click.command(
-    epilog="""\b
-Examples:
-  headrace report --merge part-1.json part-2.json part-3.json
-  headrace report --merge STATE_DIR/part-*
-"""
-)
-@click.argument("reports", nargs=-1, required=True, metavar="REPORT...")
-@quiet_option
-@click.option("--merge", is_flag=True, required=True, help="Join the reports into one account.")
-@at_edge
-def report(console: Console, _signals: Signals, reports: tuple[str, ...], *, merge: bool) -> int:  # noqa: ARG001 - says what is done
-    """Join the reports of the parts of one plan, or of several loads into one collection, into one account.
-
-    A REPORT is what `headrace load` printed, or a state directory with a report.json. The exit status is the worst of
-    theirs, and 4 where a part has no report.
-    """
-    from headrace.merging import merge_reports
-
-    found = merge_reports(reports)
-    write_document(found.to_json())
     console.line(f"headrace: {found.sentence()}")
     return found.exit_status
 

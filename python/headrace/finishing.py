@@ -160,7 +160,7 @@ def finish_collection(
     """The indexes once all are built, whether the collection is in memory, and its rows where it is."""
     info = yield from ops.describe_collection(collection)
     if info is None:
-        raise missing_collection(collection)
+        raise (yield from missing_collection(collection))
     if flush:
         yield from ops.flush(info.name)
     indexes = yield from ops.wait_for_indexes(info.name, timeout=timeout)

@@ -151,6 +151,17 @@ class LoadJob:
         source, batches = self._start(source)
         session.rows_total = _at_most(source.rows_total, limit)
         try:
+            self._send_batches(batches)
+            session.settle()
+        except BaseException:
+            session.stop("interrupted")
+            session.settle()
+            raise
+        return source
+
+    def _send_batches(self, batches: Iterator[SourceBatch]) -> None:
+        session = self._session
+        try:
             with self._ahead(batches) as found:
                 for batch in found:
                     session.check()
@@ -160,12 +171,6 @@ class LoadJob:
         except HeadraceError as error:
             # What was read before is sent and accounted for; the report says why no more was.
             session.failure = session.failure or error
-        except BaseException:
-            session.stop("interrupted")
-            session.settle()
-            raise
-        session.settle()
-        return source
 
     def _start(self, source: Source) -> tuple[Source, Iterator[SourceBatch]]:
         """Read a first batch, prepare the session with it, and return what is left to load, and its batches."""

@@ -12,7 +12,7 @@ from typing import Any
 from headrace.background import LoopThread
 from headrace.config import Endpoint, LoadOptions, choose_endpoint
 from headrace.job import LoadJob
-from headrace.patience import finished
+from headrace.patience import finished, outlasting
 from headrace.plans import choose_source
 from headrace.putting import AsyncLoader, BlockingLoader, Loader, check_report
 from headrace.report import LoadReport, Progress
@@ -114,7 +114,7 @@ async def aload(
         job = _job(*given, schema=schema, progress=progress, first_attempt=first_attempt)
         running = pool.submit(job.run)
         try:
-            report = await asyncio.shield(asyncio.wrap_future(running))
+            report = await outlasting(running)
         except asyncio.CancelledError:
             job.stop("cancellation")
             await finished(running)

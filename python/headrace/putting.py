@@ -21,7 +21,7 @@ from headrace.errors import (
     VerificationError,
     explain,
 )
-from headrace.patience import Patience, finished
+from headrace.patience import Patience, finished, outlasting
 from headrace.proving import complete
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_REJECTED, EXIT_UNEXPECTED, LoadReport, Progress, Verdict
 from headrace.reporting import close_report
@@ -200,7 +200,7 @@ class AsyncLoader(_Putting):
         patience = Patience()
         running = self._thread.submit(work, patience)
         try:
-            await asyncio.shield(asyncio.wrap_future(running))
+            await outlasting(running)
         except asyncio.CancelledError:
             # Until the thread lets go of the rows, their owner must not get them back.
             if not running.cancel():
@@ -214,7 +214,7 @@ class AsyncLoader(_Putting):
             self._session.stop(f"the block ended with {type(error).__name__}")
         ending = self._thread.submit(self.end, error)
         try:
-            await asyncio.shield(asyncio.wrap_future(ending))
+            await outlasting(ending)
         except asyncio.CancelledError:
             self._session.stop("cancelled while ending")
             await finished(ending)
@@ -306,7 +306,7 @@ class Loader:
         with ThreadPoolExecutor(1, thread_name_prefix="headrace-opening") as pool:
             opening = pool.submit(self._session.open)
             try:
-                await asyncio.shield(asyncio.wrap_future(opening))
+                await outlasting(opening)
             except asyncio.CancelledError:
                 self._session.stop("cancelled while connecting")
                 await finished(opening)

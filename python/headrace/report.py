@@ -7,6 +7,7 @@ against the rows read before a report leaves this module.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -19,7 +20,7 @@ from headrace.errors import InternalError
 
 __all__ = ["Account", "LoadReport", "Measurements", "Phase", "Progress", "Verdict"]
 
-Phase = Literal["preparing", "sending", "indexing", "loading", "verifying", "done"]
+Phase = Literal["preparing", "sending", "indexing", "loading", "verifying", "done", "reading"]
 Guarantee = Literal["effectively-once", "at-least-once"]
 
 #: Exit statuses that more than one module names.
@@ -28,6 +29,8 @@ EXIT_SIGNAL = {"SIGINT": 130, "SIGTERM": 143}
 
 #: Requests of which the median is where a load has settled.
 RECENT = 20
+#: A list of numbers in indented JSON; a text in JSON has no line break.
+_NUMBERS = re.compile(r"\[\n([-+.,\deE\s]+)\]")
 
 
 class Verdict(Enum):
@@ -100,6 +103,7 @@ class Measurements:
     bytes_sent: int = 0
     batch_rows: list[int] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
+    latency_seconds: float = 0.0
     retries: Counter[str] = field(default_factory=Counter)
     possibly_duplicated: int = 0
 
@@ -108,6 +112,7 @@ class Measurements:
         self.batches += 1
         self.batch_rows.append(rows)
         self.latencies.append(seconds)
+        self.latency_seconds += seconds
 
     def double(self, rows: int) -> None:
         """``rows`` rows with server-made keys are sent though they may be stored."""
@@ -148,6 +153,7 @@ class Progress:
         rows_total: Rows of the source, where known.
         rows_read: Rows that came from the source.
         rows_stored: Rows that the server acknowledged.
+        rows_resumed: Rows that an earlier run had stored (part of ``rows_stored``).
         rows_rejected: Rows refused so far.
         bytes_sent: Bytes of all requests sent, repeated ones counted again.
         in_flight: Requests that wait for an answer.
@@ -161,6 +167,7 @@ class Progress:
     rows_total: int | None
     rows_read: int
     rows_stored: int
+    rows_resumed: int
     rows_rejected: int
     bytes_sent: int
     in_flight: int
@@ -223,6 +230,11 @@ class LoadReport:
         notes: What a person should know: narrowed columns, guesses.
         part: Of what the source is one part, where others are loaded elsewhere: ``plan`` (its id), ``part``, ``of``,
             ``rows``; else None.
+        reject_reasons: Refused rows of this run by field and expectation; the rarest of very many reasons are together
+            under ``"other reasons"``.
+        trace: How the load went over time: ``columns``, lists of equal length (counters at the end of each point,
+            ``rows_stored`` without those of earlier runs; gauges as means), and ``phases``, when each began. See
+            :mod:`headrace.tracing`.
     """
 
     collection: str
@@ -267,6 +279,8 @@ class LoadReport:
     mapping: list[dict[str, str]]
     notes: list[str]
     part: dict[str, Any] | None = None
+    reject_reasons: dict[str, int] = field(default_factory=dict)
+    trace: dict[str, Any] = field(default_factory=dict)
 
     @property
     def exit_status(self) -> int:
@@ -295,5 +309,6 @@ class LoadReport:
         return {**asdict(self), "exit_status": self.exit_status}
 
     def to_json(self) -> str:
-        """The report as one JSON document."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+        """The report as one JSON document, its lists of numbers on a line each."""
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+        return _NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text)

@@ -15,25 +15,45 @@ if TYPE_CHECKING:
     from headrace.plans import PlanPart
     from headrace.session import LoadSession
 
-__all__ = ["close_report", "progress_of"]
+__all__ = ["close_report", "look_at", "progress_of"]
 
 
-def progress_of(session: LoadSession, *, in_flight: int) -> Progress:
-    """A look at ``session`` now, with ``in_flight`` requests waiting for an answer."""
+def progress_of(session: LoadSession) -> Progress:
+    """A look at ``session`` now."""
     account, measured = session.ledger.account, session.ledger.measurements
     return Progress(
         phase=session.phase,
         rows_total=session.rows_total,
         rows_read=account.rows_read(),
         rows_stored=account.rows(Verdict.STORED),
+        rows_resumed=session.ledger.journal.rows_resumed(),
         rows_rejected=account.rows(Verdict.REJECTED),
         bytes_sent=measured.bytes_sent,
-        in_flight=in_flight,
+        in_flight=session.in_flight,
         in_flight_bytes=session.window.used,
         retries=measured.retries.total(),
         throttled_seconds=session.throttle.throttled_seconds,
         seconds=time.monotonic() - session.began,
     )
+
+
+def look_at(session: LoadSession) -> dict[str, float]:
+    """What :class:`~headrace.tracing.Trace` keeps of ``session`` now."""
+    ledger, throttle = session.ledger, session.throttle
+    account, measured = ledger.account, ledger.measurements
+    return {
+        "seconds": time.monotonic() - session.began,
+        "rows_stored": account.rows(Verdict.STORED) - ledger.journal.rows_resumed(),
+        "bytes_sent": measured.bytes_sent,
+        "batches": measured.batches,
+        "latency_seconds": measured.latency_seconds,
+        "retries": measured.retries.total(),
+        "rows_rejected": account.rows(Verdict.REJECTED),
+        "throttled_seconds": throttle.throttled_seconds,
+        "in_flight": session.in_flight,
+        "in_flight_limit": throttle.limit,
+        "request_bytes": throttle.request_bytes,
+    }
 
 
 def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
@@ -122,6 +142,8 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],
         notes=notes,
         part=None if session.part is None else _part_line(session.part),
+        reject_reasons=session.ledger.rejects.reasons(),
+        trace=session.finish_trace(),
     )
 
 

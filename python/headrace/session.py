@@ -11,7 +11,6 @@ import functools
 import time
 from collections.abc import Callable, Collection, Generator
 from concurrent.futures import Future
-from pathlib import Path
 from typing import TypeVar
 
 import pyarrow as pa
@@ -36,16 +35,16 @@ from headrace.readback import VerifyResult
 from headrace.rejects import RejectLimit, RejectsFile
 from headrace.releases import has_timestamptz
 from headrace.report import Account, Phase, Progress, Verdict
-from headrace.reporting import progress_of
+from headrace.reporting import look_at, progress_of
 from headrace.resuming import Resumption, admit
 from headrace.schema import CollectionSchema
-from headrace.sending import STOP_GRACE, Sender
+from headrace.sending import STOP_GRACE, send_all
 from headrace.sources import SourceBatch
-from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Sharing, Target, check_same, missing_collection, open_target
-from headrace.watching import linger, show_progress
+from headrace.tracing import Trace
+from headrace.watching import linger, repeat, show_progress
 from headrace.window import Window
-from headrace.wiring import Parts, make_parts, make_throttle, request_size
+from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, request_size
 
 __all__ = ["LoadSession"]
 
@@ -85,7 +84,7 @@ class LoadSession:
         self.options = options
         self.part = part
         self.sharing = sharing
-        self.state_dir = self._open_state_dir(resumable=resumable)
+        self.state_dir = make_state_dir(endpoint, collection, options, part=part, resumable=resumable)
         #: Bytes of a source batch.
         self.target_bytes = request_size(options)
         self.throttle, in_flight = make_throttle(options, lite=endpoint.is_embedded)
@@ -110,6 +109,7 @@ class LoadSession:
         self.cpu_began = time.process_time()
         self._schema = schema
         self._progress = progress
+        self._trace = Trace()
         self._copy_waiting = copy_waiting
         self._connection = Connection(endpoint, channels=options.channels)
         self._parts: Parts | None = None
@@ -120,15 +120,6 @@ class LoadSession:
         self._broken: HeadraceError | None = None
         self._rejects_told = 0
         self._closed = False
-
-    def _open_state_dir(self, *, resumable: bool) -> Path:
-        wanted, part = self.options.state_dir, self.part
-        if not resumable:
-            return open_state_dir(wanted, fresh_name(self.collection))
-        if part is not None and wanted is not None:
-            wanted = wanted / part.name
-        place = () if part is None else (part.plan, part.name)
-        return open_state_dir(wanted, target_name(self.endpoint, self.collection, self.options.partition_name, *place))
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
@@ -145,6 +136,7 @@ class LoadSession:
         try:
             rows_read = self.ledger.account.rows_read
             self._ticking.append(connection.submit(linger(rows_read, self._waiting_rows, self._flush_quietly)))
+            self._ticking.append(connection.submit(repeat(self._take_look)))
             if self._progress is not None:
                 shown = show_progress(self._progress, self.progress, self._progress_failed)
                 self._ticking.append(connection.submit(shown))
@@ -211,7 +203,7 @@ class LoadSession:
         if self.info is not None and self._schema is not None:
             check_same(self.collection, self._schema, self.info.schema)
         if schema is None:
-            raise missing_collection(self.collection)
+            raise self.run(missing_collection(self.collection))
         # Before 2.5 a column with a default cannot be left out: 2.3.5 dies of it.
         old = not lite and transport.server_version < (2, 5, 0)
         plan = plan_conform(
@@ -251,7 +243,7 @@ class LoadSession:
             submit=self._submit,
             highest_key=None if self.resumption is None else self.resumption.highest_key,
         )
-        self._sending = self._connection.submit(self._send_all(self._parts.sender))
+        self._sending = self._connection.submit(send_all(self._parts.sender))
         lost, stop = self.ledger.measurements.lost, self._parts.sender.stop
         watching = watch_identity(self._connection.transport, target.info, lost, stop)
         self._ticking.append(self._connection.submit(watching))
@@ -262,11 +254,7 @@ class LoadSession:
     # -- feeding -----------------------------------------------------------------------------------------------------
 
     def check_process(self) -> None:
-        """Refuse to be used in a process that was forked from the one that began the load.
-
-        Raises:
-            ConfigError: There. Nothing of the session may be touched; its locks may be held for ever.
-        """
+        """Raise a ConfigError in a process that was forked from the one that began: its locks may be held for ever."""
         self._connection.check_process()
 
     def check(self) -> None:
@@ -291,11 +279,7 @@ class LoadSession:
         self._check_rejects()
 
     def drain(self, patience: Patience | None = None) -> None:
-        """Block until every row fed so far is settled.
-
-        Raises:
-            HeadraceError: Why the load stopped, if it did.
-        """
+        """Block until every row fed so far is settled; raise why the load stopped, if it did."""
         self.flush(patience)
         drained = self._connection.submit(self.parts.sender.drain())
         try:
@@ -385,18 +369,21 @@ class LoadSession:
 
     # -- watching ----------------------------------------------------------------------------------------------------
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait for an answer."""
+        return 0 if self._parts is None else self._parts.sender.in_flight
+
     def progress(self) -> Progress:
         """A look at the load now."""
-        return progress_of(self, in_flight=0 if self._parts is None else self._parts.sender.in_flight)
+        return progress_of(self)
 
-    async def _send_all(self, sender: Sender) -> None:
-        try:
-            await sender.run()
-        except* Exception as group:  # noqa: BLE001 - the task's edge: a full disk under the rejects file, or a bug
-            cause = group.exceptions[0]
-            failure = HeadraceError(f"sending ended early: {type(cause).__name__}: {cause}")
-            failure.__cause__ = cause
-            sender.stop(failure)
+    def finish_trace(self) -> dict[str, object]:
+        """How the load went over time, up to now; once, when nothing is sent any more."""
+        return self._trace.finish(look_at(self), self.phase)
+
+    def _take_look(self) -> None:
+        self._trace.add(look_at(self), self.phase)
 
     def _progress_failed(self, error: HeadraceError) -> None:
         self._broken = error

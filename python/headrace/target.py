@@ -5,6 +5,8 @@ Operations without I/O, as in :mod:`headrace.operations`.
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import re
 import uuid
 from dataclasses import dataclass
@@ -237,10 +239,14 @@ def _make(collection: str, schema: CollectionSchema, **options: Any) -> Operatio
 
 def _finish_indexes(collection: str, schema: CollectionSchema, metric: str | None) -> Operation[None]:
     """Make the indexes that whoever created the collection did not come to make."""
+    # Who may not ask could not make them either; if they are missing, loading the collection says so.
     try:
         yield from ops.describe_index(collection)
-    except (MilvusException, RpcError):
-        # Who may not ask could not make them either; if they are missing, loading the collection says so.
+    except MilvusException:
+        return
+    except RpcError as error:
+        if error.status != "PERMISSION_DENIED":
+            raise
         return
     yield from ensure_indexes(collection, index_params(schema, metric))
 
@@ -338,7 +344,7 @@ def readable_collection(collection: str, *, embedded: bool) -> Operation[Collect
     """
     info = yield from ops.describe_collection(collection)
     if info is None:
-        raise missing_collection(collection)
+        raise (yield from missing_collection(collection))
     if embedded:
         # The engine was started for this and ends with it: nobody else has a use for its memory.
         yield from ops.load_collection(collection)
@@ -348,10 +354,16 @@ def readable_collection(collection: str, *, embedded: bool) -> Operation[Collect
     return info
 
 
-def missing_collection(collection: str) -> SchemaError:
-    """The refusal of a load whose collection does not exist and must not be created."""
-    remedy = "create it first, or let the load create it from the source's schema with --create"
-    return SchemaError(explain(f"collection {collection!r}", "an existing collection", "none of that name", remedy))
+def missing_collection(collection: str) -> Operation[SchemaError]:
+    """The refusal of work on a collection that does not exist and must not be created; with those of a like name."""
+    names: list[str] = []
+    # Who may not list collections learns as much as before.
+    with contextlib.suppress(HeadraceError):
+        names = yield from ops.list_collections()
+    like = difflib.get_close_matches(collection, names, n=3)
+    found = "none of that name" + (f" (there is {', '.join(map(repr, like))})" if like else "")
+    remedy = "check the name and --db, or create it: a load does with --create, from the source's schema"
+    return SchemaError(explain(f"collection {collection!r}", "an existing collection", found, remedy))
 
 
 def check_same(collection: str, wanted: CollectionSchema, found: CollectionSchema) -> None:

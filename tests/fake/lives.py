@@ -27,7 +27,7 @@ from headrace.sending import STOP_GRACE
 from headrace.sources import FileIdentity, Source, SourceFile
 from headrace.sources.base import Part
 from headrace.target import MARK, Target, open_target
-from tests.fake.rig import AUTO_ID, KEYED, TIMEOUT, Rig, make_ledger, rows
+from tests.fake.rig import AUTO_ID, KEYED, Rig, make_ledger, rows
 from tests.fake.wire import Wire
 from tests.virtual_time import VirtualTimeLoop
 
@@ -400,6 +400,3 @@ class _LivingRig(Rig):
 
     async def take(self, batch):
         await self._reserve_each(self.feeder.feed(batch))
-
-
-assert LoadOptions().rpc_timeout == TIMEOUT, "a resumption waits for as long as a request may be on its way"

@@ -63,6 +63,20 @@ def test_every_type_comes_back_byte_for_byte(milvus235, client, collection, tmp_
         assert comparable(found, single=SINGLE, double=DOUBLE) == as_stored(expected)
 
 
+def test_a_dump_moves_every_type_into_another_collection(milvus235, client, collection, tmp_path):
+    rows, path = everything(3_000), tmp_path / "dump.parquet"
+    load(milvus235, rows, collection, create=True, dynamic=True, vector=("vector",))
+    load(milvus235, rows.slice(0, 50), collection, mode="insert")
+    report = headrace.dump(collection, path, uri=milvus235.uri)
+    # A query shows a key once, however often it is stored.
+    assert (report.rows, report.rows_counted, report.exit_status) == (3_000, 3_050, 5)
+    assert pq.read_table(path)["id"].to_pylist() == sorted(rows["id"].to_pylist())
+    with headrace.MilvusClient(milvus235.uri) as ours:
+        ours.drop_collection(collection)
+    report = load(milvus235, path, collection, create=True, dynamic=True, vector=("vector",), verify="full")
+    assert (report.exit_status, report.rows_stored, report.verify["checked"]) == (0, 3_000, 3_000)
+
+
 @pytest.mark.parametrize("level", ["count", "sample", "full"])
 def test_the_same_rows_again_are_upserted_and_leave_the_same_collection(milvus235, client, collection, level):
     load(milvus235, simple(3_000), collection, create=True)

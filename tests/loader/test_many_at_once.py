@@ -89,7 +89,8 @@ if __name__ == "__main__":
     load(0)
     in_child(lambda: load(100))
     for method in ("fork", "spawn"):
-        with multiprocessing.get_context(method).Pool(1, initializer=sys.argv.__setitem__, initargs=(1, sys.argv[1])) as pool:
+        context = multiprocessing.get_context(method)
+        with context.Pool(1, initializer=sys.argv.__setitem__, initargs=(1, sys.argv[1])) as pool:
             print(pool.map(load, [200 if method == "fork" else 300]), flush=True)
     block = Loader("docs", uri=sys.argv[1])
     with block as loader:

@@ -28,10 +28,22 @@ from tests.property.answers import ACTIONS, BAD
 
 #: Where a commit costs nothing: what a power cut leaves is not asked here.
 MEMORY = next((path for path in ("/dev/shm",) if Path(path).is_dir()), None)
-#: How many rows each file has.
-FILES = st.lists(st.integers(1, 60), min_size=1, max_size=2)
-#: How many keys there are to draw from; None for ascending ones.
-KEYS = st.none() | st.integers(2, 80)
+SHAPES = st.fixed_dictionaries(
+    {
+        # How many rows each file has.
+        "files": st.lists(st.integers(1, 60), min_size=1, max_size=2),
+        # How many keys there are to draw from; None for ascending ones.
+        "keys": st.none() | st.integers(2, 80),
+        "seed": st.integers(0, 1000),
+        "mode": st.sampled_from(["auto", "auto", "insert", "upsert"]),
+        "loaded": st.booleans(),
+        "limit": st.integers(1, 4),
+        "lag": st.sampled_from([0.1, 0.1, 30.0]),
+        "marks": st.sampled_from([1, 3, MARK_REQUESTS]),
+        "pace": st.sampled_from([0.0, 0.05, 5.0]),
+        "bad": st.booleans(),
+    }
+)
 ANSWERS = st.lists(st.sampled_from(sorted(ACTIONS)), min_size=1, max_size=6)
 
 
@@ -52,33 +64,17 @@ class Lives(RuleBasedStateMachine):
         self.unexplained = 0
         self.doubled = 0
 
-    @initialize(
-        files=FILES,
-        keys=KEYS,
-        seed=st.integers(0, 1000),
-        mode=st.sampled_from(["auto", "auto", "insert", "upsert"]),
-        loaded=st.booleans(),
-        limit=st.integers(1, 4),
-        lag=st.sampled_from([0.1, 0.1, 30.0]),
-        marks=st.sampled_from([1, 3, MARK_REQUESTS]),
-        pace=st.sampled_from([0.0, 0.05, 5.0]),
-        bad=st.booleans(),
-    )
-    def begin(self, files, keys, seed, mode, loaded, limit, lag, marks, pace, bad):
-        rng, numbers = random.Random(seed), itertools.count()
-        rows = [[next(numbers) if keys is None else rng.randrange(keys) for _ in range(count)] for count in files]
-        self.bad = BAD if bad and self.keyed else set()
-        self.world = World(
-            Path(self._directory.name),
-            rows,
-            keyed=self.keyed,
-            mode=mode if self.keyed else "auto",
-            loaded=loaded,
-            limit=limit,
-            lag=lag,
-            marks=marks,
-            pace=pace,
-        )
+    @initialize(shape=SHAPES)
+    def begin(self, shape):
+        rng, numbers = random.Random(shape["seed"]), itertools.count()
+        keys = shape["keys"]
+        files = [
+            [next(numbers) if keys is None else rng.randrange(keys) for _ in range(rows)] for rows in shape["files"]
+        ]
+        self.bad = BAD if shape["bad"] and self.keyed else set()
+        options = {name: shape[name] for name in ("loaded", "limit", "lag", "marks", "pace")}
+        mode = shape["mode"] if self.keyed else "auto"
+        self.world = World(Path(self._directory.name), files, keyed=self.keyed, mode=mode, **options)
         self.world.wire.default = self._behave
 
     async def _behave(self, wire, write):
@@ -215,19 +211,18 @@ class ServerMadeKeys(Lives):
         assert sum(times > 1 for times in found.values()) <= self.doubled
 
 
-def play(machine, examples, steps=30):
-    run_state_machine_as_test(
-        machine,
-        settings=settings(max_examples=examples, stateful_step_count=steps, suppress_health_check=list(HealthCheck)),
-    )
+def play(machine, examples, **options):
+    checks = list(HealthCheck)
+    chosen = settings(max_examples=examples, stateful_step_count=30, suppress_health_check=checks, **options)
+    run_state_machine_as_test(machine, settings=chosen)
 
 
 @pytest.mark.parametrize("machine", [Lives, ServerMadeKeys])
 def test_any_interleaving_ends_where_one_run_would_have(machine):
-    play(machine, 40)
+    play(machine, 25, derandomize=True)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("machine", [Lives, ServerMadeKeys])
-def test_many_more_interleavings(machine):
-    play(machine, 2_000)
+@pytest.mark.parametrize(("machine", "examples"), [(Lives, 2_000), (ServerMadeKeys, 500)])
+def test_many_more_interleavings(machine, examples):
+    play(machine, examples)

@@ -23,6 +23,7 @@ __all__ = [
     "delete",
     "get_by_keys",
     "key_literal",
+    "keys_between",
     "keys_filter",
     "query",
     "query_request",
@@ -45,6 +46,20 @@ def keys_filter(key_name: str, keys: Sequence[int | str]) -> str:
         return f"{key_name} in [{', '.join(wanted)}]"
     others = [key for key in wanted if key != _LEAST]
     return f"({key_name} in [{', '.join(others)}] or {key_name} < {int(_LEAST) + 1})"
+
+
+def keys_between(key_name: str, after: int | str | None, last: int | str | None) -> str:
+    """The filter ``after < key <= last``; None for no bound, and the empty filter with neither."""
+    bounds = []
+    if after is not None:
+        bounds.append(
+            f"{key_name} > {key_literal(after)}" if str(after) != _LEAST else f"{key_name} >= {int(_LEAST) + 1}"
+        )
+    if last is not None:
+        bounds.append(
+            f"{key_name} <= {key_literal(last)}" if str(last) != _LEAST else f"{key_name} < {int(_LEAST) + 1}"
+        )
+    return " and ".join(bounds)
 
 
 def key_literal(key: int | str) -> str:
