@@ -27,7 +27,7 @@ from headrace.cli_options import (
 )
 from headrace.cli_parts import finish, part_options, plan, planned_source, prepare
 from headrace.cli_report import report
-from headrace.cli_values import endpoint_of, options_of, source_of
+from headrace.cli_values import endpoint_of, options_of, schema_of, source_of
 from headrace.cli_verify import verify
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def load(
 
     With --part one part is loaded and others, on other machines, load the rest; see `headrace plan`.
     """
-    endpoint, options = endpoint_of(values), options_of(values)
+    endpoint, options, schema = endpoint_of(values), options_of(values), schema_of(values)
     source = planned_source(sources, plan_file, part, options)
 
     from headrace import progress, summary
@@ -130,6 +130,7 @@ def load(
             collection=collection,
             endpoint=endpoint,
             options=options,
+            schema=schema,
             progress=view,
             announce=lambda line: view.line(f"headrace: {line}"),
             first_attempt=first_attempt,
@@ -169,7 +170,8 @@ def inspect(
 
     from headrace.inspection import inspect_source, inspection_lines
 
-    found = inspect_source(source_of(sources), options=options, collection=collection, endpoint=endpoint)
+    schema, source = schema_of(values), source_of(sources)
+    found = inspect_source(source, options=options, collection=collection, endpoint=endpoint, schema=schema)
     write_document(found.to_json())
     for line in inspection_lines(found, width=console.width):
         console.line(line)
