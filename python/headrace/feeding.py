@@ -6,6 +6,7 @@ next request needs and go on once those are granted, so the same code serves a b
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
@@ -23,12 +24,14 @@ from headrace.freshness import LiveSchema
 from headrace.lanes import Lanes, Outgoing
 from headrace.ledger import Ledger
 from headrace.ordering import KeyOrder
+from headrace.patience import Patience
 from headrace.rejects import Reject
 from headrace.report import Verdict
 from headrace.sources import SourceBatch
 from headrace.steps import NullVector
+from headrace.window import Window
 
-__all__ = ["Feeder"]
+__all__ = ["Feeder", "reserve_each"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +224,8 @@ class Feeder:
                 payload, count, rows.spans, charge, outgoing.upsert, claim, timestamp, aim=outgoing.piece.aim
             )
             return _Packed(request, rows.batch)
+        if rows.batch.num_rows:
+            self._ledger.measurements.withhold(rows.batch.num_rows, len(payload))
         self._ledger.settle(rows.spans, rows.batch.num_rows, Verdict.SKIPPED)
         self._ledger.window.release(charge, outgoing=True)
         return None
@@ -232,3 +237,19 @@ class Feeder:
             # An interrupt may have come after it was taken; who takes it knows, and is the one to give it up.
             self._withdraw(packed.request)
             raise
+
+
+def reserve_each(window: Window, charges: Generator[int, None, None], patience: Patience | None) -> None:
+    """Wait for each charge until ``window`` grants it.
+
+    Raises:
+        CancelledError: (of concurrent.futures) if ``patience`` was lost while waiting.
+    """
+    with contextlib.closing(charges):
+        for charge in charges:
+            future = window.reserve(charge, outgoing=True)
+            try:
+                (patience or Patience()).wait(future)
+            except BaseException:
+                window.withdraw(future, charge, outgoing=True)
+                raise

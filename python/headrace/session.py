@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ from headrace.conform import ConformPlan, plan_conform
 from headrace.connection import Connection
 from headrace.errors import HeadraceError, InternalError, StoppedError, explain
 from headrace.evidence import Evidence
+from headrace.feeding import reserve_each
 from headrace.identity import watch_identity
 from headrace.inference import infer_schema
 from headrace.journal import Journal
@@ -270,12 +271,12 @@ class LoadSession:
             CancelledError: (of concurrent.futures) if ``patience`` was lost while waiting.
             HeadraceError: Why the load stopped, if it did; what was not taken is settled as unsent.
         """
-        self._reserve_each(self.parts.feeder.feed(source), patience)
+        reserve_each(self.window, self.parts.feeder.feed(source), patience)
         self._check_rejects()
 
     def flush(self, patience: Patience | None = None) -> None:
         """Send the rows that wait to be joined with later ones."""
-        self._reserve_each(self.parts.feeder.flush(), patience)
+        reserve_each(self.window, self.parts.feeder.flush(), patience)
         self._check_rejects()
 
     def drain(self, patience: Patience | None = None) -> None:
@@ -297,16 +298,6 @@ class LoadSession:
     def _check_rejects(self) -> None:
         if (too_many := self.ledger.too_many_rejects()) is not None:
             raise HeadraceError(too_many)
-
-    def _reserve_each(self, charges: Generator[int, None, None], patience: Patience | None) -> None:
-        with contextlib.closing(charges):
-            for charge in charges:
-                future = self.window.reserve(charge, outgoing=True)
-                try:
-                    (patience or Patience()).wait(future)
-                except BaseException:
-                    self.window.withdraw(future, charge, outgoing=True)
-                    raise
 
     def _submit(self, request: Request, batch: pa.RecordBatch) -> None:
         self.evidence.add(Placed(batch, request.spans), None if request.claim is None else request.claim.codes)
