@@ -107,7 +107,8 @@ class SpeedTest:
     def run(self) -> SpeedReport:
         """Test.
 
-        :raises ConnectError, MilvusException: if the server does not answer, or refuses to make the collection.
+        Raises:
+            ConnectError, MilvusException: If the server does not answer, or refuses to make the collection.
         """
         with tempfile.TemporaryDirectory(prefix="headrace-") as state:
             self._job = LoadJob(

@@ -45,7 +45,8 @@ def rpc_timeout(timeout: float | None) -> float | None:
 def listed(keys: Any) -> list[int | str]:
     """Keys as a list, one alone too.
 
-    :raises ConfigError: if one is no key.
+    Raises:
+        ConfigError: If one is no key.
     """
     several = isinstance(keys, Iterable) and not isinstance(keys, str)
     given: list[Any] = list(keys) if several else [keys]
