@@ -202,7 +202,7 @@ def plan_conform(
     Raises:
         SchemaError: If something does not fit; the message names every misfit.
     """
-    shape = shape_of(arrow_schema, options)
+    shape = shape_of(arrow_schema, options, later=later_columns)
     matched = match_columns(shape.schema, target, options)
     cuts = _cuts(target, options)
     plan = functools.partial(_plan, target=target, cuts=cuts, fill_defaults=fill_defaults, later_columns=later_columns)

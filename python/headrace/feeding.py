@@ -18,7 +18,7 @@ from headrace.attempts import Request
 from headrace.batching import Aim, Batcher, Piece, Span, locate, take_spans
 from headrace.config import NullVectors
 from headrace.conform import ConformPlan, Refusal
-from headrace.errors import CellError
+from headrace.errors import CellError, SchemaError
 from headrace.freshness import LiveSchema
 from headrace.lanes import Lanes, Outgoing
 from headrace.ledger import Ledger
@@ -159,7 +159,11 @@ class Feeder:
         self._ledger.settle(piece.spans, piece.batch.num_rows, Verdict.UNSENT)
 
     def _conform(self, rows: _Rows) -> _Rows:
-        result = self._plan.apply(rows.batch)
+        try:
+            result = self._plan.apply(rows.batch)
+        except SchemaError as error:
+            where = f"{rows.spans[0].source}, from row {rows.spans[0].start} on"
+            raise SchemaError(f"{where}: {error}", field=error.field) from error
         for text, values in result.notes.items():
             self._ledger.note(text, values)
         if not result.refused:

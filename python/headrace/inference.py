@@ -73,6 +73,7 @@ def infer_schema(
     options: LoadOptions,
     nulls: Collection[str] = (),
     timestamptz: bool = False,
+    later_columns: bool = False,
 ) -> CollectionSchema:
     """The schema of the collection to create for columns of ``arrow_schema``.
 
@@ -83,11 +84,12 @@ def infer_schema(
             :func:`~headrace.shaping.shape_of` takes its own.
         nulls: Columns that are known to have nulls beyond the sample.
         timestamptz: Whether the server has that type; else timestamps become INT64.
+        later_columns: Whether later batches may bring columns that these do not have.
 
     Raises:
         SchemaError: If there is no key, no vector, or a column without a rule; the message names what would help.
     """
-    shape = shape_of(arrow_schema, options)
+    shape = shape_of(arrow_schema, options, later=later_columns)
     shaped = None if sample is None else shape.apply(sample)[0]
     return _Inference(shape.schema, shaped, options, shape.made_of(frozenset(nulls)), timestamptz).schema()
 
