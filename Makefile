@@ -6,6 +6,7 @@ CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 FUZZ_SECONDS ?= 60
+CHAOS_STRIKES ?= 20
 # Each worker starts servers of its own, so more of them than that only wait for each other.
 PYTEST_WORKERS := --numprocesses auto --maxprocesses 4 --dist worksteal
 
@@ -17,7 +18,7 @@ CARGO_FUZZ := .cache/tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
 # named, build scripts and proc macros are built without. Memory that is never freed is none of our findings.
 SANITIZED := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0
 RUST_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-BENCHES := packing mixed threads allocation ordering journal blocking memory
+BENCHES := packing mixed threads allocation ordering journal blocking memory startup
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
 
 # The profile trades the tools' speed, which nobody notices, for compile time (2 minutes on two cores instead of 5).
@@ -62,9 +63,14 @@ test: build
 	$(BIN)/python -m pytest -m "not long" $(PYTEST_WORKERS)
 
 # Exit status 5 is pytest's "no test has the mark".
-.PHONY: test-long  ## the tests marked `long`: chaos at length, real servers, Airflow, Ray; before them asan and fuzz
+.PHONY: test-long  ## the tests marked `long`: real servers, Airflow, Ray; before them asan and fuzz
 test-long: build asan fuzz
 	$(BIN)/python -m pytest -m long --timeout 1200 $(PYTEST_WORKERS) || [ $$? -eq 5 ]
+
+# Lines of JSON go to .cache/chaos.jsonl, one for each run.
+.PHONY: chaos  ## kills and network faults on a real Milvus until CHAOS_STRIKES of each counted; SEED=reset-3 is one run
+chaos: build
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED),--strikes $(CHAOS_STRIKES))
 
 .PHONY: asan  ## the tests of the Rust core, with every read and write checked by AddressSanitizer
 asan:

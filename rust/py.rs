@@ -9,8 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
 use arrow_array::RecordBatch;
-use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::Borrowed;
+use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList};
 use pyo3::{ffi, intern};
@@ -198,7 +198,10 @@ fn put_row((row, places): (Bound<'_, PyAny>, &mut [[u8; size_of::<f32>()]])) -> 
 
 #[inline]
 #[allow(clippy::cast_possible_truncation, reason = "rounded to the nearest f32, as a float without a dtype is meant")]
-#[allow(unsafe_code, reason = "counting references would write to each of the numbers, which takes as long as all else")]
+#[allow(
+    unsafe_code,
+    reason = "counting references would write to each of the numbers, which takes as long as all else"
+)]
 fn put_number(row: &Bound<'_, PyList>, at: usize, place: &mut [u8; size_of::<f32>()]) -> bool {
     let Ok(at) = ffi::Py_ssize_t::try_from(at) else { return false };
     // SAFETY: `row` is an exact list, for which the call checks `at`. It lends a reference that the list holds as long as
@@ -238,7 +241,7 @@ fn decode_columns<'py>(
     Ok((columns.collect::<PyResult<_>>()?, PyBytes::new(py, &rest)))
 }
 
-fn decoded_values<'py>(py: Python<'py>, values: reply::Values) -> PyResult<DecodedValues<'py>> {
+fn decoded_values(py: Python<'_>, values: reply::Values) -> PyResult<DecodedValues<'_>> {
     let buffers = values.buffers.into_iter().map(|memory| match memory {
         reply::Memory::Shared(range) => Ok((range.start, range.len()).into_pyobject(py)?.into_any()),
         reply::Memory::Owned(bytes) => Ok(PyBytes::new(py, &bytes).into_any()),

@@ -31,8 +31,8 @@ from headrace._proto import milvus_pb2
 from headrace.decoding import decode_request
 from tests.fake.answers import METHODS, WRITES, answer
 from tests.fake.behaviours import ok, refusal
-from tests.fake.relay import Relay
 from tests.fake.store import Refused
+from tests.servers.relay import Relay
 
 __all__ = ["Call", "FakeMilvus"]
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from headrace import packing
     from headrace.client import AsyncMilvusClient, MilvusClient
     from headrace.config import Endpoint, LoadOptions
+    from headrace.dumping import DumpReport, dump
     from headrace.errors import (
         CellError,
         ConfigError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         JournalError,
         LoadError,
         MilvusException,
+        MismatchError,
         MissingExtraError,
         RowsRejectedError,
         RowsUnsentError,
@@ -35,10 +37,16 @@ if TYPE_CHECKING:
         TransportError,
         VerificationError,
     )
+    from headrace.finishing import FinishReport, finish
     from headrace.loader import Loader, aload, load
+    from headrace.merging import MergedReport, merge_reports
     from headrace.operations import AnnSearchRequest, RRFRanker, WeightedRanker
+    from headrace.plans import Plan, PlanPart, plan
+    from headrace.preparing import Preparation, prepare
+    from headrace.recounting import Recount, verify_journal
     from headrace.report import LoadReport, Progress
     from headrace.schema import CollectionSchema, DataType, FieldSchema, Function, FunctionType
+    from headrace.verifying import Verification, verify
 
 __version__ = "0.1.0"
 
@@ -47,6 +55,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "client": ("AsyncMilvusClient", "MilvusClient"),
     "config": ("Endpoint", "LoadOptions"),
+    "dumping": ("DumpReport", "dump"),
     "operations": ("AnnSearchRequest", "RRFRanker", "WeightedRanker"),
     "errors": (
         "CellError",
@@ -59,6 +68,7 @@ _HOMES = {
         "JournalError",
         "LoadError",
         "MilvusException",
+        "MismatchError",
         "MissingExtraError",
         "RowsRejectedError",
         "RowsUnsentError",
@@ -69,9 +79,15 @@ _HOMES = {
         "TransportError",
         "VerificationError",
     ),
+    "finishing": ("FinishReport", "finish"),
     "loader": ("Loader", "aload", "load"),
+    "merging": ("MergedReport", "merge_reports"),
+    "plans": ("Plan", "PlanPart", "plan"),
+    "preparing": ("Preparation", "prepare"),
+    "recounting": ("Recount", "verify_journal"),
     "report": ("LoadReport", "Progress"),
     "schema": ("CollectionSchema", "DataType", "FieldSchema", "Function", "FunctionType"),
+    "verifying": ("Verification", "verify"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -83,9 +99,11 @@ __all__ = [
     "ConfigError",
     "ConnectError",
     "DataType",
+    "DumpReport",
     "EmbeddedError",
     "Endpoint",
     "FieldSchema",
+    "FinishReport",
     "Function",
     "FunctionType",
     "HeadraceError",
@@ -96,11 +114,17 @@ __all__ = [
     "LoadOptions",
     "LoadReport",
     "Loader",
+    "MergedReport",
     "MilvusClient",
     "MilvusException",
+    "MismatchError",
     "MissingExtraError",
+    "Plan",
+    "PlanPart",
+    "Preparation",
     "Progress",
     "RRFRanker",
+    "Recount",
     "RowsRejectedError",
     "RowsUnsentError",
     "RpcError",
@@ -108,11 +132,19 @@ __all__ = [
     "SourceError",
     "StoppedError",
     "TransportError",
+    "Verification",
     "VerificationError",
     "WeightedRanker",
     "aload",
+    "dump",
+    "finish",
     "load",
+    "merge_reports",
     "packing",
+    "plan",
+    "prepare",
+    "verify",
+    "verify_journal",
 ]
 
 

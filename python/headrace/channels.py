@@ -16,8 +16,9 @@ def channel_options(index: int, endpoint: Endpoint) -> list[tuple[str, Any]]:
     """gRPC channel arguments.
 
     Messages of any size in both directions (servers have limits of their own, and say so); keepalive as the server
-    enforces it (a ping each 10 s is above its minimum of 5 s); reconnects after 0.1 to 5 s instead of 1 to 120 s, with
-    5 s for one attempt (``min_reconnect_backoff_ms`` is no pause, it is the least time an attempt may take: 100 ms
+    enforces it (a ping each 10 s is above its minimum of 5 s), with 20 s for the answer, which on a slow line waits its
+    turn behind a request (gRPC 1.85 takes 60 s whatever it is told); reconnects after 0.1 to 5 s instead of 1 to 120 s,
+    with 5 s for one attempt (``min_reconnect_backoff_ms`` is no pause, it is the least time an attempt may take: 100 ms
     are too few for a busy machine or a distant server);
     a TCP connection of its own for each ``index``, because equal arguments would share one; receive windows large
     enough for an answer of vectors from the start, instead of probing for them.
@@ -26,7 +27,7 @@ def channel_options(index: int, endpoint: Endpoint) -> list[tuple[str, Any]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", -1),
         ("grpc.keepalive_time_ms", 10_000),
-        ("grpc.keepalive_timeout_ms", 5_000),
+        ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 5_000),
@@ -44,7 +45,8 @@ def channel_options(index: int, endpoint: Endpoint) -> list[tuple[str, Any]]:
 def channel_credentials(endpoint: Endpoint) -> grpc.ChannelCredentials | None:
     """What TLS needs; None without TLS. Reads the PEM files.
 
-    :raises ConfigError: if a file cannot be read.
+    Raises:
+        ConfigError: If a file cannot be read.
     """
     if not endpoint.tls:
         return None
@@ -68,7 +70,8 @@ def channel_credentials(endpoint: Endpoint) -> grpc.ChannelCredentials | None:
 def call_metadata(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
     """What every call carries: the credentials and the database.
 
-    :raises ConfigError: if the database's name cannot be sent.
+    Raises:
+        ConfigError: If the database's name cannot be sent.
     """
     metadata: list[tuple[str, str]] = []
     if endpoint.authorization is not None:

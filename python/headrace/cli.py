@@ -1,4 +1,4 @@
-"""The ``headrace`` command: load, inspect, verify, status.
+"""The ``headrace`` command: load, inspect, verify, status, and the commands about parts of a source.
 
 Standard output carries exactly one JSON document, everything for people goes to standard error. Only click is
 imported here; what a command needs is imported when it runs, so that ``--help`` answers at once.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from headrace.cli_config import Commands, config_option
+from headrace.cli_dump import dump
 from headrace.cli_edge import at_edge, write_document
 from headrace.cli_options import (
     Age,
@@ -24,11 +25,16 @@ from headrace.cli_options import (
     source_options,
     version_option,
 )
+from headrace.cli_parts import finish, part_options, plan, planned_source, prepare
+from headrace.cli_report import report
+from headrace.cli_speedtest import speedtest
+from headrace.cli_values import endpoint_of, options_of, schema_of, source_of
+from headrace.cli_verify import verify
 
 if TYPE_CHECKING:
-    from headrace.config import Endpoint, LoadOptions
+    from pathlib import Path
+
     from headrace.console import Console
-    from headrace.schema import CollectionSchema
     from headrace.signals import Signals
 
 __all__ = ["command", "main"]
@@ -46,7 +52,12 @@ Exit status:
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    cls=Commands,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "auto_envvar_prefix": "HEADRACE",
+    },
     epilog="""\b
 Examples:
   headrace load docs.parquet --collection docs --uri ./docs.db --create --verify sample
@@ -56,10 +67,12 @@ Examples:
 """,
 )
 @version_option
+@config_option
 def command() -> None:
     """Load embeddings into Milvus: fast, without tuning, with an account of every row.
 
-    The server's address, token and database may also come from MILVUS_URI, MILVUS_TOKEN and MILVUS_DB.
+    Options come from the command line, else from the environment (HEADRACE_LOAD_MAX_REJECTS for --max-rejects of load;
+    MILVUS_URI, MILVUS_TOKEN and MILVUS_DB for every command), else from the settings file, else they have a default.
     Standard output gets one JSON document (the report), standard error everything for people.
     """
 
@@ -71,19 +84,32 @@ Examples:
   headrace load 'part-*.parquet' extra/ --collection docs --create --key doc_id --verify sample
   MILVUS_TOKEN=root:Milvus headrace load docs.arrow --collection docs --uri https://milvus:19530
   headrace load docs.parquet --collection docs --map emb:vector --drop score --set lang=en
+  headrace load 's3://bucket/docs/*.parquet' --collection docs --part 2/3
   headrace load docs.parquet --collection docs --dry-run --quiet | jq .rows_rejected
 
 """
     + _STATUSES
 )
-@source_options
+@part_options
 @click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) to load into.")
 @endpoint_options
 @mapping_options
 @create_options
 @load_options
+@click.option("--show-files", is_flag=True, help="Show each file that is being loaded, too, while it is.")
 @at_edge
-def load(console: Console, signals: Signals, sources: tuple[str, ...], collection: str, **values: Any) -> int:
+def load(
+    console: Console,
+    signals: Signals,
+    sources: tuple[str, ...],
+    collection: str,
+    *,
+    plan_file: Path | None,
+    part: str | None,
+    first_attempt: bool,
+    show_files: bool,
+    **values: Any,
+) -> int:
     """Load SOURCE... into a collection and account for every row.
 
     A SOURCE is a file (Parquet, Arrow IPC, Feather, npy, npz, JSON lines, CSV, HDF5, big-ann), a directory of them,
@@ -92,23 +118,28 @@ def load(console: Console, signals: Signals, sources: tuple[str, ...], collectio
 
     The same command again goes on where the last one ended, whatever ended it: rows that are stored are passed over
     once some of them were read back, and files that are new are loaded.
+
+    With --part one part is loaded and others, on other machines, load the rest; see `headrace plan`.
     """
-    endpoint, options, schema = _endpoint(values), _options(values), _schema(values)
+    endpoint, options, schema = endpoint_of(values), options_of(values), schema_of(values)
+    source = planned_source(sources, plan_file, part, options)
 
     from headrace import progress, summary
     from headrace.loader import LoadJob
 
     with progress.view(console) as view:
         job = LoadJob(
-            _source(sources),
+            source,
             collection=collection,
             endpoint=endpoint,
             options=options,
             schema=schema,
             progress=view,
             announce=lambda line: view.line(f"headrace: {line}"),
+            first_attempt=first_attempt,
             planned=lambda plan: view.line(summary.plan_table(plan, console.width)),
         )
+        view.files = job.files_at_work if show_files else None
         signals.stop = job.stop
         report = job.run()
     write_document(report.to_json())
@@ -139,62 +170,18 @@ def inspect(
     Nothing is written anywhere. With --collection the server is asked whether the collection exists and how the
     columns fit it; otherwise the collection that --create would make is shown.
     """
-    endpoint = _endpoint(values) if collection is not None else None
-    options = _options(values)
+    endpoint = endpoint_of(values) if collection is not None else None
+    options = options_of(values)
 
     from headrace.inspection import inspect_source, inspection_lines
 
-    schema = _schema(values)
-    found = inspect_source(_source(sources), options=options, collection=collection, endpoint=endpoint, schema=schema)
+    schema, source = schema_of(values), source_of(sources)
+    found = inspect_source(source, options=options, collection=collection, endpoint=endpoint, schema=schema)
     write_document(found.to_json())
     for line in inspection_lines(found, width=console.width):
         console.line(line)
     if found.problem is not None:
         console.error(found.problem)
-    return found.exit_status
-
-
-@command.command(
-    epilog="""\b
-Examples:
-  headrace verify docs.parquet --collection docs --uri ./docs.db
-  headrace verify 'part-*.parquet' --collection docs --level full
-"""
-)
-@source_options
-@click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) to compare with.")
-@click.option(
-    "--level",
-    type=click.Choice(["count", "sample", "full"]),
-    default="full",
-    show_default=True,
-    help="count: every key is there once. sample: random rows bit for bit, and each found by its own vectors. "
-    "full: every value of every row.",
-)
-@endpoint_options
-@mapping_options
-@click.option("--key", metavar="COLUMN", help="The source's key column, where its name is not the key field's.")
-@click.option("--partition", "partition_name", metavar="NAME", help="Look in this partition only.")
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Compare at most N rows.")
-@at_edge
-def verify(
-    console: Console, _signals: Signals, sources: tuple[str, ...], collection: str, level: str, **values: Any
-) -> int:
-    """Compare SOURCE... with what a collection holds. Nothing is written; exit status 5 if anything differs.
-
-    Rows of the collection that SOURCE does not have are no difference. Where a key stands twice in SOURCE its last
-    row counts.
-    """
-    endpoint, options = _endpoint(values), _options(values)
-
-    from headrace.summary import mismatch_lines
-    from headrace.verifying import verify_source
-
-    found = verify_source(_source(sources), collection=collection, level=level, endpoint=endpoint, options=options)
-    write_document(found.to_json())
-    console.line(f"headrace: {found.sentence()}")
-    for line in mismatch_lines(found.result.mismatches):
-        console.line(line)
     return found.exit_status
 
 
@@ -235,6 +222,10 @@ def status(console: Console, _signals: Signals, journals: tuple[str, ...], older
     return 2 if refusals else 0
 
 
+for _command in (dump, finish, plan, prepare, report, speedtest, verify):
+    command.add_command(_command)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and end the process with its exit status."""
     # gRPC writes its own lines to standard error where a connection fails; the command says it in one.
@@ -247,47 +238,3 @@ def main(arguments: list[str] | None = None) -> None:
     except click.Abort:
         status = 130
     sys.exit(status)
-
-
-def _source(sources: tuple[str, ...]) -> str | list[str]:
-    return sources[0] if len(sources) == 1 else list(sources)
-
-
-def _endpoint(values: dict[str, Any]) -> Endpoint:
-    """Take the endpoint's options out of ``values``."""
-    from headrace.config import Endpoint
-    from headrace.errors import ConfigError, explain
-
-    names = ("uri", "token", "db_name", "ca_cert", "client_cert", "client_key", "server_name")
-    given = {name: values.pop(name) for name in names}
-    path: Path | None = values.pop("token_file")
-    if path is not None:
-        if given["token"] is not None:
-            raise click.UsageError("--token and --token-file: give one of them")
-        try:
-            given["token"] = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = explain("--token-file", "a readable text file", f"{path}: {error}", "check the path")
-            raise ConfigError(reason) from error
-        if not given["token"]:
-            raise ConfigError(explain("--token-file", "a token", f"{path} is empty", "write user:password into it"))
-    return Endpoint.resolve(**given, timeout=values.pop("connect_timeout"))
-
-
-def _schema(values: dict[str, Any]) -> CollectionSchema | None:
-    """The schema of the file that was given, or None."""
-    path: Path | None = values.pop("schema_file")
-    if path is None:
-        return None
-
-    from headrace.schema_files import read_schema
-
-    return read_schema(path)
-
-
-def _options(values: dict[str, Any]) -> LoadOptions:
-    """LoadOptions of what was given; what was not keeps its default."""
-    from headrace.config import LoadOptions
-
-    names = LoadOptions.__dataclass_fields__
-    return LoadOptions(**{name: value for name, value in values.items() if name in names and value is not None})

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from headrace.console import Console
+from headrace.console import Console, LogFormat
 from headrace.errors import HeadraceError, InternalError, LoadError, TransportError
 from headrace.signals import Interrupted, Signals
 
@@ -53,15 +53,25 @@ def write_document(text: str) -> None:
 
 
 def at_edge(function: Callable[..., int]) -> Callable[..., int]:
-    """Turn a function ``(console, signals, **options) -> status`` into a command that never lets an error pass."""
+    """Turn a function ``(console, signals, **options) -> status`` into a command that never lets an error pass.
 
+    The command has the option ``--log-format``; ``--quiet`` is for whoever has options.
+    """
+
+    @click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="json: standard error gets an object a line, for a program to read.",
+    )
     @functools.wraps(function)
-    def command(*, quiet: bool, **options: Any) -> int:
-        console = Console(quiet=quiet)
+    def command(*, quiet: bool, log_format: LogFormat, **options: Any) -> int:
+        console = Console(quiet=quiet, log_format=log_format)
         try:
-            with Signals(quiet=quiet) as signals:
+            with Signals(quiet=quiet, log_format=log_format) as signals:
                 return function(console, signals, **options)
-        except click.ClickException:
+        except (click.ClickException, click.Abort):
             raise
         except (Interrupted, HeadraceError) as error:
             return _failed(console, error, str(error))

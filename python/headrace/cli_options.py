@@ -23,6 +23,7 @@ __all__ = [
     "Pair",
     "create_options",
     "endpoint_options",
+    "file_options",
     "load_options",
     "mapping_options",
     "quiet_option",
@@ -150,14 +151,15 @@ version_option = click.option(
     is_flag=True,
     is_eager=True,
     expose_value=False,
+    # HEADRACE_VERSION may be anybody's name for something else.
+    allow_from_autoenv=False,
     callback=_show_version,
     help="Show the version and how it was built.",
 )
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing on standard error but errors.")
 
-source_options: Callable[[F], F] = _all(
-    click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
+file_options: Callable[[F], F] = _all(
     click.option(
         "--ids",
         metavar="PATH",
@@ -175,6 +177,11 @@ source_options: Callable[[F], F] = _all(
         help="An option of the object store: endpoint_url, region, anonymous, access_key, secret_key ...; may be given "
         "several times.",
     ),
+)
+
+source_options: Callable[[F], F] = _all(
+    click.argument("sources", nargs=-1, required=True, metavar="SOURCE..."),
+    file_options,
     quiet_option,
 )
 

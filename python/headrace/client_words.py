@@ -34,7 +34,8 @@ class ClientWords:
         client_key_path: PEM file with the client's private key, for mutual TLS.
         server_name: The name to verify the server's certificate against, where it differs from the host.
 
-    :raises ConfigError: if a value cannot be used.
+    Raises:
+        ConfigError: If a value cannot be used.
     """
 
     @explained
@@ -97,6 +98,8 @@ class ClientWords:
         partition_key_field: str | None = None,
         clustering_key_field: str | None = None,
         properties: Mapping[str, str] | None = None,
+        enable_dynamic_fields: bool = False,
+        enable_dynamic_schema: bool = False,
     ) -> CollectionSchema:
         """A schema without fields; add them with :meth:`CollectionSchema.add_field`.
 
@@ -109,11 +112,13 @@ class ClientWords:
             partition_key_field: The name of the partition key, where its field does not say so.
             clustering_key_field: The name of the clustering key, where its field does not say so.
             properties: Properties of the schema.
+            enable_dynamic_fields: What many guides write for ``enable_dynamic_field``; pymilvus ignores it.
+            enable_dynamic_schema: The same.
         """
         return CollectionSchema.empty(
             description,
             auto_id=auto_id,
-            enable_dynamic_field=enable_dynamic_field,
+            enable_dynamic_field=enable_dynamic_field or enable_dynamic_fields or enable_dynamic_schema,
             functions=functions,
             primary_field=primary_field,
             partition_key_field=partition_key_field,

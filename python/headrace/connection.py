@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
@@ -10,10 +11,28 @@ from typing import Any, ParamSpec, TypeVar
 from headrace.background import LoopThread
 from headrace.calls import Operation, drive_sync
 from headrace.config import Endpoint
-from headrace.errors import InternalError, StoppedError
+from headrace.errors import InternalError, RpcError, StoppedError
 from headrace.transport import AsyncTransport
 
 __all__ = ["Connection"]
+
+#: Calls that do the same when they are made twice.
+_REPEATABLE = frozenset(
+    {
+        "CreateIndex",
+        "DescribeCollection",
+        "DescribeIndex",
+        "GetLoadState",
+        "GetLoadingProgress",
+        "GetVersion",
+        "LoadCollection",
+        "Query",
+        "ReleaseCollection",
+        "Search",
+    }
+)
+#: Seconds before each repeat of a call whose connection was lost: a network that comes back does so within seconds.
+_PAUSES = (0.1, 0.4, 1.0, 2.0)
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -40,6 +59,10 @@ class Connection:
         self._loop.start()
         self._closed = False
 
+    def check_process(self) -> None:
+        """Refuse to be used in a forked process; errors as :meth:`headrace.background.LoopThread.check_process`."""
+        self._loop.check_process()
+
     def connect(self) -> None:
         """Reach the server; errors as :meth:`headrace.transport.AsyncTransport.connect`."""
         self._wait(self.transport.connect())
@@ -49,16 +72,30 @@ class Connection:
 
         Only its calls happen on the loop: what the operation computes, reads and decodes in between stays here.
 
-        :raises StoppedError: if :meth:`stop` was called.
+        Raises:
+            StoppedError: If :meth:`stop` was called.
         """
         return drive_sync(self, operation)
 
     def call(self, method: str, request: bytes, *, timeout: float | None) -> bytes:
         """One call, blocking the calling thread; errors as :meth:`headrace.transport.AsyncTransport.call`.
 
-        :raises StoppedError: if :meth:`stop` was called.
+        One that may be made twice is made again, for some seconds, when its connection was lost.
+
+        Raises:
+            StoppedError: If :meth:`stop` was called.
         """
-        return self._wait(self.transport.call(method, request, timeout=timeout))
+        return self._wait(self._call(method, request, timeout))
+
+    async def _call(self, method: str, request: bytes, timeout: float | None) -> bytes:
+        for pause in _PAUSES if method in _REPEATABLE else ():
+            try:
+                return await self.transport.call(method, request, timeout=timeout)
+            except RpcError as error:
+                if error.status != "UNAVAILABLE":
+                    raise
+            await asyncio.sleep(pause)
+        return await self.transport.call(method, request, timeout=timeout)
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine on the loop."""

@@ -1,4 +1,4 @@
-"""What a person reads on standard error: numbers, lines and tables as text.
+"""What goes to standard error: numbers, lines and tables as text for a person, or JSON lines for a log.
 
 Standard output belongs to the one JSON document of a command; nothing here writes to it.
 """
@@ -6,13 +6,17 @@ Standard output belongs to the one JSON document of a command; nothing here writ
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
-from typing import TextIO
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal, TextIO
 
-__all__ = ["Console", "count", "duration", "size", "table"]
+__all__ = ["Console", "LogFormat", "count", "duration", "size", "table"]
+
+LogFormat = Literal["text", "json"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -69,16 +73,38 @@ def _cut(text: str, width: int) -> str:
 
 
 class Console:
-    """Standard error for a person: silent with ``quiet``, except for errors."""
+    """Standard error: lines for a person or JSON objects for a log; silent with ``quiet``, except for errors.
 
-    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+    Args:
+        quiet: Whether only errors are written.
+        stream: Where to; None for standard error.
+        log_format: ``"text"``, or ``"json"`` for an object a line with ``time`` (seconds since the epoch) and
+            ``event``: ``"line"`` and ``"error"`` with a ``message``, and what :meth:`event` is given.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        stream: TextIO | None = None,
+        log_format: LogFormat = "text",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.quiet = quiet
+        self.log_format = log_format
+        self._clock = clock
         self.stream = sys.stderr if stream is None else stream
 
     @property
     def is_terminal(self) -> bool:
         """Whether a person watches a terminal that can move its cursor."""
-        return self.stream is not None and self.stream.isatty() and os.environ.get("TERM") != "dumb"
+        return (
+            self.log_format == "text"
+            and self.stream is not None
+            and self.stream.isatty()
+            and os.environ.get("TERM") != "dumb"
+        )
 
     @property
     def width(self) -> int:
@@ -87,12 +113,24 @@ class Console:
 
     def line(self, text: str = "") -> None:
         """Print a line, unless quiet."""
-        if not self.quiet:
+        if self.quiet:
+            return
+        if self.log_format == "text":
             self._write(text)
+        elif text:
+            self.event("line", message=text)
 
     def error(self, text: str) -> None:
         """Print what went wrong, on one line, quiet or not."""
-        self._write("headrace: " + " ".join(text.split()))
+        text = " ".join(text.split())
+        if self.log_format == "json":
+            self.event("error", message=text)
+        else:
+            self._write(f"headrace: {text}")
+
+    def event(self, event: str, **values: object) -> None:
+        """Write a JSON object, quiet or not."""
+        self._write(json.dumps({"time": round(self._clock(), 3), "event": event, **values}, ensure_ascii=False))
 
     def _write(self, text: str) -> None:
         if self.stream is None:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt
-from headrace.dividing import divided, reject_all, repacked, rows_of
+from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt, rows_of
+from headrace.dividing import divided, reject_all, repacked
 from headrace.errors import HeadraceError, JournalError, MilvusException, SchemaError, TransportError
 from headrace.freshness import LiveSchema
 from headrace.ledger import Ledger
@@ -25,6 +25,9 @@ __all__ = ["Delivery"]
 
 #: How often one status may come without an explanation before the rows are taken to be its reason.
 MOST_UNEXPLAINED = 3
+#: Into how many parts a request is cut whose bytes may have been too many for the time that it had, and how few bytes
+#: are never too many.
+SLOWER, SMALL = 4, 256 << 10
 
 _UPSERT_DENIED = "rows could not be sent again, or in their turn, because the role may not upsert"
 _ONCE = "rows were not sent again after an unclear answer (at most once)"
@@ -80,6 +83,7 @@ class Delivery:
         self._late = LateWrites(transport, target, traffic, ledger, clock=clock, patience=budget)
         self._channels = itertools.count()
         self._largest: int | None = None
+        self._largest_stored = 0
 
     async def deliver(self, request: Request) -> bool:
         """Return with every row of ``request`` settled once, cancelled or not; whether none is unsent or unknown."""
@@ -102,23 +106,22 @@ class Delivery:
         return final
 
     def _settle(self, request: Request, verdict: Verdict) -> None:
-        self._ledger.settle(request.spans, request.rows, verdict)
+        keys = request.key_ranges if verdict is Verdict.STORED else ()
+        if verdict is Verdict.STORED and request.claim is not None:
+            self._ledger.journal.reach_key(int(request.claim.codes[-1]))
+        self._ledger.settle(request.spans, request.rows, verdict, keys)
         if verdict is Verdict.REJECTED and (too_many := self._ledger.too_many_rejects()) is not None:
             self._stop(HeadraceError(too_many))
 
     async def _resolve(self, request: Request, *, others: bool) -> Outcome:
         """Send ``request`` until its fate, or what has to be sent in its place, is known."""
-        try:
-            await self._ledger.journal.cover(request.spans)
-        except JournalError as error:
-            self._stop(error)
-            return undelivered(request)
         while True:
             if self._largest is not None and len(request.payload) > self._largest and request.rows > 1:
                 return await divided(request, self._schema, parts=-(-len(request.payload) // self._largest))
             if request.timestamp != self._schema.timestamp:
                 await repacked(request, self._schema)
-            answer = await self._attempt(request)
+            timeout = self._deadline.seconds(request.expired)
+            answer = await self._attempt(request, timeout) if await self._announced(request, timeout) else None
             if answer is None:
                 return undelivered(request)
             outcome = await self._judge(request, answer, others=others)
@@ -134,7 +137,20 @@ class Delivery:
             if outcome is not None:
                 return outcome
 
-    async def _attempt(self, request: Request) -> Answer | None:
+    async def _announced(self, request: Request, timeout: float) -> bool:
+        """Have the next run know what may be stored of this attempt, and until when; False where none is to be made."""
+        journal = self._ledger.journal
+        if self._traffic.stopped():
+            return False
+        try:
+            await journal.cover(request.spans)
+            await journal.reach(timeout)
+        except JournalError as error:
+            self._stop(error)
+            return False
+        return True
+
+    async def _attempt(self, request: Request, timeout: float) -> Answer | None:
         """Send it once, alone where it is suspected of what others must not suffer; None where the load has stopped."""
         alone = request.lost > 0
         if alone and self._traffic.probing and self._traffic.others:
@@ -143,7 +159,6 @@ class Delivery:
         async with self._traffic.sending(len(request.payload), alone=alone):
             if self._traffic.stopped():
                 return None
-            timeout = self._deadline.seconds(request.expired)
             channel = next(self._channels) % self._transport.channels
             # Nor is it alone to blame for the end of a server that was not well.
             accompanied = self._traffic.calls > 1 or (self._traffic.probing and not alone)
@@ -172,13 +187,16 @@ class Delivery:
             request.may_land_until = max(request.may_land_until or 0.0, began + timeout)
             request.uncountable = False
         if answer.may_land and not answer.unreachable:
-            # What the network still holds of it must not come after its repeat.
-            self._transport.renew(channel)
+            # What the network still holds of it must not come after its repeat; and a path that lost one connection
+            # without a word may have lost the others with it.
+            for each in range(self._transport.channels):
+                self._transport.renew(each)
         request.expired += expired
         if answer.unreachable:
             request.lost += 1
             request.lost_alone += not accompanied
         if answer.kind is AnswerClass.STORED:
+            self._largest_stored = max(self._largest_stored, len(request.payload))
             self._deadline.answered(self._clock() - began)
             self._traffic.progress()
             self._ledger.measurements.stored(request.rows, self._clock() - began)
@@ -209,10 +227,15 @@ class Delivery:
             return await self._refused(request, answer)
         # Without a number in the answer half of it is tried, and half of that.
         known = answer.largest if answer.largest is not None else len(request.payload) // 2
-        self._largest = known if self._largest is None else min(known, self._largest)
-        self._limit(self._largest)
+        largest = self._at_most(known)
         self._ledger.measurements.retries[answer.kind.value] += 1
-        return await divided(request, self._schema, parts=max(2, -(-len(request.payload) // max(self._largest, 1))))
+        return await divided(request, self._schema, parts=max(2, -(-len(request.payload) // max(largest, 1))))
+
+    def _at_most(self, size: int) -> int:
+        """Send no larger requests from now on; returns how large they may be."""
+        self._largest = size if self._largest is None else min(size, self._largest)
+        self._limit(self._largest)
+        return self._largest
 
     async def _refused(self, request: Request, answer: Answer) -> Outcome:
         """Halve a refused request, or set its only row aside."""
@@ -267,6 +290,8 @@ class Delivery:
             request.stored_before = self._traffic.stored
         if answer.unreachable:
             return await self._suspected(request, answer)
+        if answer.status == "DEADLINE_EXCEEDED" and self._may_be_slow(request):
+            return await self._smaller(request, answer)
         if not answer.unexplained:
             return None
         request.unexplained[answer.status] += 1
@@ -283,6 +308,21 @@ class Delivery:
         # Nothing was stored since: it may be the server. The other rows of the batch may tell.
         return [request] if others else None
 
+    def _may_be_slow(self, request: Request) -> bool:
+        """Whether it may have expired because its bytes take so long: nothing of its size was ever stored."""
+        tried = self._clock() - self._traffic.last_progress
+        size = len(request.payload)
+        return request.rows > 1 and size > max(SMALL, 2 * self._largest_stored) and tried < self._budget
+
+    async def _smaller(self, request: Request, answer: Answer) -> Outcome:
+        """Parts of a request, each with the time that the whole would have had next."""
+        self._at_most(max(SMALL, len(request.payload) // SLOWER))
+        self._ledger.measurements.retries[answer.kind.value] += 1
+        parts = await divided(request, self._schema, parts=SLOWER)
+        for part in parts:
+            part.expired = request.expired
+        return parts
+
     def _doubt(self, request: Request) -> Verdict | None:
         """A repeat replaces rows that are there by their key, or may double them where the server makes keys."""
         if self._target.key is not None:
@@ -292,7 +332,7 @@ class Delivery:
             self._ledger.note(_ONCE, request.rows)
             return Verdict.UNKNOWN
         elif not request.doubtful:
-            self._ledger.measurements.possibly_duplicated += request.rows
+            self._ledger.double(request.spans, request.rows)
         request.doubtful = True
         return None
 

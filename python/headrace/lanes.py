@@ -68,6 +68,8 @@ class Lanes:
         self._upsert = upsert
         self._later = Batcher(packer, aim=aim, copy_waiting=copy_waiting)
         self._since = 0
+        #: Keys of rows in doubt that were superseded, by code.
+        self._doubt: Codes = np.empty(0, np.int64)
 
     @property
     def waiting_rows(self) -> int:
@@ -103,7 +105,9 @@ class Lanes:
         """Lock the keys of rows that are handed over now."""
         if self._key is None:
             return None
-        return self._order.enter(sorted_codes(key_codes(batch.column(self._key))), late=late)
+        claim = self._order.enter(sorted_codes(key_codes(batch.column(self._key))), late=late)
+        claim.replaces_doubt = bool(claim.meets(self._doubt).any())
+        return claim
 
     def handed_over(self) -> None:
         """Everything that was to be sent has entered."""
@@ -128,7 +132,11 @@ class Lanes:
             last = np.union1d(good if among is None else good[among], bad)
         superseded = np.setdiff1d(np.arange(piece.batch.num_rows, dtype=np.int64), last, assume_unique=True)
         kept = self._rows(piece, np.isin(np.arange(piece.batch.num_rows), last))
-        self._ledger.settle(take_spans(piece.spans, superseded), len(superseded), Verdict.SUPERSEDED)
+        spans = take_spans(piece.spans, superseded)
+        if self._ledger.journal.doubtful_rows(spans):
+            codes = key_codes(piece.batch.column(self._key).take(pa.array(superseded)))
+            self._doubt = np.union1d(self._doubt, codes)
+        self._ledger.settle(spans, len(superseded), Verdict.SUPERSEDED)
         return kept
 
     def _last(self, batch: pa.RecordBatch) -> npt.NDArray[np.int64] | None:

@@ -12,7 +12,8 @@ from typing import Any
 from headrace.background import LoopThread
 from headrace.config import Endpoint, LoadOptions, choose_endpoint
 from headrace.job import LoadJob
-from headrace.patience import finished
+from headrace.patience import finished, outlasting
+from headrace.plans import choose_source
 from headrace.putting import AsyncLoader, BlockingLoader, Loader, check_report
 from headrace.report import LoadReport, Progress
 from headrace.schema import CollectionSchema
@@ -31,28 +32,32 @@ def load(
     db_name: str | None = None,
     endpoint: Endpoint | None = None,
     schema: CollectionSchema | None = None,
+    part: int | str | None = None,
+    first_attempt: bool = False,
     check: bool = True,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> LoadReport:
     """Load a source into a collection; every row of it is accounted for in the report that is returned.
 
-    Blocks until done. It may be called inside a running event loop (a notebook) and from any thread; sending happens
-    in a thread of its own.
+    Blocks until done. It may be called inside a running event loop (a notebook) and from any thread.
 
     Args:
         source: A path, glob, directory, URI or list of them; a pyarrow Table, RecordBatch, RecordBatchReader or
             Dataset; anything with ``__arrow_c_stream__``; a dict of columns (numpy, CSR, lists); a list of dicts; an
-            iterator or async iterator of any of these.
+            iterator or async iterator of any of these; a :class:`headrace.Plan` (with ``part``) or one of its parts.
         collection: The collection's name.
         uri: ``http://host:port``, ``https://host:port`` or a path that ends in ``.db``; by default ``MILVUS_URI``,
             else ``http://localhost:19530``.
         token: ``user:password`` or an API key; by default ``MILVUS_TOKEN``.
         user: With ``password``, instead of a token.
-        password: With ``user``, instead of a token.
+        password: With ``user``.
         db_name: The database; by default ``MILVUS_DB``, else the server's default.
         endpoint: All of the above and TLS, as one value.
         schema: The schema to create the collection with, where it does not exist.
+        part: Load this part only: its number in the plan that ``source`` is, or ``"2/3"`` of files. It is upserted.
+        first_attempt: Nobody ever began to load this part; it is inserted where :func:`headrace.prepare` created the
+            collection for the plan.
         check: Raise where the report's ``exit_status`` is not 0; with False the report is returned however it ends.
         progress: Called about four times a second from another thread; must return quickly.
         **options: Fields of :class:`headrace.LoadOptions`.
@@ -65,7 +70,7 @@ def load(
         InputError: If the source or its schema is refused before anything is sent.
         ConnectError: If no server answers.
         MilvusException: If the server refuses before anything is sent.
-        RowsRejectedError: If rows were refused (they are in ``report.rejects_file``).
+        RowsRejectedError: If rows were refused.
         RowsUnsentError: If rows are unsent or unknown.
         VerificationError: If what was read back differs.
     """
@@ -73,8 +78,9 @@ def load(
     chosen = LoadOptions(**options)
     if isinstance(source, AsyncIterable):
         return _in_thread(_put_all(source, collection, where, chosen, schema=schema, progress=progress, check=check))
-    job = LoadJob(source, collection=collection, endpoint=where, options=chosen, schema=schema, progress=progress)
-    return check_report(job.run()) if check else job.run()
+    given = choose_source(source, part, chosen), collection, where, chosen
+    report = _job(*given, schema=schema, progress=progress, first_attempt=first_attempt).run()
+    return check_report(report) if check else report
 
 
 async def aload(
@@ -88,6 +94,8 @@ async def aload(
     db_name: str | None = None,
     endpoint: Endpoint | None = None,
     schema: CollectionSchema | None = None,
+    part: int | str | None = None,
+    first_attempt: bool = False,
     check: bool = True,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
@@ -101,16 +109,38 @@ async def aload(
     chosen = LoadOptions(**options)
     if isinstance(source, AsyncIterable):
         return await _put_all(source, collection, where, chosen, schema=schema, progress=progress, check=check)
-    job = LoadJob(source, collection=collection, endpoint=where, options=chosen, schema=schema, progress=progress)
     with ThreadPoolExecutor(1, thread_name_prefix="headrace-loading") as pool:
+        given = await asyncio.wrap_future(pool.submit(choose_source, source, part, chosen)), collection, where, chosen
+        job = _job(*given, schema=schema, progress=progress, first_attempt=first_attempt)
         running = pool.submit(job.run)
         try:
-            report = await asyncio.shield(asyncio.wrap_future(running))
+            report = await outlasting(running)
         except asyncio.CancelledError:
             job.stop("cancellation")
             await finished(running)
             raise
     return check_report(report) if check else report
+
+
+def _job(
+    source: object,
+    collection: str,
+    endpoint: Endpoint,
+    options: LoadOptions,
+    *,
+    schema: CollectionSchema | None,
+    progress: Callable[[Progress], None] | None,
+    first_attempt: bool,
+) -> LoadJob:
+    return LoadJob(
+        source,
+        collection=collection,
+        endpoint=endpoint,
+        options=options,
+        schema=schema,
+        progress=progress,
+        first_attempt=first_attempt,
+    )
 
 
 async def _put_all(

@@ -62,6 +62,8 @@ def verify_nearest(
     indexes = yield from ops.describe_index(info.name)
     metrics = {index.field_name: index.metric_type.upper() for index in indexes}
     keys = batch.column(info.schema.primary_key.name).to_pylist()
+    partitions = [partition_name] if partition_name else []
+    scope = ops.Scope(partition_names=partitions, consistency_level=ConsistencyLevel.STRONG)
     mismatches: list[Mismatch] = []
     for field in info.schema.vector_fields:
         metric = metrics.get(field.name, "")
@@ -76,11 +78,10 @@ def verify_nearest(
             answers = yield from ops.search(
                 info.name,
                 [vectors[row][0] for row in part],
+                scope,
                 anns_field=field.name,
                 limit=HITS,
                 search_params={"metric_type": metric},
-                partition_names=[partition_name] if partition_name else [],
-                consistency_level=ConsistencyLevel.STRONG,
                 vector_type=field.dtype,
             )
             for row, hits in zip(part, answers, strict=True):

@@ -34,12 +34,14 @@ class Claim:
         after: The claims that have to end first.
         ended: Whether every row of it is settled.
         stuck: Whether a row of it ended unsent or unknown; its keys then stay locked for the rest of the load.
+        replaces_doubt: Whether a row of it superseded one that an earlier run may have sent, and that may still land.
     """
 
     codes: Codes
     after: tuple[Claim, ...] = ()
     ended: bool = False
     stuck: bool = False
+    replaces_doubt: bool = False
 
     @property
     def ready(self) -> bool:
@@ -99,11 +101,12 @@ class KeyOrder:
     Args:
         upsert: Whether all rows are upserted: then only a key that is locked matters. Otherwise (rows are inserted)
             every key that was seen does, because an insert does not replace.
+        before: The highest code of the keys that an earlier run stored, any of which may come again; None for none.
     """
 
-    def __init__(self, *, upsert: bool) -> None:
+    def __init__(self, *, upsert: bool, before: int | None = None) -> None:
         self._upsert = upsert
-        self._highest: int | None = None
+        self._before = self._highest = before
         self._ranges = _Ranges()
         self._filter = KeyFilter()
         self._locked: list[Claim] = []
@@ -125,6 +128,8 @@ class KeyOrder:
             return None
         probe = self._filter.probe(codes)
         seen = self._ranges.test(codes) | self._filter.test(probe)
+        if self._before is not None:
+            seen |= codes <= self._before
         if not seen.any():
             self._remember(codes, ascending=ascending, low=low, high=high)
             return None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["Patience", "finished"]
+__all__ = ["Patience", "finished", "outlasting"]
+
+T = TypeVar("T")
 
 
 class Patience:
@@ -20,7 +22,8 @@ class Patience:
     def wait(self, granted: Future[None]) -> None:
         """Block until ``granted`` is done.
 
-        :raises CancelledError: (of concurrent.futures) if patience is lost before.
+        Raises:
+            CancelledError: (of concurrent.futures) if patience is lost before.
         """
         self._waiting = granted
         if self._lost:
@@ -34,12 +37,24 @@ class Patience:
             self._waiting.cancel()
 
 
+async def outlasting(running: Future[T]) -> T:
+    """The result of ``running``, which goes on where this task is cancelled; how it ends is nobody's business then."""
+    ended = asyncio.wrap_future(running)
+    ended.add_done_callback(_looked_at)
+    return await asyncio.shield(ended)
+
+
 async def finished(running: Future[Any]) -> None:
     """Wait until ``running`` has ended, whatever with, also when this task is cancelled again meanwhile."""
     while not running.done():
         ended = asyncio.wrap_future(running)
-        # Looked at, so that nobody warns about an exception that is somebody else's to raise.
-        ended.add_done_callback(lambda done: done.cancelled() or done.exception())
+        ended.add_done_callback(_looked_at)
         # A cancellation that comes now changes nothing: the one that brought us here is raised by our caller.
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.wait([ended])
+
+
+def _looked_at(done: asyncio.Future[Any]) -> None:
+    """Nobody is to warn about an exception that is somebody else's to raise."""
+    if not done.cancelled():
+        done.exception()

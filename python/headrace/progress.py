@@ -1,4 +1,4 @@
-"""Shows a running load to a person: a live line in a terminal, a line every ten seconds elsewhere.
+"""Shows a running load: a live line in a terminal, a line every ten seconds elsewhere, or a JSON object in its place.
 
 Views are context managers that are called with each :class:`~headrace.report.Progress`, from any thread.
 """
@@ -6,24 +6,30 @@ Views are context managers that are called with each :class:`~headrace.report.Pr
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from headrace.console import Console, count, duration, size
 
 if TYPE_CHECKING:
-    from headrace.report import Progress
+    from rich.progress import TaskID
 
-__all__ = ["LineView", "QuietView", "Rate", "TerminalView", "View", "describe", "view"]
+    from headrace.report import FileProgress, Progress
+
+__all__ = ["JsonView", "LineView", "QuietView", "Rate", "TerminalView", "View", "describe", "describe_file", "view"]
 
 #: Seconds between two lines where there is no terminal.
 LINE_INTERVAL = 10.0
-#: Seconds that the shown rates and the remaining time look back over.
-RATE_WINDOW = 30.0
+#: Seconds that the shown rates look back over, and the remaining time, which should not jump with every lull.
+RATE_WINDOW, REMAINING_WINDOW = 30.0, 180.0
 
 
 class View(Protocol):
     """Something that shows a load while it runs."""
+
+    files: Callable[[], Sequence[FileProgress]] | None
 
     def __enter__(self) -> Self: ...
 
@@ -39,37 +45,55 @@ class View(Protocol):
 
 
 class Rate:
-    """Rows and bytes per second over the last :data:`RATE_WINDOW` seconds of looks at a load."""
+    """Rows and bytes per second over the last seconds of looks at a load, without the rows of earlier runs."""
 
     def __init__(self) -> None:
-        self._looks: deque[tuple[float, int, int]] = deque()
+        self._recent, self._longer = _Looks(RATE_WINDOW), _Looks(REMAINING_WINDOW)
         self.rows = 0.0
         self.bytes = 0.0
 
     def update(self, progress: Progress) -> None:
         """Take a look into account; looks come in the order of their time."""
-        self._looks.append((progress.seconds, progress.rows_stored, progress.bytes_sent))
-        while len(self._looks) > 2 and progress.seconds - self._looks[0][0] > RATE_WINDOW:
-            self._looks.popleft()
-        seconds, rows, sent = self._looks[0]
-        elapsed = progress.seconds - seconds
-        if elapsed > 0:
-            self.rows = (progress.rows_stored - rows) / elapsed
-            self.bytes = (progress.bytes_sent - sent) / elapsed
+        look = (progress.seconds, progress.rows_stored - progress.rows_resumed, progress.bytes_sent)
+        self.rows, self.bytes = self._recent.add(look)
+        self._longer.add(look)
 
     def remaining(self, progress: Progress) -> float | None:
-        """Seconds until the last row is stored at this rate; None where nobody can say."""
-        if progress.rows_total is None or self.rows <= 0 or progress.phase != "sending":
+        """Seconds until the last row is stored at the rate of the last minutes; None where nobody can say."""
+        if progress.rows_total is None or self._longer.rows <= 0 or progress.phase not in ("sending", "reading"):
             return None
-        return max(0, progress.rows_total - progress.rows_stored - progress.rows_rejected) / self.rows
+        return max(0, progress.rows_total - progress.rows_stored - progress.rows_rejected) / self._longer.rows
+
+
+class _Looks:
+    """Looks of the last ``window`` seconds, and the rows and bytes per second between the first and the last."""
+
+    def __init__(self, window: float) -> None:
+        self._window = window
+        self._looks: deque[tuple[float, int, int]] = deque()
+        self.rows = 0.0
+        self.bytes = 0.0
+
+    def add(self, look: tuple[float, int, int]) -> tuple[float, float]:
+        self._looks.append(look)
+        while len(self._looks) > 2 and look[0] - self._looks[0][0] > self._window:
+            self._looks.popleft()
+        first = self._looks[0]
+        elapsed = look[0] - first[0]
+        if elapsed > 0:
+            self.rows, self.bytes = (look[1] - first[1]) / elapsed, (look[2] - first[2]) / elapsed
+        return self.rows, self.bytes
 
 
 def describe(progress: Progress, rate: Rate) -> str:
     """A look at a load in one line."""
     of_total = "" if progress.rows_total is None else f" of {count(progress.rows_total)}"
-    parts = [f"{progress.phase}: {count(progress.rows_stored)}{of_total} rows stored"]
+    done = "read" if progress.phase == "reading" else "stored"
+    parts = [f"{progress.phase}: {count(progress.rows_stored)}{of_total} rows {done}"]
+    if progress.phase in ("sending", "reading"):
+        parts += [f"{count(rate.rows)} rows/s", f"{size(rate.bytes)}/s"]
     if progress.phase == "sending":
-        parts += [f"{count(rate.rows)} rows/s", f"{size(rate.bytes)}/s", f"{progress.in_flight} in flight"]
+        parts.append(f"{progress.in_flight} in flight")
     if progress.retries:
         parts.append(f"{count(progress.retries)} retries")
     if progress.throttled_seconds >= 0.05:
@@ -82,8 +106,20 @@ def describe(progress: Progress, rate: Rate) -> str:
     return ", ".join(parts)
 
 
+def describe_file(file: FileProgress) -> str:
+    """A look at a file of a load in one line."""
+    of_rows = "" if file.rows is None else f" of {count(file.rows)}"
+    return f"{file.source}: {count(file.settled)}{of_rows} rows"
+
+
 class QuietView:
-    """Shows nothing."""
+    """Shows nothing.
+
+    Attributes:
+        files: Tells which files are being loaded, where they are to be shown, too.
+    """
+
+    files: Callable[[], Sequence[FileProgress]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -114,11 +150,33 @@ class LineView(QuietView):
         if progress.seconds < self._next:
             return
         self._next = progress.seconds + LINE_INTERVAL
+        self.show(progress)
+
+    def show(self, progress: Progress) -> None:
+        """Print what is seen."""
         self.line("headrace: " + describe(progress, self._rate))
+        for file in self.files() if self.files is not None else ():
+            self.line(f"headrace:   {describe_file(file)}")
 
     def line(self, text: str, /) -> None:
         """Print a line."""
         self._console.line(text)
+
+
+class JsonView(LineView):
+    """An object every ten seconds: a look at the load, its rates, and ``seconds_left``."""
+
+    def show(self, progress: Progress) -> None:
+        """Write an object."""
+        remaining = self._rate.remaining(progress)
+        self._console.event(
+            "progress",
+            **asdict(progress),
+            rows_per_second=round(self._rate.rows, 1),
+            bytes_per_second=round(self._rate.bytes, 1),
+            seconds_left=None if remaining is None else round(remaining, 1),
+            **({} if self.files is None else {"files": [asdict(file) for file in self.files()]}),
+        )
 
 
 class TerminalView(QuietView):
@@ -140,6 +198,7 @@ class TerminalView(QuietView):
             refresh_per_second=4,
         )
         self._task = self._bar.add_task("connecting", total=None)
+        self._file_tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -154,9 +213,21 @@ class TerminalView(QuietView):
         """Renew the bar."""
         self._rate.update(progress)
         # Without a total the bar pulses; after the last row nobody knows how long the server takes.
-        total = progress.rows_total if progress.phase == "sending" else None
+        total = progress.rows_total if progress.phase in ("sending", "reading") else None
         settled = progress.rows_stored + progress.rows_rejected
         self._bar.update(self._task, total=total, completed=settled, description=describe(progress, self._rate))
+        if self.files is not None:
+            self._show_files(self.files())
+
+    def _show_files(self, files: Sequence[FileProgress]) -> None:
+        """A bar per file that is being loaded; one that is finished goes away."""
+        for source in self._file_tasks.keys() - {file.source for file in files}:
+            self._bar.remove_task(self._file_tasks.pop(source))
+        for file in files:
+            if file.source not in self._file_tasks:
+                self._file_tasks[file.source] = self._bar.add_task("", total=file.rows)
+            task = self._file_tasks[file.source]
+            self._bar.update(task, total=file.rows, completed=file.settled, description=describe_file(file))
 
     def line(self, text: str, /) -> None:
         """Print a line above the bar."""
@@ -167,4 +238,6 @@ def view(console: Console) -> View:
     """The view that fits where standard error goes."""
     if console.quiet:
         return QuietView()
+    if console.log_format == "json":
+        return JsonView(console)
     return TerminalView(console) if console.is_terminal else LineView(console)

@@ -25,6 +25,7 @@ __all__ = [
     "mapping",
     "mutation_reply",
     "parse",
+    "property_pairs",
     "reply_status",
     "status_error",
 ]
@@ -104,7 +105,8 @@ class MutationReply:
 def parse(message_class: type[M], raw: bytes, *, method: str) -> M:
     """Parse an answer.
 
-    :raises TransportError: if the bytes are not that message (something other than Milvus answered).
+    Raises:
+        TransportError: If the bytes are not that message (something other than Milvus answered).
     """
     message = message_class()
     try:
@@ -153,7 +155,8 @@ def is_missing_collection(status: common_pb2.Status) -> bool:
 def mutation_reply(raw: bytes, method: str) -> MutationReply:
     """Read the answer to Insert, Upsert or Delete.
 
-    :raises TransportError: if the bytes are not a MutationResult.
+    Raises:
+        TransportError: If the bytes are not a MutationResult.
     """
     message = parse(milvus_pb2.MutationResult, raw, method=method)
     return MutationReply(
@@ -172,6 +175,17 @@ def key_values(values: Mapping[str, Any]) -> list[common_pb2.KeyValuePair]:
     """A mapping as KeyValuePairs: texts as they are, everything else as JSON text, as pymilvus writes it."""
     return [
         common_pb2.KeyValuePair(key=key, value=value if isinstance(value, str) else json.dumps(value))
+        for key, value in values.items()
+    ]
+
+
+def property_pairs(values: Mapping[str, Any]) -> list[common_pb2.KeyValuePair]:
+    """Properties and build parameters as KeyValuePairs: dicts and lists as JSON, the rest as Python's text.
+
+    pymilvus writes ``True`` for a property and ``true`` for a type parameter; servers show what they were told.
+    """
+    return [
+        common_pb2.KeyValuePair(key=key, value=json.dumps(value) if isinstance(value, dict | list) else str(value))
         for key, value in values.items()
     ]
 

@@ -21,13 +21,14 @@ from headrace.errors import (
     VerificationError,
     explain,
 )
-from headrace.patience import Patience, finished
+from headrace.patience import Patience, finished, outlasting
 from headrace.proving import complete
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_REJECTED, EXIT_UNEXPECTED, LoadReport, Progress, Verdict
 from headrace.reporting import close_report
 from headrace.schema import CollectionSchema
 from headrace.session import LoadSession
 from headrace.sources import SourceBatch, decoded_bytes, keyed_rows
+from headrace.target import Sharing
 
 __all__ = ["AsyncLoader", "BlockingLoader", "Loader", "check_report"]
 
@@ -38,10 +39,11 @@ SOURCE = "put"
 def check_report(report: LoadReport) -> LoadReport:
     """Return ``report`` where every row is stored (and proven, where that was asked for).
 
-    :raises RowsUnsentError: if rows are unsent or unknown, or the source was not read to its end.
-    :raises VerificationError: if what was read back differs.
-    :raises RowsRejectedError: if rows were refused.
-    :raises LoadError: if every row is stored, but loading the collection or reading back failed.
+    Raises:
+        RowsUnsentError: If rows are unsent or unknown, or the source was not read to its end.
+        VerificationError: If what was read back differs.
+        RowsRejectedError: If rows were refused.
+        LoadError: If every row is stored, but loading the collection or reading back failed.
     """
     status, where = report.exit_status, f"load into {report.collection!r}"
     if status == EXIT_DONE:
@@ -86,7 +88,8 @@ class _Putting:
     def report(self) -> LoadReport:
         """The report, once the block has ended.
 
-        :raises ConfigError: inside the block; :attr:`progress` and :attr:`watermark` tell how things stand there.
+        Raises:
+            ConfigError: Inside the block; :attr:`progress` and :attr:`watermark` tell how things stand there.
         """
         if self._report is None:
             found = "a load that is still running"
@@ -95,6 +98,7 @@ class _Putting:
 
     def _put(self, data: object, patience: Patience) -> None:
         session = self._session
+        session.check_process()
         if self._report is not None:
             raise ConfigError(explain("put", "a block that is still open", "one that has ended", "make a new Loader"))
         batch = to_batch(data, session.schema)
@@ -126,12 +130,14 @@ class _Putting:
 
     def _drain(self, patience: Patience) -> None:
         session = self._session
+        session.check_process()
         if session.prepared:
             session.drain(patience)
 
     def end(self, error: BaseException | None) -> None:
         """Settle every row and make the report; what leaving the block does."""
         session = self._session
+        session.check_process()
         try:
             if error is not None:
                 session.stop(f"the block ended with {type(error).__name__}")
@@ -154,15 +160,17 @@ class BlockingLoader(_Putting):
         Args:
             data: A dict of columns (numpy, CSR, Arrow, lists), a list of dicts, a RecordBatch, Table or frame.
 
-        :raises InputError: if the rows do not fit the collection; none of them was taken.
-        :raises HeadraceError: why the load stopped, if it did.
+        Raises:
+            InputError: If the rows do not fit the collection; none of them was taken.
+            HeadraceError: Why the load stopped, if it did.
         """
         self._put(data, Patience())
 
     def drain(self) -> None:
         """Block until every row put so far is settled.
 
-        :raises HeadraceError: why the load stopped, if it did, or that rows were refused since the last drain.
+        Raises:
+            HeadraceError: Why the load stopped, if it did, or that rows were refused since the last drain.
         """
         self._drain(Patience())
 
@@ -192,7 +200,7 @@ class AsyncLoader(_Putting):
         patience = Patience()
         running = self._thread.submit(work, patience)
         try:
-            await asyncio.shield(asyncio.wrap_future(running))
+            await outlasting(running)
         except asyncio.CancelledError:
             # Until the thread lets go of the rows, their owner must not get them back.
             if not running.cancel():
@@ -206,7 +214,7 @@ class AsyncLoader(_Putting):
             self._session.stop(f"the block ended with {type(error).__name__}")
         ending = self._thread.submit(self.end, error)
         try:
-            await asyncio.shield(asyncio.wrap_future(ending))
+            await outlasting(ending)
         except asyncio.CancelledError:
             self._session.stop("cancelled while ending")
             await finished(ending)
@@ -236,6 +244,8 @@ class Loader:
         collection: The collection's name.
         uri, token, user, password, db_name, endpoint: As for :func:`headrace.load`.
         schema: The schema to create the collection with, where it does not exist.
+        shared: Whether other processes load into the collection at the same time: rows are then upserted, and the
+            collection is not loaded into memory at the end.
         check: Whether leaving the block raises where not every row is stored.
         progress: Called about four times a second from the sending thread; must return quickly.
         **options: Fields of :class:`headrace.LoadOptions`.
@@ -255,6 +265,7 @@ class Loader:
         db_name: str | None = None,
         endpoint: Endpoint | None = None,
         schema: CollectionSchema | None = None,
+        shared: bool = False,
         check: bool = True,
         progress: Callable[[Progress], None] | None = None,
         **options: Any,
@@ -271,6 +282,7 @@ class Loader:
             schema=schema,
             progress=progress,
             copy_waiting=True,
+            sharing=Sharing() if shared else None,
         )
         self._check = check
         self._used = False
@@ -294,7 +306,7 @@ class Loader:
         with ThreadPoolExecutor(1, thread_name_prefix="headrace-opening") as pool:
             opening = pool.submit(self._session.open)
             try:
-                await asyncio.shield(asyncio.wrap_future(opening))
+                await outlasting(opening)
             except asyncio.CancelledError:
                 self._session.stop("cancelled while connecting")
                 await finished(opening)

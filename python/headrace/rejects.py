@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ __all__ = ["Reject", "RejectLimit", "RejectsFile"]
 _REASONS = pa.schema([(name, pa.int64() if name == "_row" else pa.string()) for name in REJECT_COLUMNS])
 #: Rows below which a share of them says nothing.
 _ENOUGH_FOR_A_SHARE = 10_000
+#: Reasons that are counted apart.
+_MOST_REASONS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class RejectsFile:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._reasons: Counter[str] = Counter()
         self._writers: list[tuple[pa.Schema, pq.ParquetWriter, Path]] = []
         self._lock = threading.Lock()
 
@@ -115,13 +119,24 @@ class RejectsFile:
         names = [f"source.{name}" if name in _REASONS.names else name for name in batch.schema.names]
         schema = pa.schema([*_REASONS, *(pa.field(n, c.type) for n, c in zip(names, columns, strict=True))])
         with self._lock:
+            for reject in rejects:
+                self._count(f"{reject.field or 'row'}: expected {reject.expected}")
             self._writer(schema).write_batch(pa.record_batch([*reasons, *columns], schema=schema))
+
+    def reasons(self) -> dict[str, int]:
+        """Rows by field and expectation, the most frequent first."""
+        with self._lock:
+            return dict(self._reasons.most_common())
 
     def close(self) -> None:
         """Finish the files; without this they cannot be read."""
         with self._lock:
             for _, writer, _ in self._writers:
                 writer.close()
+
+    def _count(self, reason: str) -> None:
+        known = reason in self._reasons or len(self._reasons) < _MOST_REASONS
+        self._reasons[reason if known else "other reasons"] += 1
 
     def _writer(self, schema: pa.Schema) -> pq.ParquetWriter:
         for known, writer, _ in self._writers:

@@ -7,6 +7,7 @@ against the rows read before a report leaves this module.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -17,9 +18,9 @@ import numpy as np
 
 from headrace.errors import InternalError
 
-__all__ = ["Account", "LoadReport", "Measurements", "Phase", "Progress", "Verdict"]
+__all__ = ["Account", "FileProgress", "LoadReport", "Measurements", "Phase", "Progress", "Verdict"]
 
-Phase = Literal["preparing", "sending", "indexing", "loading", "verifying", "done"]
+Phase = Literal["preparing", "sending", "indexing", "loading", "verifying", "done", "reading"]
 Guarantee = Literal["effectively-once", "at-least-once"]
 
 #: Exit statuses that more than one module names.
@@ -28,6 +29,8 @@ EXIT_SIGNAL = {"SIGINT": 130, "SIGTERM": 143}
 
 #: Requests of which the median is where a load has settled.
 RECENT = 20
+#: A list of numbers in indented JSON; a text in JSON has no line break.
+_NUMBERS = re.compile(r"\[\n([-+.,\deE\s]+)\]")
 
 
 class Verdict(Enum):
@@ -80,7 +83,8 @@ class Account:
     def check(self) -> None:
         """Prove the invariant: every row read has exactly one verdict.
 
-        :raises InternalError: if the sum of the verdicts is not the number of rows read.
+        Raises:
+            InternalError: If the sum of the verdicts is not the number of rows read.
         """
         with self._lock:
             total = self._counts.total()
@@ -99,14 +103,21 @@ class Measurements:
     bytes_sent: int = 0
     batch_rows: list[int] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
+    latency_seconds: float = 0.0
     retries: Counter[str] = field(default_factory=Counter)
     possibly_duplicated: int = 0
+    withheld: Counter[str] = field(default_factory=Counter)
 
     def stored(self, rows: int, seconds: float) -> None:
         """A request of ``rows`` rows was acknowledged ``seconds`` after its last attempt began."""
         self.batches += 1
         self.batch_rows.append(rows)
         self.latencies.append(seconds)
+        self.latency_seconds += seconds
+
+    def withhold(self, rows: int, size: int) -> None:
+        """A request of ``size`` bytes was packed and, in a dry run, not sent."""
+        self.withheld.update(rows=rows, requests=1, bytes=size)
 
     def double(self, rows: int) -> None:
         """``rows`` rows with server-made keys are sent though they may be stored."""
@@ -147,6 +158,7 @@ class Progress:
         rows_total: Rows of the source, where known.
         rows_read: Rows that came from the source.
         rows_stored: Rows that the server acknowledged.
+        rows_resumed: Rows that an earlier run had stored (part of ``rows_stored``).
         rows_rejected: Rows refused so far.
         bytes_sent: Bytes of all requests sent, repeated ones counted again.
         in_flight: Requests that wait for an answer.
@@ -160,6 +172,7 @@ class Progress:
     rows_total: int | None
     rows_read: int
     rows_stored: int
+    rows_resumed: int
     rows_rejected: int
     bytes_sent: int
     in_flight: int
@@ -167,6 +180,21 @@ class Progress:
     retries: int
     throttled_seconds: float
     seconds: float
+
+
+@dataclass(frozen=True)
+class FileProgress:
+    """A look at a file of a load that runs.
+
+    Attributes:
+        source: The file.
+        settled: Rows of it that have their verdict.
+        rows: Rows of it, where known.
+    """
+
+    source: str
+    settled: int
+    rows: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +235,8 @@ class LoadReport:
         peak_in_flight_bytes: The most bytes the window held: source batches, packed requests, gRPC's copies.
         batch_rows: Rows of the smallest, median and largest acknowledged request.
         latency_ms: Milliseconds from sending to acknowledgement: p50, p95, p99.
-        files: A line per source file: its rows by verdict, those that were resumed, its identity.
+        files: A line per source file: its rows, those by verdict, those that were resumed, its identity; where rows
+            were read back by key, how many of them are ``verified``, ``missing``, ``doubled`` and ``different``.
         state_dir: Where journal, rejects and this report are kept.
         rejects_file: The file of refused rows, or None where there are none.
         journal: The durable journal, or None where the load kept none.
@@ -219,6 +248,14 @@ class LoadReport:
         failure: Why the load ended early, or None.
         mapping: Source column, field, types and a note, per column.
         notes: What a person should know: narrowed columns, guesses.
+        part: Of what the source is one part, where others are loaded elsewhere: ``plan`` (its id), ``part``, ``of``,
+            ``rows``; else None.
+        would_store: Of a dry run: the ``rows``, ``requests`` and ``bytes`` that a load would send; else empty.
+        reject_reasons: Refused rows of this run by field and expectation; the rarest of very many reasons are together
+            under ``"other reasons"``.
+        trace: How the load went over time: ``columns``, lists of equal length (counters at the end of each point,
+            ``rows_stored`` without those of earlier runs; gauges as means), and ``phases``, when each began. See
+            :mod:`headrace.tracing`.
     """
 
     collection: str
@@ -262,6 +299,10 @@ class LoadReport:
     failure: str | None
     mapping: list[dict[str, str]]
     notes: list[str]
+    part: dict[str, Any] | None = None
+    would_store: dict[str, int] = field(default_factory=dict)
+    reject_reasons: dict[str, int] = field(default_factory=dict)
+    trace: dict[str, Any] = field(default_factory=dict)
 
     @property
     def exit_status(self) -> int:
@@ -290,5 +331,6 @@ class LoadReport:
         return {**asdict(self), "exit_status": self.exit_status}
 
     def to_json(self) -> str:
-        """The report as one JSON document."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+        """The report as one JSON document, its lists of numbers on a line each."""
+        text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+        return _NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.report import Guarantee, LoadReport, Progress, Verdict
 from headrace.state import write_private
@@ -12,22 +12,27 @@ from headrace.state import write_private
 if TYPE_CHECKING:
     from headrace.config import LoadOptions
     from headrace.conform import ColumnMapping
+    from headrace.plans import PlanPart
     from headrace.session import LoadSession
 
-__all__ = ["close_report", "progress_of"]
+__all__ = ["close_report", "look_at", "progress_of"]
+
+#: What a dry run packs and does not send.
+_WITHHELD = ("rows", "requests", "bytes")
 
 
-def progress_of(session: LoadSession, *, in_flight: int) -> Progress:
-    """A look at ``session`` now, with ``in_flight`` requests waiting for an answer."""
+def progress_of(session: LoadSession) -> Progress:
+    """A look at ``session`` now."""
     account, measured = session.ledger.account, session.ledger.measurements
     return Progress(
         phase=session.phase,
         rows_total=session.rows_total,
         rows_read=account.rows_read(),
         rows_stored=account.rows(Verdict.STORED),
+        rows_resumed=session.ledger.journal.rows_resumed(),
         rows_rejected=account.rows(Verdict.REJECTED),
         bytes_sent=measured.bytes_sent,
-        in_flight=in_flight,
+        in_flight=session.in_flight,
         in_flight_bytes=session.window.used,
         retries=measured.retries.total(),
         throttled_seconds=session.throttle.throttled_seconds,
@@ -35,15 +40,35 @@ def progress_of(session: LoadSession, *, in_flight: int) -> Progress:
     )
 
 
+def look_at(session: LoadSession) -> dict[str, float]:
+    """What :class:`~headrace.tracing.Trace` keeps of ``session`` now."""
+    ledger, throttle = session.ledger, session.throttle
+    account, measured = ledger.account, ledger.measurements
+    return {
+        "seconds": time.monotonic() - session.began,
+        "rows_stored": account.rows(Verdict.STORED) - ledger.journal.rows_resumed(),
+        "bytes_sent": measured.bytes_sent,
+        "batches": measured.batches,
+        "latency_seconds": measured.latency_seconds,
+        "retries": measured.retries.total(),
+        "rows_rejected": account.rows(Verdict.REJECTED),
+        "throttled_seconds": throttle.throttled_seconds,
+        "in_flight": session.in_flight,
+        "in_flight_limit": throttle.limit,
+        "request_bytes": throttle.request_bytes,
+    }
+
+
 def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     """The account of ``session``, proven to add up, and kept as ``report.json`` in its state directory.
 
-    :raises InternalError: if it does not add up.
+    Raises:
+        InternalError: If it does not add up.
     """
     session.ledger.rejects.close()
     if session.resumption is not None:
         status = _status(session, source_exhausted=source_exhausted)
-        session.resumption.close(status=status, rejects=session.ledger.rejects.paths)
+        session.resumption.close(status=status, rejects=session.ledger.rejects.paths, keys=_keys_stored(session))
     report = _build(session, source_exhausted=source_exhausted)
     try:
         write_private(session.state_dir / "report.json", report.to_json())
@@ -51,6 +76,16 @@ def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         # The account must not be lost with the disk.
         return replace(report, notes=[*report.notes, f"this report could not be kept: {error}"])
     return report
+
+
+def _keys_stored(session: LoadSession) -> int | None:
+    """How many different keys the rows have that this load stored, where that is known."""
+    account = session.ledger.account
+    left = account.rows(Verdict.UNSENT) + account.rows(Verdict.UNKNOWN)
+    # A refused row may have the key of one that is stored.
+    if session.key is None or left or session.ledger.refused_keys:
+        return None
+    return session.evidence.distinct.count()
 
 
 def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
@@ -80,7 +115,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         rows_unknown=account.rows(Verdict.UNKNOWN),
         rows_unsent=account.rows(Verdict.UNSENT),
         rows_resumed=session.ledger.journal.rows_resumed(),
-        rows_possibly_duplicated=measured.possibly_duplicated,
+        rows_possibly_duplicated=measured.possibly_duplicated + session.ledger.journal.rows_doubled(),
         rows_total=session.rows_total,
         source_exhausted=source_exhausted,
         guarantee=_guarantee(session),
@@ -98,7 +133,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         peak_in_flight_bytes=session.window.peak,
         batch_rows=measured.batch_rows_summary(),
         latency_ms=measured.latency_summary(),
-        files=session.ledger.journal.files(),
+        files=_files(session),
         state_dir=str(session.state_dir),
         rejects_file=str(rejects[0]) if rejects else None,
         journal=None if resumption is None else str(resumption.path),
@@ -109,7 +144,18 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         failure=None if session.failure is None else str(session.failure),
         mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],
         notes=notes,
+        part=None if session.part is None else _part_line(session.part),
+        would_store={name: measured.withheld[name] for name in _WITHHELD} if session.options.dry_run else {},
+        reject_reasons=session.ledger.rejects.reasons(),
+        trace=session.finish_trace(),
     )
+
+
+def _files(session: LoadSession) -> list[dict[str, object]]:
+    """A line per source: what became of its rows, and what was found of those that were read back."""
+    found = {} if session.verification is None else session.verification.files
+    lines = session.ledger.journal.files()
+    return [{**line, **found[label].to_dict()} if (label := str(line["source"])) in found else line for line in lines]
 
 
 def _guarantee(session: LoadSession) -> Guarantee:
@@ -117,6 +163,10 @@ def _guarantee(session: LoadSession) -> Guarantee:
     forced = session.options.mode == "insert" and session.resumption is None
     unclear = session.ledger.account.rows(Verdict.UNKNOWN) > 0
     return "at-least-once" if session.key is None or forced or unclear else "effectively-once"
+
+
+def _part_line(part: PlanPart) -> dict[str, Any]:
+    return {"plan": part.plan, "part": part.part, "of": part.of, "rows": part.rows}
 
 
 def _mapping_line(line: ColumnMapping) -> dict[str, str]:
@@ -152,7 +202,10 @@ def _status(session: LoadSession, *, source_exhausted: bool) -> str:
         return f"ended early: {left} rows unsent or unknown"
     if session.verification is not None and session.verification.status == "mismatch":
         return "finished, but what was read back differs"
-    if rejected := account.rows(Verdict.REJECTED):
+    rejected = account.rows(Verdict.REJECTED)
+    if session.options.dry_run and rejected:
+        return f"dry run: nothing was sent; {rejected} rows would be rejected"
+    if rejected:
         return f"finished, {rejected} rows rejected"
     if session.options.dry_run:
         return "dry run: nothing was sent"

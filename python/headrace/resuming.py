@@ -23,11 +23,12 @@ from headrace.journal_store import JournalStore
 from headrace.journal_writer import BEAT, JournalWriter
 from headrace.ledger import Ledger
 from headrace.report import Account, Verdict
+from headrace.retry import LONGEST
 from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile, identify_all
 from headrace.sources.rowkeys import ROW
 from headrace.target import Target
 
-__all__ = ["Resumption", "admit"]
+__all__ = ["Resumption", "admit", "place_of", "plan_digests"]
 
 
 class Resumption:
@@ -40,12 +41,28 @@ class Resumption:
         files: The files to load. In which state they are is looked up now.
         account: Where rows are counted that are not read again.
         journal: Where they are noted.
+        writer: Makes what writes notes, of the journal and the number of this run.
+        clock: Seconds, monotonic; the sender's.
+        wall_clock: Seconds since the epoch.
 
-    :raises SourceError: if a file cannot be read.
+    Raises:
+        SourceError: If a file cannot be read.
     """
 
-    def __init__(self, store: JournalStore, files: Sequence[SourceFile], account: Account, journal: Journal) -> None:
+    def __init__(
+        self,
+        store: JournalStore,
+        files: Sequence[SourceFile],
+        account: Account,
+        journal: Journal,
+        *,
+        writer: Callable[[JournalStore, int], JournalWriter] = JournalWriter,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._store = store
+        self._open_writer = writer
+        self._clock, self._wall_clock = clock, wall_clock
         self._account = account
         self._journal = journal
         self._files = {file.label: file for file in files}
@@ -62,6 +79,8 @@ class Resumption:
         self._numbered = False
         #: The clock's (monotonic) time up to which a request of the run before may still be applied, or None.
         self.may_land_until: float | None = None
+        #: The highest code of the keys of rows that are not sent again, or None.
+        self.highest_key: int | None = None
         #: What a person should know.
         self.notes: list[str] = []
 
@@ -83,8 +102,11 @@ class Resumption:
     @property
     def rejects(self) -> list[Path]:
         """The rejects files of earlier runs that hold rows which this one does not read again."""
-        resumed = any(Verdict.REJECTED in record.settled for record in self._records.values())
-        return self._rejects if resumed else []
+        return self._rejects if self._passes_over(Verdict.REJECTED) else []
+
+    def _passes_over(self, verdict: Verdict) -> bool:
+        """Whether there are rows that an earlier run gave this verdict."""
+        return any(verdict in record.settled for record in self._records.values())
 
     # -- beginning ---------------------------------------------------------------------------------------------------
 
@@ -106,36 +128,42 @@ class Resumption:
             options: What the caller asked for.
             run: Runs an operation.
 
-        :raises SourceError: if a file changed since its load began.
-        :raises JournalError: if the journal cannot be used, or rows are missing that it knows.
+        Raises:
+            SourceError: If a file changed since its load began.
+            JournalError: If the journal cannot be used, or rows are missing that it knows.
         """
         self._numbered = options.key == ROW
-        place = _place(target, endpoint, options)
-        plans = _plan_digests(plan, self._files.values(), self._identities, numbered=self._numbered)
+        place = place_of(target, endpoint, options)
+        plans = plan_digests(plan, self._files.values(), self._identities, numbered=self._numbered)
         with self._store.transaction(durable=True):
             record = self._store.begin_target(place, target.rows_before)
-        known = {} if options.again else {it.identity.path: it for it in self._store.files(record.id)}
+        former = {it.identity.path: it for it in self._store.files(record.id)}
+        known = {} if options.again else former
         left_out = {label for label in self._files if not self._take(label, known, plans[label], options.changed)}
         void = bool(self._records) and not self._proven(record, target, options, run)
         with self._store.transaction(durable=True):
             if void:
                 self._records.clear()
+                former.clear()
                 self._store.forget_target(record.id)
                 record = self._store.begin_target(place, target.rows_before)
             for label, file in self._files.items():
                 if label not in self._records and label not in left_out:
                     identity = self._identities[label]
-                    self._records[label] = self._store.begin_file(record.id, identity, plans[label], file.rows)
+                    self._records[label] = self._store.begin_file(
+                        record.id, identity, plans[label], file.rows, former=former.get(identity.path)
+                    )
             run_number = self._store.begin_run(record.id)
         self._target = record
         # A clock that was set back must not make anybody wait for long.
-        landing = BEAT + options.rpc_timeout
-        left = min(landing, self._store.last_alive + landing - time.time())
-        self.may_land_until = time.monotonic() + left if left > 0.0 and self.in_doubt else None
+        left = BEAT + min(max(LONGEST, options.rpc_timeout), self._store.may_land_until - self._wall_clock())
+        self.may_land_until = self._clock() + left if left > 0.0 and self.in_doubt else None
         self._take_over(at_most_once=options.at_most_once and not target.keyed)
-        self._writer = JournalWriter(self._store, run_number)
+        self._writer = self._open_writer(self._store, run_number)
         self._journal.keep(self._writer, record.id, self._records, keyed=target.keyed)
         self._left_out = left_out
+        if self._passes_over(Verdict.STORED):
+            self.highest_key = record.highest
 
     def left(self, source: Source) -> Source:
         """The source without the files that are left out."""
@@ -236,7 +264,8 @@ class Resumption:
     def ended(self, label: str, rows: int | None) -> None:
         """Note the end of a file, and that it is still the one whose load began.
 
-        :raises SourceError: if it changed while it was read.
+        Raises:
+            SourceError: If it changed while it was read.
         """
         if rows is not None:
             self._journal.ended(label, rows)
@@ -263,12 +292,13 @@ class Resumption:
         """The collection is another one now: what the journal knows of the former one is void."""
         self._void = True
 
-    def close(self, *, status: str, rejects: Sequence[Path]) -> None:
+    def close(self, *, status: str, rejects: Sequence[Path], keys: int | None = None) -> None:
         """Write the last notes and let go of the journal; twice does no harm.
 
         Args:
             status: How the load ended, in words.
             rejects: Its rejects files, all of them whole.
+            keys: How many different keys the rows have that this load stored, where that is known.
         """
         writer, self._writer = self._writer, None
         try:
@@ -276,11 +306,14 @@ class Resumption:
                 # Rows without a verdict keep their marks.
                 settled = self._account.adds_up()
                 writer.close(self._journal.still_open() if settled else {})
-                self._end(writer, self._target.id, status, [path.name for path in rejects] if settled else None)
+                names = [path.name for path in rejects] if settled else None
+                self._end(writer, self._target.id, status, names, keys)
         finally:
             self._store.close()
 
-    def _end(self, writer: JournalWriter, target: int, status: str, rejects: list[str] | None) -> None:
+    def _end(
+        self, writer: JournalWriter, target: int, status: str, rejects: list[str] | None, keys: int | None
+    ) -> None:
         try:
             if writer.failure is not None:
                 raise writer.failure
@@ -288,7 +321,8 @@ class Resumption:
                 if self._void:
                     self._store.forget_target(target)
                 elif rejects is not None:
-                    self._store.end_run(writer.run, status=status, rejects=rejects)
+                    stored = self._account.rows(Verdict.STORED) - self._journal.rows_resumed()
+                    self._store.end_run(writer.run, status=status, rejects=rejects, stored=stored, keys=keys)
         except JournalError as error:
             self.notes.append(f"the journal is not complete: {error}")
 
@@ -309,15 +343,20 @@ def admit(request: Request, ledger: Ledger, keys: pa.Array | None, may_land_unti
     """
     if keys is not None:
         ledger.journal.sample(request.spans, keys)
+        request.key_ranges = ledger.journal.key_ranges(request.spans, keys)
     doubtful = ledger.journal.doubtful_rows(request.spans)
-    if doubtful:
-        request.doubtful = True
-        if keys is not None:
-            request.upsert, request.may_land_until = True, may_land_until
-    return 0 if keys is not None else doubtful
+    if keys is None:
+        request.doubtful = doubtful > 0
+        return doubtful
+    request.replaces = request.claim is not None and request.claim.replaces_doubt and may_land_until is not None
+    if doubtful or request.replaces:
+        request.doubtful = doubtful > 0
+        request.upsert, request.may_land_until = True, may_land_until
+    return 0
 
 
-def _place(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
+def place_of(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
+    """Where the rows of a load go, as a journal names it."""
     return Place(
         uri=endpoint.place,
         database=endpoint.db_name,
@@ -327,7 +366,7 @@ def _place(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
     )
 
 
-def _plan_digests(
+def plan_digests(
     plan: ConformPlan, files: Iterable[SourceFile], identities: Mapping[str, FileIdentity], *, numbered: bool
 ) -> dict[str, str]:
     """Of each file what tells one way from its columns to fields from another; types belong to the collection.

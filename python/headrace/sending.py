@@ -22,7 +22,7 @@ from headrace.retry import Deadline
 from headrace.throttle import Throttle
 from headrace.traffic import Traffic
 
-__all__ = ["STOP_GRACE", "Sender"]
+__all__ = ["STOP_GRACE", "Sender", "send_all"]
 
 #: Seconds that requests in flight may still take after a stop was asked for.
 STOP_GRACE = 10.0
@@ -151,14 +151,14 @@ class Sender:
             self._queue.clear()
             self._held.clear()
 
-    async def settled(self, grace: float) -> None:
-        """Return when all is settled; once the load has stopped, within ``grace`` seconds.
+    async def settled(self, grace: Callable[[], float]) -> None:
+        """Return when all is settled; once the load has stopped, within the seconds that ``grace`` then says.
 
         What is then still unanswered is cancelled, and its rows are unknown.
         """
         await self._traffic.until(lambda: self.failure is not None or self._nothing_left)
         try:
-            async with asyncio.timeout(grace):
+            async with asyncio.timeout(grace()):
                 await self.drain()
         except TimeoutError:
             for task in self._tasks:
@@ -209,3 +209,14 @@ class Sender:
                 self._queue.append(request)
             else:
                 self._held.append(request)
+
+
+async def send_all(sender: Sender) -> None:
+    """Run a sender until it is finished; what ends it early is the failure that it stops with."""
+    try:
+        await sender.run()
+    except* Exception as group:  # noqa: BLE001 - the task's edge: a full disk under the rejects file, or a bug
+        cause = group.exceptions[0]
+        failure = HeadraceError(f"sending ended early: {type(cause).__name__}: {cause}")
+        failure.__cause__ = cause
+        sender.stop(failure)

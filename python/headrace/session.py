@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.attempts import Request
+from headrace.batching import Placed
 from headrace.calls import Operation
 from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
@@ -24,24 +25,27 @@ from headrace.conform import ConformPlan, plan_conform
 from headrace.connection import Connection
 from headrace.errors import HeadraceError, InternalError, StoppedError, explain
 from headrace.evidence import Evidence
+from headrace.feeding import reserve_each
 from headrace.identity import watch_identity
 from headrace.inference import infer_schema
 from headrace.journal import Journal
 from headrace.ledger import Ledger
 from headrace.patience import Patience
+from headrace.plans import PlanPart
+from headrace.readback import VerifyResult
 from headrace.rejects import RejectLimit, RejectsFile
+from headrace.releases import has_timestamptz
 from headrace.report import Account, Phase, Progress, Verdict
-from headrace.reporting import progress_of
+from headrace.reporting import look_at, progress_of
 from headrace.resuming import Resumption, admit
 from headrace.schema import CollectionSchema
-from headrace.sending import STOP_GRACE, Sender
+from headrace.sending import STOP_GRACE, send_all
 from headrace.sources import SourceBatch
-from headrace.state import fresh_name, open_state_dir, target_name
-from headrace.target import Target, check_same, has_timestamptz, missing_collection, open_target
-from headrace.verify import VerifyResult
-from headrace.watching import linger, show_progress
+from headrace.target import Sharing, Target, check_same, missing_collection, open_target
+from headrace.tracing import Trace
+from headrace.watching import linger, repeat, show_progress
 from headrace.window import Window
-from headrace.wiring import Parts, make_parts, make_throttle, request_size
+from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, request_size
 
 __all__ = ["LoadSession"]
 
@@ -59,6 +63,8 @@ class LoadSession:
         progress: Called about four times a second from the sending thread; must return quickly.
         copy_waiting: Whether rows that wait are copied, because a caller may overwrite them.
         resumable: Whether rows can be addressed by a later run, so that the state directory is one to be found again.
+        part: The part of a plan that is loaded, where others load the rest; it has a state directory of its own.
+        sharing: Who else writes to the collection meanwhile; None for nobody that is known of.
     """
 
     def __init__(
@@ -71,12 +77,15 @@ class LoadSession:
         progress: Callable[[Progress], None] | None = None,
         copy_waiting: bool,
         resumable: bool = False,
+        part: PlanPart | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         self.collection = collection
         self.endpoint = endpoint
         self.options = options
-        lasting = target_name(endpoint, collection, options.partition_name)
-        self.state_dir = open_state_dir(options.state_dir, lasting if resumable else fresh_name(collection))
+        self.part = part
+        self.sharing = sharing
+        self.state_dir = make_state_dir(endpoint, collection, options, part=part, resumable=resumable)
         #: Bytes of a source batch.
         self.target_bytes = request_size(options)
         self.throttle, in_flight = make_throttle(options, lite=endpoint.is_embedded)
@@ -101,12 +110,14 @@ class LoadSession:
         self.cpu_began = time.process_time()
         self._schema = schema
         self._progress = progress
+        self._trace = Trace()
         self._copy_waiting = copy_waiting
         self._connection = Connection(endpoint, channels=options.channels)
         self._parts: Parts | None = None
         self._sending: Future[None] | None = None
         self._ticking: list[Future[None]] = []
         self._stop_wanted: StoppedError | None = None
+        self._stop_grace = STOP_GRACE
         self._broken: HeadraceError | None = None
         self._rejects_told = 0
         self._closed = False
@@ -116,15 +127,17 @@ class LoadSession:
     def open(self) -> None:
         """Connect.
 
-        :raises ConnectError: if no server answers.
-        :raises MilvusException: if the credentials are refused.
-        :raises EmbeddedError: if the embedded engine cannot start.
+        Raises:
+            ConnectError: If no server answers.
+            MilvusException: If the credentials are refused.
+            EmbeddedError: If the embedded engine cannot start.
         """
         connection = self._connection
         connection.start()
         try:
             rows_read = self.ledger.account.rows_read
             self._ticking.append(connection.submit(linger(rows_read, self._waiting_rows, self._flush_quietly)))
+            self._ticking.append(connection.submit(repeat(self._take_look)))
             if self._progress is not None:
                 shown = show_progress(self._progress, self.progress, self._progress_failed)
                 self._ticking.append(connection.submit(shown))
@@ -176,9 +189,10 @@ class LoadSession:
             nulls: Columns that are known to hold nulls.
             later_columns: Whether later batches may have columns that these rows do not have.
 
-        :raises SchemaError: if columns and fields do not fit, before anything is created.
-        :raises ConfigError: if the options do not fit the collection.
-        :raises SourceError, JournalError: if what earlier runs left cannot be resumed.
+        Raises:
+            SchemaError: If columns and fields do not fit, before anything is created.
+            ConfigError: If the options do not fit the collection.
+            SourceError, JournalError: If what earlier runs left cannot be resumed.
         """
         options = self.options
         schema = self.schema
@@ -197,7 +211,7 @@ class LoadSession:
         if self.info is not None and self._schema is not None:
             check_same(self.collection, self._schema, self.info.schema)
         if schema is None:
-            raise missing_collection(self.collection)
+            raise self.run(missing_collection(self.collection))
         # Before 2.5 a column with a default cannot be left out: 2.3.5 dies of it.
         old = not lite and transport.server_version < (2, 5, 0)
         plan = plan_conform(
@@ -210,7 +224,9 @@ class LoadSession:
         )
         create, embedded = options.create or self._schema is not None, self.endpoint.is_embedded
         self.target = self.run(
-            open_target(self.collection, options, self.info, schema, create=create, embedded=embedded)
+            open_target(
+                self.collection, options, self.info, schema, create=create, embedded=embedded, sharing=self.sharing
+            )
         )
         if self.resumption is not None:
             self.resumption.begin(plan, self.target, endpoint=self.endpoint, options=options, run=self.run)
@@ -219,7 +235,7 @@ class LoadSession:
     def _start(self, schema: CollectionSchema, plan: ConformPlan, target: Target, *, lite: bool) -> None:
         options = self.options
         self.key = schema.primary_key.name if target.keyed else None
-        self.evidence = Evidence(options.verify, self.key)
+        self.evidence = Evidence(options.verify, self.key, counting=self.resumption is not None)
         self.throttle, _ = make_throttle(options, lite=lite)
         self._parts = make_parts(
             # Its real name: an alias may be moved while this runs.
@@ -233,8 +249,9 @@ class LoadSession:
             lite=lite,
             copy_waiting=self._copy_waiting,
             submit=self._submit,
+            highest_key=None if self.resumption is None else self.resumption.highest_key,
         )
-        self._sending = self._connection.submit(self._send_all(self._parts.sender))
+        self._sending = self._connection.submit(send_all(self._parts.sender))
         lost, stop = self.ledger.measurements.lost, self._parts.sender.stop
         watching = watch_identity(self._connection.transport, target.info, lost, stop)
         self._ticking.append(self._connection.submit(watching))
@@ -243,6 +260,10 @@ class LoadSession:
             self._connection.post(self._parts.sender.stop, self._stop_wanted)
 
     # -- feeding -----------------------------------------------------------------------------------------------------
+
+    def check_process(self) -> None:
+        """Raise a ConfigError in a process that was forked from the one that began: its locks may be held for ever."""
+        self._connection.check_process()
 
     def check(self) -> None:
         """Raise why the load stopped, if it did."""
@@ -253,22 +274,20 @@ class LoadSession:
     def feed(self, source: SourceBatch, patience: Patience | None = None) -> None:
         """Take a source batch; return when all of it is packed or copied. Blocks while the window is full.
 
-        :raises CancelledError: (of concurrent.futures) if ``patience`` was lost while waiting.
-        :raises HeadraceError: why the load stopped, if it did; what was not taken is settled as unsent.
+        Raises:
+            CancelledError: (of concurrent.futures) if ``patience`` was lost while waiting.
+            HeadraceError: Why the load stopped, if it did; what was not taken is settled as unsent.
         """
-        self._reserve_each(self.parts.feeder.feed(source), patience)
+        reserve_each(self.window, self.parts.feeder.feed(source), patience)
         self._check_rejects()
 
     def flush(self, patience: Patience | None = None) -> None:
         """Send the rows that wait to be joined with later ones."""
-        self._reserve_each(self.parts.feeder.flush(), patience)
+        reserve_each(self.window, self.parts.feeder.flush(), patience)
         self._check_rejects()
 
     def drain(self, patience: Patience | None = None) -> None:
-        """Block until every row fed so far is settled.
-
-        :raises HeadraceError: why the load stopped, if it did.
-        """
+        """Block until every row fed so far is settled; raise why the load stopped, if it did."""
         self.flush(patience)
         drained = self._connection.submit(self.parts.sender.drain())
         try:
@@ -287,31 +306,25 @@ class LoadSession:
         if (too_many := self.ledger.too_many_rejects()) is not None:
             raise HeadraceError(too_many)
 
-    def _reserve_each(self, charges: Generator[int, None, None], patience: Patience | None) -> None:
-        with contextlib.closing(charges):
-            for charge in charges:
-                future = self.window.reserve(charge, outgoing=True)
-                try:
-                    (patience or Patience()).wait(future)
-                except BaseException:
-                    self.window.withdraw(future, charge, outgoing=True)
-                    raise
-
     def _submit(self, request: Request, batch: pa.RecordBatch) -> None:
-        self.evidence.add(batch)
+        self.evidence.add(Placed(batch, request.spans), None if request.claim is None else request.claim.codes)
         keys = None if self.key is None else batch.column(self.key)
         landing = None if self.resumption is None else self.resumption.may_land_until
         if doubled := admit(request, self.ledger, keys, landing):
-            self._connection.post(self.ledger.measurements.double, doubled)
+            self._connection.post(self.ledger.double, request.spans, doubled)
         # Nothing may fail after this: from here on the sender answers for the rows.
         self._connection.post(self.parts.sender.submit, request)
 
     # -- ending ------------------------------------------------------------------------------------------------------
 
-    def stop(self, reason: str, *, interrupted: str | None = None) -> None:
-        """Send nothing more than what is in flight. Safe in any thread and in a signal handler."""
+    def stop(self, reason: str, *, interrupted: str | None = None, grace: float = STOP_GRACE) -> None:
+        """Send nothing more than what is in flight, which has ``grace`` seconds to be answered.
+
+        Safe in any thread and in a signal handler.
+        """
         if self._closed:
             return
+        self._stop_grace = min(grace, self._stop_grace)
         self.interrupted = self.interrupted or interrupted
         self._stop_wanted = StoppedError(reason)
         halt = None if self._parts is None else functools.partial(self._parts.sender.stop, self._stop_wanted)
@@ -326,7 +339,7 @@ class LoadSession:
             self.flush()  # fails where the load stopped; what waits is then unsent
         feeder.abandon()
         self._connection.post(sender.finish)
-        self._connection.wait_for(sender.settled(STOP_GRACE))
+        self._connection.wait_for(sender.settled(lambda: self._stop_grace))
         if self._sending is not None:
             self._sending.result()
         self.failure = self.failure or self._broken or sender.failure
@@ -354,18 +367,21 @@ class LoadSession:
 
     # -- watching ----------------------------------------------------------------------------------------------------
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait for an answer."""
+        return 0 if self._parts is None else self._parts.sender.in_flight
+
     def progress(self) -> Progress:
         """A look at the load now."""
-        return progress_of(self, in_flight=0 if self._parts is None else self._parts.sender.in_flight)
+        return progress_of(self)
 
-    async def _send_all(self, sender: Sender) -> None:
-        try:
-            await sender.run()
-        except* Exception as group:  # noqa: BLE001 - the task's edge: a full disk under the rejects file, or a bug
-            cause = group.exceptions[0]
-            failure = HeadraceError(f"sending ended early: {type(cause).__name__}: {cause}")
-            failure.__cause__ = cause
-            sender.stop(failure)
+    def finish_trace(self) -> dict[str, object]:
+        """How the load went over time, up to now; once, when nothing is sent any more."""
+        return self._trace.finish(look_at(self), self.phase)
+
+    def _take_look(self) -> None:
+        self._trace.add(look_at(self), self.phase)
 
     def _progress_failed(self, error: HeadraceError) -> None:
         self._broken = error

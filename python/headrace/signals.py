@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from headrace.console import LogFormat
 
 __all__ = ["Interrupted", "Signals"]
 
@@ -34,9 +39,10 @@ class Signals:
     either kind ends the process at once with status 130 or 143.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, log_format: LogFormat = "text") -> None:
         self.stop: Callable[[str], None] | None = None
         self.quiet = quiet
+        self._log_format = log_format
         self._stopping = False
         self._before: list[tuple[signal.Signals, Callable[[int, FrameType | None], object] | int | None]] = []
 
@@ -64,5 +70,9 @@ class Signals:
         self.stop(name)
         if not self.quiet:
             # Not print: the handler may interrupt a print.
-            text = f"\nheadrace: {name}: finishing what is in flight; once more to leave at once\n"
-            os.write(2, text.encode())
+            text = f"{name}: finishing what is in flight; once more to leave at once"
+            if self._log_format == "json":
+                line = json.dumps({"time": round(time.time(), 3), "event": "line", "message": text}) + "\n"
+            else:
+                line = f"\nheadrace: {text}\n"
+            os.write(2, line.encode())

@@ -33,9 +33,9 @@ def state_home() -> Path:
     return base / "headrace"
 
 
-def target_name(endpoint: Endpoint, collection: str, partition: str) -> str:
-    """The name of the directory that every load into this target shares."""
-    key = json.dumps([endpoint.place, endpoint.db_name, collection, partition])
+def target_name(endpoint: Endpoint, collection: str, partition: str, *part: str) -> str:
+    """The name of the directory that every load into this target shares; ``part`` says of what, where it is one."""
+    key = json.dumps([endpoint.place, endpoint.db_name, collection, partition, *part])
     return f"{collection[:_NAME_LENGTH]}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
@@ -51,7 +51,8 @@ def open_state_dir(wanted: Path | None, name: str) -> Path:
         wanted: The directory; None for one under :func:`state_home`.
         name: The name that it has there.
 
-    :raises ConfigError: if it cannot be created or written to.
+    Raises:
+        ConfigError: If it cannot be created or written to.
     """
     directory = state_home() / name if wanted is None else wanted
     remedy = "give a writable directory with --state-dir"
@@ -101,14 +102,15 @@ class StateLock:
     Args:
         directory: An existing directory.
 
-    :raises JournalError: if another loader has it; the message names its process and host.
+    Raises:
+        JournalError: If another loader has it; the message names its process and host.
     """
 
     def __init__(self, directory: Path) -> None:
         path = directory / "journal.lock"
         self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        #: When the loader that had it last was last known to be alive, in seconds since the epoch.
-        self.last_alive = os.fstat(self._descriptor).st_mtime
+        #: Up to when what loaders sent that had it before may still be applied, in seconds since the epoch.
+        self.may_land_until = os.fstat(self._descriptor).st_mtime
         try:
             self._take(path)
         except BaseException:
@@ -131,10 +133,12 @@ class StateLock:
         os.ftruncate(self._descriptor, 0)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         os.pwrite(self._descriptor, f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode(), 0)
+        self.beat(0.0)
 
-    def beat(self) -> None:
-        """Say that this loader is alive."""
-        os.utime(self._descriptor)
+    def beat(self, reach: float) -> None:
+        """Say that what this loader sends now may be applied for ``reach`` seconds."""
+        until = max(self.may_land_until, time.time() + reach)
+        os.utime(self._descriptor, (until, until))
 
     def release(self) -> None:
         """Let others have the directory; twice does no harm."""

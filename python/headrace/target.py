@@ -5,60 +5,54 @@ Operations without I/O, as in :mod:`headrace.operations`.
 
 from __future__ import annotations
 
+import contextlib
+import difflib
+import re
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from headrace import operations as ops
 from headrace.calls import Operation
 from headrace.collection_messages import CollectionInfo
 from headrace.config import LoadOptions
 from headrace.errors import ConfigError, HeadraceError, MilvusException, RpcError, SchemaError, explain
-from headrace.handshake import parse_version
-from headrace.schema import CollectionSchema, ConsistencyLevel, DataType, FieldSchema, IndexParam
+from headrace.releases import UNCHECKED, check_version
+from headrace.schema import CollectionSchema, ConsistencyLevel, FieldSchema, IndexParam
 
 __all__ = [
+    "Sharing",
     "Target",
     "check_same",
+    "ensure_indexes",
     "finish_target",
-    "has_timestamptz",
     "index_params",
     "missing_collection",
-    "newer_than",
-    "not_in_lite",
     "open_target",
+    "readable_collection",
 ]
 
 #: A property of collections that headrace created; Milvus Lite 3.2 and Milvus 2.3.5 keep it.
 MARK = "headrace.id"
+#: A property of collections that ``headrace prepare`` created for a plan: the plan's id.
+PLAN = "headrace.plan"
 
-#: The release that brought a type of field (Milvus's documentation).
-_TYPE_SINCE: dict[DataType, tuple[int, ...]] = {
-    DataType.SPARSE_FLOAT_VECTOR: (2, 4),
-    DataType.FLOAT16_VECTOR: (2, 4),
-    DataType.BFLOAT16_VECTOR: (2, 4),
-    DataType.INT8_VECTOR: (2, 6),
-    DataType.GEOMETRY: (2, 6, 4),
-    DataType.TIMESTAMPTZ: (2, 6, 6),
-    DataType.TEXT: (3, 0),
-}
-#: Types that old servers take into a schema and cannot hold (2.3.5 does so).
-_UNCHECKED = frozenset(_TYPE_SINCE) - {DataType.SPARSE_FLOAT_VECTOR}
-_SECOND_VECTOR_SINCE = (2, 4)
-_NULLABLE_SINCE = (2, 5)
-#: Of 3.0, and brought back to 2.6.
-_NULLABLE_VECTOR_SINCE = (2, 6, 17)
-#: Versions of Milvus Lite that are known to have neither these types nor nullable vectors (3.2.2 was tried). What older
-#: and later ones have is for them to say.
-_LITE_KNOWN = ((3, 0, 0), (3, 3, 0))
-_NOT_IN_LITE = frozenset(
-    {
-        DataType.BINARY_VECTOR,
-        DataType.FLOAT16_VECTOR,
-        DataType.BFLOAT16_VECTOR,
-        DataType.INT8_VECTOR,
-        DataType.TEXT,
-    }
-)
+#: How servers say that there is a collection of that name; Milvus Lite does so some time before it can be described.
+_EXISTS = re.compile(r"exist|duplicate", re.IGNORECASE)
+_LOOKS, _LOOK_PAUSE = 20, 0.25
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """What a load has to know of others that load parts of the same source into the same collection meanwhile.
+
+    Attributes:
+        plan: The plan's id; empty for none.
+        first_attempt: Whether the caller knows that nobody ever began to load this part.
+    """
+
+    plan: str = ""
+    first_attempt: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +84,8 @@ class Target:
 def index_params(schema: CollectionSchema, metric: str | None) -> list[IndexParam]:
     """An index for every vector field: the server's own choice of type, ``metric`` where the vectors have it.
 
-    :raises ConfigError: if no vector field has the metric.
+    Raises:
+        ConfigError: If no vector field has the metric.
     """
     params = [
         IndexParam(field.name, "AUTOINDEX", ops.metric_for(field.dtype, metric)) for field in schema.vector_fields
@@ -101,42 +96,6 @@ def index_params(schema: CollectionSchema, metric: str | None) -> list[IndexPara
     return params
 
 
-def has_timestamptz(version: tuple[int, int, int], *, lite: bool) -> bool:
-    """Whether a server of ``version`` is known to hold fields of TIMESTAMPTZ."""
-    known = _LITE_KNOWN[0] if lite else _TYPE_SINCE[DataType.TIMESTAMPTZ]
-    return version >= known
-
-
-def newer_than(version: tuple[int, int, int], schema: CollectionSchema) -> list[str]:
-    """What of ``schema`` a server of ``version`` cannot hold, in words; empty where it can hold everything.
-
-    Servers do not always refuse it themselves: 2.3.5 creates a sparse field, dies when it is loaded and again at
-    every start, and takes nullable fields for others.
-    """
-    found = []
-    for field in schema:
-        nullable_since = _NULLABLE_VECTOR_SINCE if field.dtype.is_vector else _NULLABLE_SINCE
-        if version < (since := _TYPE_SINCE.get(field.dtype, (0, 0))):
-            found.append(f"{field.name!r} ({field.dtype.name}, since {_shown(since)})")
-        elif field.nullable and version < nullable_since:
-            what = "nullable vector" if field.dtype.is_vector else "nullable"
-            found.append(f"{field.name!r} ({what}, since {_shown(nullable_since)})")
-    vectors = len(schema.vector_fields)
-    if vectors > 1 and version < _SECOND_VECTOR_SINCE:
-        found.append(f"{vectors} vector fields (more than one since {_shown(_SECOND_VECTOR_SINCE)})")
-    return found
-
-
-def not_in_lite(version: tuple[int, int, int], schema: CollectionSchema) -> list[str]:
-    """What of ``schema`` a Milvus Lite of ``version`` is known not to hold, in words."""
-    first, end = _LITE_KNOWN
-    if not first <= version < end:
-        return []
-    found = [f"{field.name!r} ({field.dtype.name})" for field in schema if field.dtype in _NOT_IN_LITE]
-    nullable = [field for field in schema.vector_fields if field.nullable and field.dtype not in _NOT_IN_LITE]
-    return found + [f"{field.name!r} (nullable vector)" for field in nullable]
-
-
 def open_target(
     collection: str,
     options: LoadOptions,
@@ -145,6 +104,7 @@ def open_target(
     *,
     create: bool = False,
     embedded: bool = False,
+    sharing: Sharing | None = None,
 ) -> Operation[Target]:
     """Create the collection with its indexes where it does not exist, and decide how rows are written.
 
@@ -155,18 +115,23 @@ def open_target(
         schema: The collection's schema, existing or wanted.
         create: Whether the caller asked for the collection to be created.
         embedded: Whether the server is this process's own, so that nobody else decides what is loaded into memory.
+        sharing: Who else writes to it meanwhile; None for nobody that is known of. A collection that is shared is
+            neither loaded into memory by this load nor ever taken for empty.
 
-    :raises ConfigError: if the options do not fit the collection.
-    :raises MilvusException: if the server refuses.
+    Raises:
+        ConfigError: If the options do not fit the collection.
+        MilvusException: If the server refuses.
     """
-    created = info is None
-    # One that an earlier run of this command created and did not finish is finished by this one.
-    ours = created or (create and info is not None and MARK in info.properties)
+    created = False
     rows_before: int | None = 0
     if info is None:
-        info = yield from _create(collection, options, schema)
-    elif _UNCHECKED & {field.dtype for field in schema}:
-        yield from _check_version(collection, schema)
+        info, created = yield from _create(collection, options, schema, sharing)
+    elif UNCHECKED & {field.dtype for field in schema}:
+        yield from check_version(collection, schema)
+    # One that an earlier run of this command created and did not finish is finished by this one.
+    ours = sharing is None and (created or (create and MARK in info.properties))
+    if ours and not created and not options.dry_run:
+        yield from _finish_indexes(collection, schema, options.metric)
     if options.searchable == "before" and not options.dry_run:
         yield from ops.load_collection(collection)
     if not created:
@@ -175,7 +140,7 @@ def open_target(
         if not (ours and options.searchable == "after"):
             yield from _check_searchable(collection, options)
         rows_before = yield from _count(collection)
-    mode, reason = _choose_mode(info, options, created=created, rows_before=rows_before)
+    mode, reason = _choose_mode(info, options, created=created, rows_before=rows_before, sharing=sharing)
     return Target(info, created, ours, mode, reason, rows_before)
 
 
@@ -190,53 +155,100 @@ def finish_target(target: Target, options: LoadOptions) -> Operation[None]:
         yield from ops.patiently(lambda: ops.load_collection(name), budget=options.give_up_after)
 
 
-def _create(collection: str, options: LoadOptions, schema: CollectionSchema) -> Operation[CollectionInfo]:
+def _create(
+    collection: str, options: LoadOptions, schema: CollectionSchema, sharing: Sharing | None
+) -> Operation[tuple[CollectionInfo, bool]]:
+    """The collection, and whether it was created here: others may be creating it at the same moment."""
     if options.verify != "none" and options.searchable == "no":
         raise _unsearchable(collection, options)
     if options.mode == "upsert" and schema.auto_id:
         raise _needs_keys(collection)
-    yield from _check_version(collection, schema)
+    yield from check_version(collection, schema)
     if options.dry_run:
-        return CollectionInfo(name=collection, schema=schema)
+        return CollectionInfo(name=collection, schema=schema), True
     consistency = None if options.consistency is None else _consistency(options.consistency)
-    yield from ops.create_collection(
-        collection,
-        schema,
-        num_shards=options.num_shards,
-        consistency_level=consistency,
-        properties={MARK: uuid.uuid4().hex},
+    mark = uuid.uuid4().hex
+    properties = {MARK: mark} if sharing is None or not sharing.plan else {MARK: mark, PLAN: sharing.plan}
+    info = yield from _make(
+        collection, schema, num_shards=options.num_shards, consistency_level=consistency, properties=properties
     )
+    # A server may take the second creation of one name for the first one repeated.
+    created = info.properties.get(MARK, mark) == mark
+    if not created:
+        check_same(collection, schema, info.schema)
     try:
-        for param in index_params(schema, options.metric):
-            yield from ops.create_index(collection, param)
+        yield from ensure_indexes(collection, index_params(schema, options.metric))
     except HeadraceError:
         # Without its indexes it could never be searched, and the next run would take it for somebody's.
-        yield from ops.drop_collection(collection)
+        if created:
+            yield from ops.drop_collection(collection)
         raise
-    info = yield from ops.describe_collection(collection)
-    if info is None:
-        raise SchemaError(explain(f"collection {collection!r}", "the collection just created", "none", "run again"))
-    return info
+    return info, created
 
 
-def _check_version(collection: str, schema: CollectionSchema) -> Operation[None]:
-    """Refuse what the server is known not to have; one that does not tell its version decides for itself."""
+def _made_by_another(collection: str, refusal: MilvusException) -> Operation[CollectionInfo | None]:
+    """The collection whose creation was refused, if somebody else is just making it."""
+    looks = _LOOKS if _EXISTS.search(refusal.message) else 1
+    for number in range(looks):
+        if number:
+            yield ops.Sleep(_LOOK_PAUSE)
+        info = yield from ops.describe_collection(collection)
+        if info is not None:
+            return info
+    return None
+
+
+def ensure_indexes(collection: str, params: list[IndexParam]) -> Operation[None]:
+    """Define these indexes where their fields have none; somebody else may be doing the same.
+
+    Raises:
+        MilvusException: If the server refuses.
+    """
+    indexed = {index.field_name for index in (yield from ops.describe_index(collection))}
+    for param in params:
+        if param.field_name in indexed:
+            continue
+        try:
+            yield from ops.create_index(collection, param)
+        except MilvusException:
+            if not (yield from ops.describe_index(collection, param.field_name)):
+                raise
+
+
+def _make(collection: str, schema: CollectionSchema, **options: Any) -> Operation[CollectionInfo]:
+    """The collection just created, by this load or by another one; a lost answer is looked for."""
+    for last in (False, False, True):
+        info = None
+        try:
+            yield from ops.create_collection(collection, schema, **options)
+        except MilvusException as error:
+            info = yield from _made_by_another(collection, error)
+            if info is None:
+                raise
+        except RpcError as error:
+            info = yield from ops.describe_collection(collection)
+            if info is None and (last or error.status != "UNAVAILABLE"):
+                raise
+            if info is None:
+                continue
+        info = info or (yield from ops.describe_collection(collection))
+        if info is not None:
+            return info
+    raise SchemaError(explain(f"collection {collection!r}", "the collection just created", "none", "run again"))
+
+
+def _finish_indexes(collection: str, schema: CollectionSchema, metric: str | None) -> Operation[None]:
+    """Make the indexes that whoever created the collection did not come to make."""
+    # Who may not ask could not make them either; if they are missing, loading the collection says so.
     try:
-        text = yield from ops.get_server_version()
-    except (MilvusException, RpcError):
+        yield from ops.describe_index(collection)
+    except MilvusException:
         return
-    version = parse_version(text)
-    if version == (0, 0, 0):
+    except RpcError as error:
+        if error.status != "PERMISSION_DENIED":
+            raise
         return
-    lite = "milvus_lite" in text
-    if lacking := not_in_lite(version, schema) if lite else newer_than(version, schema):
-        expected = f"fields that Milvus {'Lite ' if lite else ''}{_shown(version)} can hold"
-        remedy = "leave them out or convert them, fill nulls in, or load into a newer server"
-        raise SchemaError(explain(f"collection {collection!r}", expected, ", ".join(lacking), remedy))
-
-
-def _shown(version: tuple[int, ...]) -> str:
-    return ".".join(map(str, version))
+    yield from ensure_indexes(collection, index_params(schema, metric))
 
 
 def _wake(collection: str) -> Operation[None]:
@@ -286,7 +298,12 @@ def _count(collection: str) -> Operation[int | None]:
 
 
 def _choose_mode(
-    info: CollectionInfo, options: LoadOptions, *, created: bool, rows_before: int | None
+    info: CollectionInfo,
+    options: LoadOptions,
+    *,
+    created: bool,
+    rows_before: int | None,
+    sharing: Sharing | None,
 ) -> tuple[str, str]:
     keyed = not info.schema.auto_id
     if options.mode == "upsert" and not keyed:
@@ -295,6 +312,11 @@ def _choose_mode(
         return options.mode, "as asked for"
     if not keyed:
         return "insert", "the server makes the keys"
+    if sharing is not None:
+        prepared = bool(sharing.plan) and info.properties.get(PLAN) == sharing.plan
+        if prepared and sharing.first_attempt:
+            return "insert", "the collection was created for this plan, and this is the part's first attempt"
+        return "upsert", "other parts are loaded into the collection too"
     if created:
         return "insert", "this load created the collection"
     if rows_before == 0:
@@ -309,10 +331,39 @@ def _needs_keys(collection: str) -> ConfigError:
     return ConfigError(explain("--mode upsert", "rows that carry their own key", found, "use --mode insert"))
 
 
-def missing_collection(collection: str) -> SchemaError:
-    """The refusal of a load whose collection does not exist and must not be created."""
-    remedy = "create it first, or let the load create it from the source's schema with --create"
-    return SchemaError(explain(f"collection {collection!r}", "an existing collection", "none of that name", remedy))
+def readable_collection(collection: str, *, embedded: bool) -> Operation[CollectionInfo]:
+    """An existing collection that is in memory, so that it can be read.
+
+    Args:
+        collection: Its name, or an alias.
+        embedded: Whether the server is this process's own: then it is loaded where it is not.
+
+    Raises:
+        SchemaError: If there is none of that name.
+        ConfigError: If it is not in memory.
+    """
+    info = yield from ops.describe_collection(collection)
+    if info is None:
+        raise (yield from missing_collection(collection))
+    if embedded:
+        # The engine was started for this and ends with it: nobody else has a use for its memory.
+        yield from ops.load_collection(collection)
+    if not (yield from ops.is_loaded(collection)):
+        where, remedy = f"collection {collection!r}", "load it into memory first"
+        raise ConfigError(explain(where, "it to be in memory, so that it can be read", "it is not", remedy))
+    return info
+
+
+def missing_collection(collection: str) -> Operation[SchemaError]:
+    """The refusal of work on a collection that does not exist and must not be created; with those of a like name."""
+    names: list[str] = []
+    # Who may not list collections learns as much as before.
+    with contextlib.suppress(HeadraceError):
+        names = yield from ops.list_collections()
+    like = difflib.get_close_matches(collection, names, n=3)
+    found = "none of that name" + (f" (there is {', '.join(map(repr, like))})" if like else "")
+    remedy = "check the name and --db, or create it: a load does with --create, from the source's schema"
+    return SchemaError(explain(f"collection {collection!r}", "an existing collection", found, remedy))
 
 
 def check_same(collection: str, wanted: CollectionSchema, found: CollectionSchema) -> None:

@@ -28,7 +28,8 @@ class Traffic:
     def __init__(self, throttle: Throttle, *, clock: Callable[[], float]) -> None:
         self._throttle = throttle
         self._clock = clock
-        self._waiters: set[asyncio.Future[None]] = set()
+        # In the order in which they came, so that equal events have equal consequences.
+        self._waiters: dict[asyncio.Future[None], None] = {}
         self._delivering = 0
         self._resting = 0
         self._calls = 0
@@ -109,11 +110,11 @@ class Traffic:
         """Return once ``condition`` holds; it is asked again whenever something changed."""
         while not condition():
             waiter = asyncio.get_running_loop().create_future()
-            self._waiters.add(waiter)
+            self._waiters[waiter] = None
             try:
                 await waiter
             finally:
-                self._waiters.discard(waiter)
+                del self._waiters[waiter]
 
     async def rest(self, until: float = math.inf, *, unless: Callable[[], bool] = lambda: False) -> None:
         """Let others send until the clock shows ``until``, ``unless`` holds, or the load stops; then take a turn."""

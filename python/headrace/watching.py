@@ -1,4 +1,4 @@
-"""What happens beside the sending, a few times a second: progress is shown, and rows that wait too long are sent."""
+"""What happens beside the sending, a few times a second: progress is shown and kept, rows that wait are sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from headrace.errors import HeadraceError
 from headrace.report import Progress
 
-__all__ = ["linger", "show_progress"]
+__all__ = ["linger", "repeat", "show_progress"]
 
 #: Seconds between two looks.
 TICK = 0.25
@@ -29,6 +29,13 @@ async def show_progress(
             broken.__cause__ = error
             failed(broken)
             return
+
+
+async def repeat(look: Callable[[], None]) -> None:
+    """Call ``look`` at every tick."""
+    while True:
+        await asyncio.sleep(TICK)
+        look()
 
 
 async def linger(rows_read: Callable[[], int], waiting: Callable[[], int], flush: Callable[[], None]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 
 from headrace.attempts import Request, WriteTarget
-from headrace.config import LoadOptions
+from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan
 from headrace.connection import Connection
 from headrace.feeding import Feeder
@@ -17,12 +18,14 @@ from headrace.freshness import LiveSchema
 from headrace.ledger import Ledger
 from headrace.ordering import KeyOrder
 from headrace.packing import Packer
+from headrace.plans import PlanPart
 from headrace.schema import DYNAMIC_FIELD_NAME
 from headrace.sending import Sender
+from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Target
 from headrace.throttle import FIRST_BYTES, Limits, Throttle
 
-__all__ = ["Parts", "make_parts", "make_throttle", "request_size"]
+__all__ = ["Parts", "make_parts", "make_state_dir", "make_throttle", "request_size"]
 
 
 #: Requests in flight for which the first size leaves room; more of them are smaller.
@@ -93,11 +96,12 @@ def make_parts(
     lite: bool,
     copy_waiting: bool,
     submit: Callable[[Request, pa.RecordBatch], None],
+    highest_key: int | None,
 ) -> Parts:
-    """Make the parts of a load into ``target``; arguments as those of :class:`Feeder` and :class:`Sender`."""
+    """Make the parts of a load into ``target``; arguments as those of :class:`Feeder`, :class:`Sender`, Resumption."""
     upsert = target.mode == "upsert"
     key = target.info.schema.primary_key.name if target.keyed else None
-    order = KeyOrder(upsert=upsert)
+    order = KeyOrder(upsert=upsert, before=highest_key)
     schema = LiveSchema(
         collection,
         target.info,
@@ -147,3 +151,20 @@ def _facts(collection: str, options: LoadOptions, target: Target, plan: ConformP
         at_most_once=options.at_most_once,
         bisect_poison=options.bisect_poison,
     )
+
+
+def make_state_dir(
+    endpoint: Endpoint, collection: str, options: LoadOptions, *, part: PlanPart | None, resumable: bool
+) -> Path:
+    """The state directory of a load: one that is found again where rows are, and one of the part's own for a part.
+
+    Raises:
+        ConfigError: If it cannot be created or written to.
+    """
+    wanted = options.state_dir
+    if not resumable:
+        return open_state_dir(wanted, fresh_name(collection))
+    if part is not None and wanted is not None:
+        wanted = wanted / part.name
+    place = () if part is None else (part.plan, part.name)
+    return open_state_dir(wanted, target_name(endpoint, collection, options.partition_name, *place))

@@ -59,3 +59,12 @@ def test_pymilvus_reads_back_every_value(loaded):
         assert {i: np.float32(v) for i, v in stored["bm25"].items()} == {i: np.float32(v) for i, v in sparse.items()}
         assert list(stored["lemmas"]) == row["lemmas"]
         assert (stored["pos"], stored["lexfile"], stored["gloss"]) == (row["pos"], row["lexfile"], row["gloss"])
+
+
+def test_a_collection_moves_from_one_database_to_another(headrace, loaded):
+    dumped = headrace.run("dump", "w", "w.parquet", "--uri", "./w.db")
+    assert dumped.status == 0, dumped.err
+    assert (dumped.document["rows"], dumped.document["rows_counted"]) == (2000, 2000)
+    moved = headrace.run("load", "w.parquet", "--collection", "w", "--uri", "./x.db", "--create", "--verify", "full")
+    assert moved.status == 0, moved.err
+    assert (moved.document["rows_stored"], moved.document["verify"]["checked"]) == (2000, 2000)

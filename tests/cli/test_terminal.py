@@ -2,44 +2,116 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import pty
+import re
+import struct
+import termios
 import threading
+
+import pytest
 
 from tests.fake.behaviours import ok, stall
 
-
-def read_all(descriptor):
-    """Everything that is written to a pseudo-terminal until its other end is closed."""
-    parts = []
-    while True:
-        try:
-            part = os.read(descriptor, 65536)
-        except OSError:  # how Linux says that the other end is closed
-            break
-        if not part:
-            break
-        parts.append(part)
-    return b"".join(parts).decode()
+#: Escape sequences that move the cursor, and those that colour the foreground or the background.
+_ESCAPES = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
+_COLOURS = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;\d+)*m")
 
 
-def test_a_terminal_shows_a_live_bar_and_then_the_account(headrace, fake, source):
-    # The second request waits, so that the bar is seen before the load is over.
+class Terminal:
+    """A pseudo-terminal, and everything that was written to it."""
+
+    def __init__(self):
+        self.ours, self.theirs = pty.openpty()
+        self.text = ""
+        self._reader = threading.Thread(target=self._read)
+
+    def resize(self, columns):
+        fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+
+    def watch(self):
+        """Read from now on; the other end belongs to a process alone."""
+        os.close(self.theirs)
+        self._reader.start()
+
+    def close(self):
+        self._reader.join(30)
+        os.close(self.ours)
+
+    def _read(self):
+        parts = b""
+        while True:
+            try:
+                part = os.read(self.ours, 65536)
+            except OSError:  # how Linux says that the other end is closed
+                break
+            if not part:
+                break
+            parts += part
+            self.text = parts.decode(errors="replace")
+
+
+@pytest.fixture
+def terminal():
+    return Terminal()
+
+
+@pytest.fixture
+def loading(headrace, fake, source, terminal):
+    """Starts a load whose second request waits, so that the bar is seen before it is over, and ends it."""
     fake.script("Insert", ok, stall)
-    ours, theirs = pty.openpty()
-    arguments = ["load", source, "--collection", "c", "--uri", fake.uri, "--create", "--batch-bytes", "1000"]
-    process = headrace.start(*arguments, stderr=theirs)
-    os.close(theirs)
-    seen = []
-    reader = threading.Thread(target=lambda: seen.append(read_all(ours)))
-    reader.start()
-    fake.wait_for(lambda: len(fake.calls_of("Insert")) >= 2, 30)
-    fake.release()
-    ended = headrace.wait(process)
-    reader.join(30)
-    os.close(ours)
-    assert ended.status == 0, seen
-    assert "headrace: done: 100 of 100 rows" in seen[0]
-    assert "\x1b[?25l" in seen[0]  # the cursor is hidden while the bar is shown
-    assert seen[0].rindex("\x1b[?25h") > seen[0].rindex("\x1b[?25l")
-    assert ended.document["rows_stored"] == 100
+
+    def start(*more, columns=100, environ=None):
+        terminal.resize(columns)
+        arguments = ["load", source, "--collection", "c", "--uri", fake.uri, "--create", "--batch-bytes", "1000", *more]
+        process = headrace.start(*arguments, stderr=terminal.theirs, environ=environ)
+        terminal.watch()
+        fake.wait_for(lambda: len(fake.calls_of("Insert")) >= 2, 30)
+        return process
+
+    def end(process):
+        fake.release()
+        ended = headrace.wait(process)
+        terminal.close()
+        assert ended.status == 0, terminal.text
+        assert ended.document["rows_stored"] == 100
+        return terminal.text
+
+    return start, end
+
+
+def test_a_terminal_shows_a_live_bar_and_then_the_account(loading):
+    start, end = loading
+    text = end(start())
+    assert "headrace: done: 100 of 100 rows" in text
+    assert "\x1b[?25l" in text  # the cursor is hidden while the bar is shown
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
+
+
+def test_the_bar_follows_the_size_of_the_terminal(loading, terminal, fake):
+    start, end = loading
+    process = start(columns=100)
+    fake.wait_for(lambda: "rows stored" in terminal.text, 30)
+    terminal.resize(40)
+    before = len(terminal.text)
+    # The first frame after it may have been measured before.
+    fake.wait_for(lambda: terminal.text.count("\x1b[2K", before) >= 3, 30)
+    frames = [_ESCAPES.sub("", frame).strip("\r\n") for frame in terminal.text[before:].split("\x1b[2K")]
+    end(process)
+    assert all(len(frame) <= 40 for frame in frames[2:-1])
+
+
+def test_no_color_is_honoured(loading):
+    start, end = loading
+    text = end(start(environ={"NO_COLOR": "1"}))
+    assert "rows stored" in text
+    assert not _COLOURS.search(text)
+
+
+def test_a_log_for_programs_has_objects_only_also_in_a_terminal(loading):
+    start, end = loading
+    lines = [json.loads(line) for line in end(start("--log-format", "json")).splitlines()]
+    assert {line["event"] for line in lines} == {"line"}
+    assert any(line["message"].startswith("headrace: done: 100 of 100 rows") for line in lines)

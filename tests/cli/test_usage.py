@@ -14,8 +14,8 @@ SLOW = ("pyarrow", "numpy", "grpc", "google.protobuf", "rich", "headrace._core")
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["load"], ["inspect"], ["verify"], ["status"]],
-    ids=["headrace", "load", "inspect", "verify", "status"],
+    [[], ["load"], ["inspect"], ["verify"], ["status"], ["report"]],
+    ids=["headrace", "load", "inspect", "verify", "status", "report"],
 )
 def test_help_is_on_standard_output(headrace, arguments):
     ended = headrace.run(*arguments, "--help")

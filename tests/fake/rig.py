@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 
 import pyarrow as pa
@@ -27,7 +28,7 @@ from headrace.window import Window
 from tests import virtual_time
 from tests.fake.wire import Wire
 
-__all__ = ["AUTO_ID", "KEYED", "TIMEOUT", "Rig", "rows", "run_load"]
+__all__ = ["AUTO_ID", "KEYED", "TIMEOUT", "Rig", "make_ledger", "rows", "run_load"]
 
 KEYED = CollectionSchema(
     [FieldSchema("id", DataType.INT64, is_primary=True), FieldSchema("v", DataType.INT64)], enable_dynamic_field=False
@@ -54,12 +55,17 @@ class Fates(Journal):
         super().__init__()
         self.fates = {}
 
-    def settle(self, spans, verdict):
+    def settle(self, spans, verdict, keys=()):
         super().settle(spans, verdict)
         for span in spans:
             for row in range(span.start, span.start + span.count):
                 assert row not in self.fates, f"row {row} was {self.fates[row]}, now it is {verdict}"
                 self.fates[row] = verdict
+
+
+def make_ledger(directory, journal, *, max_rejects=None):
+    """A ledger that keeps its rejects in ``directory``."""
+    return Ledger(Account(), journal, RejectsFile(directory), RejectLimit(max_rejects), Window(1 << 20))
 
 
 class Rig:
@@ -75,6 +81,9 @@ class Rig:
         loaded: Whether rows can be counted.
         max_rejects: As in LoadOptions.
         target_bytes: The size of a request.
+        wire: The server, where it is not one of its own.
+        ledger: Where verdicts go, where it is not one of its own.
+        highest_key: As in Resumption.
         **facts: More of a WriteTarget.
     """
 
@@ -91,14 +100,17 @@ class Rig:
         max_rejects=None,
         target_bytes=_REQUEST_BYTES,
         seed=7,
+        wire=None,
+        ledger=None,
+        highest_key=None,
         **facts,
     ):
         self.clock = clock
-        self.wire = Wire(clock, schema, loaded=loaded)
-        self.rejects = RejectsFile(directory)
-        self.ledger = Ledger(Account(), Fates(), self.rejects, RejectLimit(max_rejects), Window(1 << 20))
+        self.wire = wire or Wire(clock, schema, loaded=loaded)
+        self.ledger = ledger or make_ledger(directory, Fates(), max_rejects=max_rejects)
+        self.rejects = self.ledger.rejects
         key = None if schema.auto_id else "id"
-        self.order = KeyOrder(upsert=upsert)
+        self.order = KeyOrder(upsert=upsert, before=highest_key)
         columns = [field.name for field in schema.sent_fields]
         info = CollectionInfo("c", schema, collection_id=7)
         self.live = LiveSchema("c", info, columns=columns, upsert=upsert)
@@ -125,25 +137,31 @@ class Rig:
             upsert=upsert,
             aim=lambda: Aim(target_bytes),
             copy_waiting=False,
-            submit=lambda request, batch: self.sender.submit(request),
+            submit=self.submit,
             withdraw=self.sender.withdraw,
         )
         self.columns = columns
         self.keys = []
+
+    def submit(self, request, batch):
+        """What the feeder does with a packed request."""
+        self.sender.submit(request)
 
     async def feed(self, keys):
         """Take rows with these keys as the next ones of the source."""
         batch = rows(keys, first=len(self.keys)).select(self.columns)
         source = SourceBatch(batch, "s", len(self.keys))
         self.keys += keys
-        await self._reserve_each(self.feeder.feed(source))
+        await self.reserve_each(self.feeder.feed(source))
 
     async def flush(self):
-        await self._reserve_each(self.feeder.flush())
+        await self.reserve_each(self.feeder.flush())
 
-    async def _reserve_each(self, charges):
-        for charge in charges:
-            await asyncio.wrap_future(self.ledger.window.reserve(charge, outgoing=True))
+    async def reserve_each(self, charges):
+        """Wait for what a feeder asks for."""
+        with contextlib.closing(charges):
+            for charge in charges:
+                await asyncio.wrap_future(self.ledger.window.reserve(charge, outgoing=True))
 
     async def load(self, *batches, each=lambda: None):
         """Load the rows of ``batches`` (lists of keys) to the end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from tests.fake.refusals import Refused, check_batch, check_columns
 __all__ = ["FakeCollection", "Refused", "Row"]
 
 _KEYS = re.compile(r"\s*(?P<name>[\w$]+)\s+in\s+(?P<keys>\[.*\])\s*", re.S)
-_COMPARE = re.compile(r"\s*(?P<name>[\w$]+)\s*(?P<sign>>|<)\s*(?P<value>-?\d+)\s*")
+_COMPARE = re.compile(r'\s*(?P<name>[\w$]+)\s*(?P<sign>[<>]=?)\s*(?P<value>-?\d+|"(?:[^"\\]|\\.)*")\s*')
+_SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
 @dataclass
@@ -118,9 +120,10 @@ class FakeCollection:
             return sorted(self.rows)
         if (match := _KEYS.fullmatch(expr)) and match["name"] == self.key_name:
             return sorted({key for key in json.loads(match["keys"]) if key in self.rows})
-        if (match := _COMPARE.fullmatch(expr)) and match["name"] == self.key_name:
-            bound, above = int(match["value"]), match["sign"] == ">"
-            return sorted(key for key in self.rows if (key > bound if above else key < bound))
+        bounds = [_COMPARE.fullmatch(part) for part in expr.split(" and ")]
+        if all(bound is not None and bound["name"] == self.key_name for bound in bounds):
+            wanted = [(_SIGNS[bound["sign"]], json.loads(bound["value"])) for bound in bounds]
+            return sorted(key for key in self.rows if all(compare(key, value) for compare, value in wanted))
         raise Refused(1100, f"failed to create query plan: cannot parse expression: {expr}", legacy=5)
 
     def batch_of(self, rows, names):

@@ -13,12 +13,23 @@ import re
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from headrace._proto import milvus_pb2, schema_pb2
+from headrace._proto import common_pb2, milvus_pb2, schema_pb2
 from headrace.collection_messages import schema_to_proto
 from headrace.decoding import decode_request
 from headrace.errors import RpcError
 
-__all__ = ["Wire", "Write", "answered", "fails", "land_late", "lose", "ok", "refused", "some_shards"]
+__all__ = [
+    "Wire",
+    "Write",
+    "answered",
+    "fails",
+    "land_late",
+    "lose",
+    "ok",
+    "over_a_slow_line",
+    "refused",
+    "some_shards",
+]
 
 
 def answered(code=0, reason="", *, rows=0, legacy=None, extra_info=None):
@@ -79,12 +90,14 @@ class Wire:
         self.collection_id = 7
         self.counts = 0
         self.later = []
+        #: Called with every write that comes.
+        self.arrived = lambda: None
 
     # -- the transport -------------------------------------------------------------------------------------------
 
     async def call(self, method, request, *, timeout, channel=None):
         if method not in ("Insert", "Upsert"):
-            return getattr(self, f"_{method}")(request)
+            return self.ask(method, request)
         batch = decode_request(request)
         names = batch.schema.names
         keys = batch.column("id").to_pylist() if "id" in names else [None] * batch.num_rows
@@ -93,6 +106,7 @@ class Wire:
         now = self.clock()
         write = Write(method, keys, versions, request, timestamp, now, now + timeout, channel, self.open == 0)
         self.writes.append(write)
+        self.arrived()
         self.open += 1
         self.most_open = max(self.most_open, self.open)
         try:
@@ -101,6 +115,10 @@ class Wire:
             return await behave(self, write)
         finally:
             self.open -= 1
+
+    def ask(self, method, request):
+        """Answer a call that writes nothing."""
+        return getattr(self, f"_{method}")(request)
 
     def renew(self, channel):
         self.renewed.append(channel)
@@ -130,12 +148,24 @@ class Wire:
         return Counter((key, version) for key, versions in self.rows.items() for version in versions)
 
     def _Query(self, request):  # noqa: N802 - the RPC's name
-        self.counts += 1
         query = milvus_pb2.QueryRequest.FromString(request)
-        keys = json.loads(re.fullmatch(r"id in (\[.*\])", query.expr, re.S)[1])
-        column = schema_pb2.FieldData(type=5, field_name="count(*)")
-        column.scalars.long_data.data.append(sum(len(self.rows.get(key, ())) for key in keys))
+        keys = json.loads(re.fullmatch(r"id in (\[.*\])", query.expr, re.S)[1]) if query.expr else list(self.rows)
+        (name,) = query.output_fields
+        column = schema_pb2.FieldData(type=5, field_name=name)
+        if name == "count(*)":
+            self.counts += 1
+            column.scalars.long_data.data.append(sum(len(self.rows.get(key, ())) for key in keys))
+        else:
+            column.scalars.long_data.data.extend(key for key in keys if self.rows.get(key))
         return milvus_pb2.QueryResults(fields_data=[column]).SerializeToString()
+
+    def _LoadCollection(self, request):  # noqa: N802
+        self.loaded = True
+        return common_pb2.Status().SerializeToString()
+
+    def _ReleaseCollection(self, request):  # noqa: N802
+        self.loaded = False
+        return common_pb2.Status().SerializeToString()
 
     def _GetLoadState(self, request):  # noqa: N802
         return milvus_pb2.GetLoadStateResponse(state=3 if self.loaded else 1).SerializeToString()
@@ -208,3 +238,18 @@ def some_shards(behave):
         return await behave(wire, write)
 
     return both
+
+
+def over_a_slow_line(rate):
+    """What comes takes its turn on a line of ``rate`` bytes per second, and is lost where that takes too long."""
+    free_at = 0.0
+
+    async def behave(wire, write):
+        nonlocal free_at
+        free_at = min(write.deadline, max(wire.clock(), free_at) + len(write.payload) / rate)
+        await asyncio.sleep(free_at - wire.clock())
+        if free_at == write.deadline:
+            raise grpc_error("DEADLINE_EXCEEDED", "Deadline Exceeded")
+        return await ok(wire, write)
+
+    return behave

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import headrace
-from headrace import CollectionSchema, DataType, FieldSchema, SchemaError
+from headrace import CollectionSchema, DataType, Endpoint, FieldSchema, SchemaError
+from headrace.speedtest import SpeedTest
 from tests.integration.readback import comparable, connect, count, stored_rows
 from tests.integration.rows235 import DIM, everything, simple
 
@@ -61,6 +62,28 @@ def test_every_type_comes_back_byte_for_byte(milvus235, client, collection, tmp_
     sent = sorted(rows.to_pylist(), key=lambda row: row["id"])
     for found, expected in zip(stored, sent, strict=True):
         assert comparable(found, single=SINGLE, double=DOUBLE) == as_stored(expected)
+
+
+def test_a_dump_moves_every_type_into_another_collection(milvus235, client, collection, tmp_path):
+    rows, path = everything(3_000), tmp_path / "dump.parquet"
+    load(milvus235, rows, collection, create=True, dynamic=True, vector=("vector",))
+    load(milvus235, rows.slice(0, 50), collection, mode="insert")
+    report = headrace.dump(collection, path, uri=milvus235.uri)
+    # A query shows a key once, however often it is stored.
+    assert (report.rows, report.rows_counted, report.exit_status) == (3_000, 3_050, 5)
+    assert pq.read_table(path)["id"].to_pylist() == sorted(rows["id"].to_pylist())
+    with headrace.MilvusClient(milvus235.uri) as ours:
+        ours.drop_collection(collection)
+    report = load(milvus235, path, collection, create=True, dynamic=True, vector=("vector",), verify="full")
+    assert (report.exit_status, report.rows_stored, report.verify["checked"]) == (0, 3_000, 3_000)
+
+
+def test_a_speed_test_leaves_nothing(milvus235, client):
+    before = client.list_collections()
+    report = SpeedTest(Endpoint.resolve(milvus235.uri), dim=64, seconds=3).run()
+    assert (report.status, report.removed, report.exit_status) == ("done", True, 0)
+    assert report.rows_per_second > 0
+    assert client.list_collections() == before
 
 
 @pytest.mark.parametrize("level", ["count", "sample", "full"])

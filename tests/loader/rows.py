@@ -12,7 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import headrace
+from headrace.state import state_home
 from tests.fake.behaviours import ok, vanish_and_die
+from tests.fake.store import Row
 
 DIM = 8
 
@@ -86,6 +88,21 @@ def age(directory, seconds=3600):
     """Let the run that used a state directory have ended an hour ago: nothing of it is on the way any more."""
     then = time.time() - seconds
     os.utime(Path(directory) / "journal.lock", (then, then))
+
+
+def hurry(seconds=1.0):
+    """Let what killed loaders sent be on its way for so many seconds only."""
+    until = time.time() + seconds
+    for lock in state_home().glob("*/journal.lock"):
+        os.utime(lock, (until, until))
+
+
+def somebody_stores(collection, *keys):
+    """Store rows under these keys as another writer's insert would: beside what is there."""
+    like = next(iter(collection.rows.values()))[0]
+    for key in keys:
+        batch = pa.RecordBatch.from_pylist([{**like.as_dict(), "id": key}], like.batch.schema)
+        collection.rows.setdefault(key, []).append(Row(like.version, batch, 0))
 
 
 def writes(fake):

@@ -14,11 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.fake.behaviours import apply_then, land_late, ok, refuse, refuse_rows, stall, stall_forever
-from tests.loader.rows import SMALL, counts, load, table, write_parquet, writes
+from tests.loader.rows import SMALL, counts, hurry, load, table, write_parquet, writes
 
 ROWS, IN_FLIGHT = 3000, 2
-#: What a killed loader sent may land until its deadline has passed, and is waited for.
-SOON = {"rpc_timeout": 1.0}
 #: In a process of its own, because that is what a kill ends.
 PROGRAM = """
 import sys, headrace
@@ -78,7 +76,8 @@ def test_keyed_rows_are_there_once_whenever_the_loader_was_killed(fake, tmp_path
     assert killed >= 3
     for method in ("Insert", "Upsert"):
         fake.always(method, ok)
-    report = load(fake, path, verify="full", mode=mode, **SOON)
+    hurry()
+    report = load(fake, path, verify="full", mode=mode)
     assert counts(report) == {"stored": ROWS}
     assert report.guarantee == "effectively-once"
     assert fake.collections["docs"].keys() == Counter(range(ROWS))
@@ -93,6 +92,7 @@ def test_rows_with_server_made_keys_are_never_lost_and_doubles_are_within_what_i
         kill_after(fake, tmp_path / "a.parquet", rng.randint(2, 12), rpc_timeout=60.0, auto_id=True)
     for method in ("Insert", "Upsert"):
         fake.always(method, ok)
+    hurry()
     report = load(fake, tmp_path / "a.parquet", auto_id=True)
     assert counts(report) == {"stored": ROWS}
     texts = Counter(row["text"] for row in fake.collections["docs"].dicts())
@@ -109,7 +109,8 @@ def test_rows_that_a_killed_run_rejected_are_rejected_again_into_a_file_that_can
     with loading(fake, path, max_in_flight=1) as process:
         fake.wait_for(lambda: len(fake.calls) > 40 or process.poll() is not None)
         process.kill()
-    report = load(fake, path, check=False, **SOON)
+    hurry()
+    report = load(fake, path, check=False)
     assert counts(report) == {"stored": ROWS - 1, "rejected": 1}
     assert pq.read_table(report.rejects_file)["_row"].to_pylist() == [5]
 
@@ -155,7 +156,8 @@ def test_a_request_of_a_killed_loader_that_lands_late_doubles_no_row(fake, tmp_p
         return answer
 
     fake.always("Upsert", then_let_it_land)
-    report = load(fake, path, **SOON)
+    hurry()
+    report = load(fake, path)
     assert counts(report) == {"stored": 300}
     assert sum(late & set(call.batch()["id"].to_pylist()) == late for call in writes(fake)) >= 3
     assert fake.collections["docs"].keys() == Counter(range(300))

@@ -58,7 +58,7 @@ def test_a_missing_collection_is_not_created_unasked(fake):
         load(fake, table(5), create=False)
     expected = (
         "collection 'docs': expected an existing collection, found none of that name; "
-        "create it first, or let the load create it from the source's schema with --create"
+        "check the name and --db, or create it: a load does with --create, from the source's schema"
     )
     assert str(refused.value) == expected
 

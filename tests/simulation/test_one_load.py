@@ -42,9 +42,11 @@ def test_settles_within_five_percent_in_every_weather(name):
 @pytest.mark.long
 @pytest.mark.parametrize("name", FIXED)
 def test_the_best_fixed_settings_are_those_of_a_sweep(name):
-    found = sweep(MODELS[name], since=40.0, seconds=60.0)
+    # A bucket makes all settings but a few equal, and a large request more or less at an end of the time is much.
+    seconds = 60.0 if MODELS[name].bucket is None else 240.0
+    found = sweep(MODELS[name], since=40.0, seconds=seconds)
     rates = {setting: rate for rate, setting in found}
-    assert rates[MODELS[name].best] >= 0.97 * found[0][0]
+    assert rates[MODELS[name].best] >= 0.99 * found[0][0]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -132,6 +134,17 @@ def test_a_nice_load_stays_below_the_knee():
     assert nice.throttle.settled.in_flight == 1
     (nice,) = run(MODELS["workers"], seed=5, seconds=300.0, nice=True).loads
     assert 3 <= nice.throttle.settled.in_flight <= 12, "as long as requests do not get in each other's way"
+
+
+@pytest.mark.parametrize("name", ["collapsing", "leaking", "bursty pauses", "shrinking"])
+def test_a_nice_load_is_never_slowed_down_by_its_own_latency(name):
+    """With one request in flight there is nobody to be nice to but oneself."""
+    model = MODELS[name]
+    (nice,) = run(model, seed=5, seconds=120.0, nice=True).loads
+    alone = run(model, seed=5, seconds=120.0, fixed=(1, 3 * MIB // 2)).throughput(20.0)
+    assert nice.throughput(20.0, 120.0) >= 0.9 * alone
+    assert min(limit for _, limit, _ in nice.trace) == 1
+    assert nice.throttle.throttled_seconds == 0.0
 
 
 def test_equal_seeds_give_equal_runs():

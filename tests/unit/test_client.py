@@ -256,3 +256,15 @@ def test_closing_during_calls_ends_them_with_a_clear_error(fake):
         return await asyncio.gather(*calls, return_exceptions=True)
 
     assert [type(error) for error in asyncio.run(main())] == [RpcError] * 3
+
+
+def test_what_guides_write_has_its_meaning(client, fake):
+    for name in ("enable_dynamic_field", "enable_dynamic_fields", "enable_dynamic_schema"):
+        assert MilvusClient.create_schema(**{name: True}).enable_dynamic_field
+    schema = client.create_schema()
+    schema.add_field("id", DataType.INT64, is_primary=True, auto_id=False)
+    schema.add_field(field_name="chunk", datatype=DataType.INT64, max_length=512, mmap_enabled=False)
+    client.create_collection("books", schema=schema, enable_mmap=False)
+    described = client.describe_collection("books")
+    assert described["properties"] == {"mmap.enabled": "False"}
+    assert described["fields"][1]["params"] == {"mmap_enabled": False}

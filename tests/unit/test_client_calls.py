@@ -57,7 +57,7 @@ def pairs(**values):
         (
             calls.alter_database_properties("d", {"a": True}),
             "AlterDatabase",
-            admin_pb2.AlterDatabaseRequest(db_name="d", properties=pairs(a="true")),
+            admin_pb2.AlterDatabaseRequest(db_name="d", properties=pairs(a="True")),
         ),
         (
             calls.drop_database_properties("d", ["a"]),
@@ -82,7 +82,7 @@ def pairs(**values):
             admin_pb2.AlterIndexRequest(
                 collection_name="c",
                 index_name="i",
-                extra_params=[common_pb2.KeyValuePair(key="mmap.enabled", value="true")],
+                extra_params=[common_pb2.KeyValuePair(key="mmap.enabled", value="True")],
             ),
         ),
         (
@@ -272,7 +272,7 @@ def test_a_description_of_a_newer_server_is_shown_whole():
                 is_primary_key=True,
                 autoID=True,
                 default_value=schema_pb2.ValueField(long_data=7),
-                type_params=[common_pb2.KeyValuePair(key="mmap.enabled", value="true")],
+                type_params=[common_pb2.KeyValuePair(key="mmap.enabled", value="True")],
             ),
             schema_pb2.FieldSchema(name="molecule", data_type=27),
         ],

@@ -31,14 +31,11 @@ def test_search_request_and_its_hits():
     operation = ops.search(
         "docs",
         [[1, 2], [3, 4]],
+        ops.Scope("id > 1", None, ["title"], ["p"], ConsistencyLevel.BOUNDED),
         anns_field="dense",
         limit=2,
-        filter="id > 1",
-        output_fields=["title"],
         search_params={"metric_type": "COSINE", "params": {"ef": 64}},
-        partition_names=["p"],
-        offset=1,
-        consistency_level=ConsistencyLevel.BOUNDED,
+        options={"offset": 1},
     )
     step, hits = answer_of(operation, milvus_pb2.SearchResults(results=results))
     assert hits == [
@@ -83,7 +80,7 @@ def test_hybrid_search_request(ranker, strategy, params):
     parts = [ops.AnnSearchRequest([[1, 2]], "dense", limit=5), ops.AnnSearchRequest({3: 1.0}, "sparse", expr="id > 1")]
     results = schema_pb2.SearchResultData(num_queries=1, topks=[0])
     step, hits = answer_of(
-        ops.hybrid_search("docs", parts, ranker, limit=4, output_fields=["title"]),
+        ops.hybrid_search("docs", parts, ranker, ops.Scope(output_fields=["title"]), limit=4),
         milvus_pb2.SearchResults(results=results),
     )
     assert hits == [[]]

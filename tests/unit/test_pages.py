@@ -102,7 +102,7 @@ def test_rings_find_every_row_once_where_the_server_keeps_no_place(batch_size):
 
 def test_rings_of_a_similarity_go_down():
     server = Server([(1, 3.0), (2, 2.0)], metric="IP")
-    pages = ops.SearchPages(INFO, "docs", [[0, 0]], batch_size=2, filter="id > 0")
+    pages = ops.SearchPages(INFO, "docs", [[0, 0]], ops.Scope("id > 0"), batch_size=2)
     assert server.run(pages.next()).ids() == [1, 2]
     server.run(pages.next())
     inner = pairs(server.requests[1].search_params)["params"]
@@ -132,7 +132,10 @@ def test_a_limit_ends_the_walk_and_a_filter_of_the_caller_is_filled_up():
             lambda: ops.SearchPages(INFO, "docs", [[0, 0]], batch_size=0),
             "batch_size: expected a number from 1 to 16384",
         ),
-        (lambda: ops.QueryPages(INFO, "docs", batch_size=16_385), "batch_size: expected a number from 1 to 16384"),
+        (
+            lambda: ops.QueryPages(INFO, "docs", ops.Scope(), batch_size=16_385),
+            "batch_size: expected a number from 1 to 16384",
+        ),
         (lambda: next(ops.SearchPages(INFO, "docs", [[0, 0]] * 2).next()), "data: expected one query vector, found 2"),
         (
             lambda: ops.SearchPages(CollectionInfo("d", SCHEMA.with_fields([*SCHEMA, FieldSchema("w", 104)])), "d", {}),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 
 from headrace.console import Console
 from headrace.progress import LineView, QuietView, Rate, TerminalView, describe, view
-from headrace.report import Progress
+from headrace.report import FileProgress, Progress
 
 
 def look(seconds, rows=0, **changes):
@@ -17,6 +18,7 @@ def look(seconds, rows=0, **changes):
         "rows_total": 1000,
         "rows_read": rows,
         "rows_stored": rows,
+        "rows_resumed": 0,
         "rows_rejected": 0,
         "bytes_sent": rows * 1000,
         "in_flight": 2,
@@ -73,6 +75,76 @@ def test_without_a_terminal_there_is_a_line_every_ten_seconds():
         "headrace: sending: 100 of 1",
         "headrace: sending: 200 of 1",
     ]
+
+
+def test_rows_of_earlier_runs_are_no_speed():
+    rate = Rate()
+    rate.update(look(0.0))
+    rate.update(look(10.0, rows=600, rows_resumed=500))
+    assert rate.rows == pytest.approx(10.0)
+    assert rate.remaining(look(10.0, rows=600, rows_resumed=500)) == pytest.approx(40.0)
+
+
+def test_the_remaining_time_does_not_jump_with_a_lull():
+    rate = Rate()
+    for second in range(141):
+        rate.update(look(float(second), rows=min(second, 100), rows_total=200))
+    assert rate.rows == 0.0
+    assert rate.remaining(look(140.0, rows=100, rows_total=200)) == pytest.approx(140.0)
+
+
+def test_a_log_for_programs_has_an_object_every_ten_seconds():
+    stream = io.StringIO()
+    console = Console(stream=stream, log_format="json", clock=lambda: 1_700_000_000.5)
+    with view(console) as shown:
+        for second in range(26):
+            shown(look(float(second), rows=second * 10))
+        shown.line("headrace: a line")
+    console.error("what\nwent wrong")
+    first, second, line, error = map(json.loads, stream.getvalue().splitlines())
+    assert (first["event"], first["phase"], first["rows_stored"], first["seconds_left"]) == (
+        "progress",
+        "sending",
+        100,
+        90,
+    )
+    assert (second["seconds"], second["rows_per_second"]) == (20, 10)
+    assert line == {"time": 1_700_000_000.5, "event": "line", "message": "headrace: a line"}
+    assert (error["event"], error["message"]) == ("error", "what went wrong")
+
+
+FILES = [FileProgress("a.parquet", 5, 10), FileProgress("b.csv", 7, None)]
+
+
+def test_files_are_shown_where_somebody_asked_for_them():
+    stream = io.StringIO()
+    shown = LineView(Console(stream=stream))
+    shown.files = lambda: FILES
+    shown(look(10.0, rows=100))
+    assert stream.getvalue().splitlines()[1:] == ["headrace:   a.parquet: 5 of 10 rows", "headrace:   b.csv: 7 rows"]
+
+
+def test_files_are_part_of_a_log_for_programs_where_somebody_asked_for_them():
+    stream = io.StringIO()
+    shown = view(Console(stream=stream, log_format="json"))
+    shown.files = lambda: FILES
+    shown(look(10.0, rows=100))
+    assert json.loads(stream.getvalue())["files"][1] == {"source": "b.csv", "settled": 7, "rows": None}
+
+
+def test_a_file_has_a_bar_of_its_own_while_it_is_loaded(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    at_work = list(FILES)
+    with TerminalView(Console(stream=stream)) as shown:
+        shown.files = lambda: at_work
+        shown(look(1.0, rows=10))
+        before = stream.getvalue()
+        at_work.clear()
+        shown(look(2.0, rows=20))
+        shown._bar.refresh()
+        assert "a.parquet" not in stream.getvalue()[len(before) :].rpartition("20 of")[2]
+    assert "a.parquet: 5 of 10 rows" in stream.getvalue()
 
 
 def test_a_terminal_has_a_bar_that_goes_away(monkeypatch):

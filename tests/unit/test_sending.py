@@ -75,7 +75,7 @@ def test_after_a_stop_what_hangs_is_unknown_and_the_rest_unsent(tmp_path):
         sent = sum(write.rows for write in rig.wire.writes)
         rig.sender.stop(HeadraceError("enough"))
         rig.sender.finish()
-        await rig.sender.settled(grace=5.0)
+        await rig.sender.settled(grace=lambda: 5.0)
         await running
         return rig, sent
 

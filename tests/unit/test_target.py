@@ -8,7 +8,8 @@ from headrace import CollectionSchema, ConfigError, DataType, FieldSchema, LoadO
 from headrace.calls import drive_sync
 from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint
-from headrace.target import index_params, newer_than, not_in_lite, open_target
+from headrace.releases import newer_than, not_in_lite
+from headrace.target import index_params, open_target
 from headrace.transport import SyncTransport
 from tests.fake.behaviours import abort, refuse
 from tests.fake_milvus import FakeMilvus

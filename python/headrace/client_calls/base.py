@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
 
 from headrace import operations as ops
 from headrace.calls import Forget, Operation, Recall
-from headrace.client_calls.checks import seconds
+from headrace.client_calls.checks import name_of, names_of, seconds, text_of
 from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, InputError, MilvusException, explain
 from headrace.schema import ConsistencyLevel
 
-__all__ = ["Keys", "Level", "described", "known", "level_of", "listed", "rpc_timeout", "with_known"]
+__all__ = ["Keys", "Level", "described", "known", "level_of", "listed", "rpc_timeout", "scope_of", "with_known"]
 
 T = TypeVar("T")
 
@@ -34,20 +36,54 @@ def level_of(level: Level) -> ConsistencyLevel | None:
 def rpc_timeout(timeout: float | None) -> float | None:
     """The deadline of an RPC in seconds; None for the default.
 
-    :raises ConfigError: if it is none.
+    Raises:
+        ConfigError: If it is none.
     """
     return ops.DEFAULT_TIMEOUT if timeout is None else seconds(timeout)
 
 
-def listed(keys: Keys) -> list[int] | list[str]:
-    """Keys as a list, one alone too."""
-    return [keys] if isinstance(keys, int | str) else list(keys)  # type: ignore[return-value]
+def listed(keys: Any) -> list[int | str]:
+    """Keys as a list, one alone too.
+
+    :raises ConfigError: if one is no key.
+    """
+    several = isinstance(keys, Iterable) and not isinstance(keys, str)
+    given: list[Any] = list(keys) if several else [keys]
+    if not all(isinstance(key, int | str | np.integer) and not isinstance(key, bool) for key in given):
+        raise ConfigError(
+            explain("ids", "a whole number, a text or a list of these", repr(keys), "give the rows' keys")
+        )
+    return [key if isinstance(key, str) else int(key) for key in given]
+
+
+def scope_of(  # noqa: PLR0917 - the order of what a read takes
+    filter: str | None,  # noqa: A002 - pymilvus's name
+    filter_params: Mapping[str, Any] | None,
+    output_fields: Sequence[str] | None,
+    partition_names: Sequence[str] | None,
+    level: Level,
+    timeout: float | None,
+) -> ops.Scope:
+    """What a read looks at, as users give it.
+
+    Raises:
+        ConfigError: If a part of it cannot be used; the message names it.
+    """
+    return ops.Scope(
+        text_of("filter", filter),
+        filter_params,
+        names_of("output_fields", output_fields) if output_fields else [],
+        names_of("partition_names", partition_names) if partition_names else [],
+        level_of(level),
+        rpc_timeout(timeout),
+    )
 
 
 def described(name: str, timeout: float | None) -> Operation[CollectionInfo]:
     """What the server knows of a collection.
 
-    :raises MilvusException: code 100 where there is none.
+    Raises:
+        MilvusException: Code 100 where there is none.
     """
     info = yield from ops.describe_collection(name, timeout=rpc_timeout(timeout))
     if info is None:
@@ -58,9 +94,10 @@ def described(name: str, timeout: float | None) -> Operation[CollectionInfo]:
 def known(name: str, timeout: float | None) -> Operation[CollectionInfo]:
     """What the server said of a collection when it was asked last, or says now where it was not.
 
-    :raises MilvusException: code 100 where there is none.
+    Raises:
+        MilvusException: Code 100 where there is none.
     """
-    info: CollectionInfo = yield Recall(name, lambda: described(name, timeout))
+    info: CollectionInfo = yield Recall(name_of("collection_name", name), lambda: described(name, timeout))
     return info
 
 
@@ -70,7 +107,8 @@ def with_known(name: str, timeout: float | None, use: Callable[[CollectionInfo],
     What is known may be of before a change that somebody else made (Milvus 2.6 then refuses with code 109, others with
     what does not fit): after a refusal the server is asked again, and where it answers otherwise, ``use`` runs again.
 
-    :raises HeadraceError: what ``use`` raises, the second time where there is one.
+    Raises:
+        HeadraceError: What ``use`` raises, the second time where there is one.
     """
     asked = False
 
@@ -79,7 +117,7 @@ def with_known(name: str, timeout: float | None, use: Callable[[CollectionInfo],
         asked = True
         return (yield from described(name, timeout))
 
-    info: CollectionInfo = yield Recall(name, ask)
+    info: CollectionInfo = yield Recall(name_of("collection_name", name), ask)
     try:
         return (yield from use(info))
     except (InputError, MilvusException) as error:

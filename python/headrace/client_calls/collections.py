@@ -53,12 +53,11 @@ def create_collection(  # noqa: PLR0917 - pymilvus's order
     shards_num: int | None = None,
     num_partitions: int | None = None,
     properties: Mapping[str, Any] | None = None,
+    enable_mmap: bool | None = None,
 ) -> Operation[None]:
     """Create a collection: with a dimension alone, or with a schema.
 
-    With a dimension (the quick form) it gets a key and a vector field, an AUTOINDEX, and is loaded. With a schema and
-    ``index_params`` it is also indexed and loaded; with a schema alone it is only created. What describes the quick
-    form's fields means nothing beside a schema.
+    With a dimension (the quick form) it is indexed and loaded; with a schema where ``index_params`` are given.
 
     Args:
         collection_name: Its name.
@@ -79,9 +78,10 @@ def create_collection(  # noqa: PLR0917 - pymilvus's order
         shards_num: The same, by its older name.
         num_partitions: How many partitions a partition key is spread over; None for the server's choice.
         properties: Collection properties, for example ``{"collection.ttl.seconds": 3600}``.
+        enable_mmap: What guides write for the property ``mmap.enabled``.
 
-    :raises ConfigError: if a parameter cannot be used.
-    :raises SchemaError: if the schema cannot be.
+    Raises:
+        ConfigError: If a parameter cannot be used; a SchemaError if the schema cannot be.
     """
     indexes = IndexParams.of(index_params) if index_params else None
     if schema is None:
@@ -89,6 +89,8 @@ def create_collection(  # noqa: PLR0917 - pymilvus's order
         schema.enable_dynamic_field = flag("enable_dynamic_field", enable_dynamic_field)
         schema.description = text_of("description", description)
         indexes = IndexParams().add_index(vector_field_name, metric_type=name_of("metric_type", metric_type))
+    if enable_mmap is not None:
+        properties = {"mmap.enabled": flag("enable_mmap", enable_mmap), **(properties or {})}
     counts = {"num_shards": num_shards, "shards_num": shards_num, "num_partitions": num_partitions}
     yield from _create(collection_name, schema, indexes, counts, consistency_level, properties, timeout)
 
@@ -211,7 +213,8 @@ def add_collection_field(
         timeout: Seconds for the call.
         **facts: What :class:`FieldSchema` takes: ``nullable=True``, ``default_value``, ``max_length`` ...
 
-    :raises SchemaError: if the field cannot be, or takes no nulls.
+    Raises:
+        SchemaError: If the field cannot be, or takes no nulls.
     """
     name = name_of("collection_name", collection_name)
     item = FieldSchema(field_name, data_type, text_of("desc", desc), **facts)

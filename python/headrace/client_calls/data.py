@@ -7,9 +7,9 @@ from typing import Any
 
 from headrace import operations as ops
 from headrace.calls import Operation
-from headrace.client_calls.base import Keys, Level, known, level_of, listed, rpc_timeout
+from headrace.client_calls.base import Keys, Level, known, listed, scope_of
+from headrace.client_calls.checks import name_of, number
 from headrace.errors import ConfigError, explain
-from headrace.operations.base import consistency_fields
 from headrace.results import QueryResult
 
 __all__ = ["get", "query"]
@@ -51,20 +51,21 @@ def query(  # noqa: PLR0917 - pymilvus's order
     Returns:
         A list of dicts, which also gives its columns (``to_arrow()``, ``to_numpy(field)``).
 
-    :raises ConfigError: if both ids and filter are given, or a parameter cannot be used.
+    Raises:
+        ConfigError: If both ids and filter are given, or a parameter cannot be used.
     """
     if ids is not None:
         if filter:
             raise ConfigError(explain("ids and filter", "one of them", "both", "leave one out"))
+        keys = listed(ids)
         info = yield from known(collection_name, timeout)
-        filter = ops.keys_filter(info.schema.primary_key.name, listed(ids))  # noqa: A001 - pymilvus's name
+        filter = ops.keys_filter(info.schema.primary_key.name, keys)  # noqa: A001 - pymilvus's name
+    scope = scope_of(filter, filter_params, output_fields or ["*"], partition_names, consistency_level, timeout)
     params = {"limit": _count("limit", limit), "offset": _count("offset", offset), "timezone": timezone}
     params |= {"time_fields": time_fields, "ignore_growing": ignore_growing, "reduce_stop_for_best": False}
-    request = ops.query_request(collection_name, filter, _fields(output_fields), params, filter_params=filter_params)
-    request.partition_names.extend(partition_names or ())
-    for key, value in consistency_fields(level_of(consistency_level)).items():
-        setattr(request, key, value)
-    batch, answer = yield from ops.ask_query(request, rpc_timeout(timeout))
+    request = ops.query_request(name_of("collection_name", collection_name), scope, params)
+    scope.put_into(request)
+    batch, answer = yield from ops.ask_query(request, scope.timeout)
     return ops.query_result(batch, answer)
 
 
@@ -93,14 +94,5 @@ def get(
     )
 
 
-def _fields(output_fields: Sequence[str] | None) -> list[str]:
-    if isinstance(output_fields, str):
-        remedy = "put it into a list"
-        raise ConfigError(explain("output_fields", "a list of field names", repr(output_fields), remedy))
-    return list(output_fields or ["*"])
-
-
 def _count(name: str, value: int | None) -> int | None:
-    if value is not None and value < 0:
-        raise ConfigError(explain(name, "a number of at least 0", repr(value), "give such a number"))
-    return value
+    return None if value is None else number(name, value, least=0)

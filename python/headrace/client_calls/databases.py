@@ -11,7 +11,7 @@ from headrace.client_calls.base import rpc_timeout
 from headrace.client_calls.checks import mapping_of, name_of, names_of
 from headrace.errors import MilvusException, RpcError
 from headrace.operations.base import ask
-from headrace.protocol import key_values, mapping
+from headrace.protocol import mapping, property_pairs
 
 __all__ = [
     "alter_database_properties",
@@ -30,7 +30,7 @@ def create_database(
     db_name: str, properties: Mapping[str, Any] | None = None, timeout: float | None = None
 ) -> Operation[None]:
     """Create a database; one that exists is refused."""
-    pairs = key_values(mapping_of("properties", properties)) if properties else []
+    pairs = property_pairs(mapping_of("properties", properties)) if properties else []
     request = admin_pb2.CreateDatabaseRequest(db_name=name_of("db_name", db_name), properties=pairs)
     yield from ask("CreateDatabase", request, common_pb2.Status, rpc_timeout(timeout))
 
@@ -51,7 +51,8 @@ def list_databases(timeout: float | None = None) -> Operation[list[str]]:
 def describe_database(db_name: str, timeout: float | None = None) -> Operation[dict[str, Any]]:
     """A database's name and its properties. Servers without that call tell only that it is there.
 
-    :raises MilvusException: code 800 where there is none.
+    Raises:
+        MilvusException: Code 800 where there is none.
     """
     name = name_of("db_name", db_name)
     request = admin_pb2.DescribeDatabaseRequest(db_name=name)
@@ -72,7 +73,7 @@ def alter_database_properties(
     db_name: str, properties: Mapping[str, Any], timeout: float | None = None
 ) -> Operation[None]:
     """Set properties of a database."""
-    pairs = key_values(mapping_of("properties", properties))
+    pairs = property_pairs(mapping_of("properties", properties))
     request = admin_pb2.AlterDatabaseRequest(db_name=name_of("db_name", db_name), properties=pairs)
     yield from ask("AlterDatabase", request, common_pb2.Status, rpc_timeout(timeout))
 

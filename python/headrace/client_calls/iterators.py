@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from headrace.calls import Operation
-from headrace.client_calls.base import Level, known, level_of, rpc_timeout
+from headrace.client_calls.base import Level, known, scope_of
+from headrace.client_calls.checks import number, text_of
 from headrace.errors import ConfigError, explain
 from headrace.operations import QueryPages, SearchPages
 from headrace.results import Hit, Hits
@@ -47,21 +48,17 @@ def query_iterator(  # noqa: PLR0917 - pymilvus's order
     Returns:
         An iterator over pages, each a list as :meth:`query` gives it; ``next()`` gives the next one, empty at the end.
 
-    :raises ConfigError: if a parameter cannot be used.
+    Raises:
+        ConfigError: If a parameter cannot be used.
     """
     info = yield from known(collection_name, timeout)
     return QueryPages(
         info,
         collection_name,
-        filter or "",
-        filter_params=filter_params,
-        output_fields=list(output_fields or ["*"]),
-        batch_size=batch_size,
+        scope_of(filter, filter_params, output_fields or ["*"], partition_names, consistency_level, timeout),
+        batch_size=number("batch_size", batch_size),
         limit=_limit(limit),
-        offset=offset or 0,
-        partition_names=partition_names or (),
-        consistency_level=level_of(consistency_level),
-        timeout=rpc_timeout(timeout),
+        offset=0 if offset is None else number("offset", offset, least=0),
     )
 
 
@@ -103,25 +100,21 @@ def search_iterator(  # noqa: PLR0917 - pymilvus's order
     Returns:
         An iterator over pages, each a list of hits; ``next()`` gives the next one, empty at the end.
 
-    :raises ConfigError: if a parameter cannot be used.
+    Raises:
+        ConfigError: If a parameter cannot be used.
     """
     info = yield from known(collection_name, timeout)
     return SearchPages(
         info,
         collection_name,
         data,
-        anns_field=anns_field or "",
-        filter=filter or "",
-        filter_params=filter_params,
-        output_fields=output_fields or (),
+        scope_of(filter, filter_params, output_fields, partition_names, consistency_level, timeout),
+        anns_field=text_of("anns_field", anns_field),
         search_params=search_params,
-        batch_size=batch_size,
+        batch_size=number("batch_size", batch_size),
         limit=_limit(limit),
-        partition_names=partition_names or (),
-        round_decimal=round_decimal,
+        round_decimal=number("round_decimal", round_decimal, least=-1),
         external_filter=external_filter_func,
-        consistency_level=level_of(consistency_level),
-        timeout=rpc_timeout(timeout),
     )
 
 

@@ -10,7 +10,7 @@ from headrace.calls import Operation
 from headrace.client_calls.base import rpc_timeout
 from headrace.client_calls.checks import mapping_of, name_of, names_of
 from headrace.operations.base import ask
-from headrace.protocol import key_values
+from headrace.protocol import property_pairs
 
 __all__ = [
     "alter_collection_field",
@@ -27,7 +27,7 @@ def alter_collection_properties(
     """Set properties of a collection, for example ``{"collection.ttl.seconds": 3600}``."""
     request = admin_pb2.AlterCollectionRequest(
         collection_name=name_of("collection_name", collection_name),
-        properties=key_values(mapping_of("properties", properties)),
+        properties=property_pairs(mapping_of("properties", properties)),
     )
     yield from ask("AlterCollection", request, common_pb2.Status, rpc_timeout(timeout))
 
@@ -50,7 +50,7 @@ def alter_collection_field(
     request = admin_pb2.AlterCollectionFieldRequest(
         collection_name=name_of("collection_name", collection_name),
         field_name=name_of("field_name", field_name),
-        properties=key_values(mapping_of("field_params", field_params)),
+        properties=property_pairs(mapping_of("field_params", field_params)),
     )
     yield from ask("AlterCollectionField", request, common_pb2.Status, rpc_timeout(timeout))
 
@@ -62,7 +62,7 @@ def alter_index_properties(
     request = admin_pb2.AlterIndexRequest(
         collection_name=name_of("collection_name", collection_name),
         index_name=name_of("index_name", index_name),
-        extra_params=key_values(mapping_of("properties", properties)),
+        extra_params=property_pairs(mapping_of("properties", properties)),
     )
     yield from ask("AlterIndex", request, common_pb2.Status, rpc_timeout(timeout))
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from headrace import operations as ops
 from headrace.calls import Operation
-from headrace.client_calls.base import Level, level_of, rpc_timeout
+from headrace.client_calls.base import Level, scope_of
+from headrace.client_calls.checks import flag, mapping_of, name_of, number, text_of
+from headrace.errors import ConfigError, explain
 from headrace.operations import AnnSearchRequest, RRFRanker, WeightedRanker
 from headrace.results import SearchResult
 
@@ -35,17 +37,17 @@ def search(  # noqa: PLR0917 - pymilvus's order
     page_retain_order: bool | None = None,
     consistency_level: Level = None,
 ) -> Operation[SearchResult]:
-    """The nearest rows of each query vector.
+    """The nearest rows of each query vector: a list of hits for each.
+
+    A hit is a dict of key, ``distance`` and ``entity``; the result also gives columns (``to_arrow()``, ``to_numpy()``).
 
     Args:
         collection_name: The collection or an alias; it must be loaded.
-        data: Query vectors: a list of vectors, a numpy array, a sparse matrix, dicts of index to value (see
-            :mod:`headrace.vectors`).
+        data: Query vectors: a list, a numpy array, a sparse matrix, dicts (see :mod:`headrace.vectors`).
         filter: Milvus's expression; empty for none.
         limit: Hits per query vector; with the offset at most 16,384.
         output_fields: Fields to return in each hit's ``entity``; None for none.
-        search_params: ``{"metric_type": ..., "params": {...}}``, or all of them side by side: ``ef``, ``nprobe``,
-            ``radius``, ``range_filter`` ...
+        search_params: ``{"metric_type": ..., "params": {"ef": ..., "radius": ...}}``, or all of them side by side.
         timeout: Seconds for the call.
         partition_names: Partitions to search; None for all.
         anns_field: The vector field; may be left out where the collection has one.
@@ -59,37 +61,49 @@ def search(  # noqa: PLR0917 - pymilvus's order
         page_retain_order: Whether pages keep one order (Milvus 2.6).
         consistency_level: A name or number; None for the collection's own.
 
-    Returns:
-        A list for each query vector of hits: dicts of key, ``distance`` and ``entity``. It also gives columns
-        (``to_arrow()``, ``to_numpy(field)``).
-
-    :raises InputError: if the query vectors cannot be used.
-    :raises ConfigError: if a parameter cannot be used.
+    Raises:
+        InputError: If the query vectors cannot be used.
+        ConfigError: If a parameter cannot be used.
     """
+    scope = scope_of(filter, filter_params, output_fields, partition_names, consistency_level, timeout)
+    options = _options(offset, group_by_field, group_size, strict_group_size)
+    options |= {"ignore_growing": ignore_growing, "page_retain_order": page_retain_order}
+    return (yield from _search(collection_name, data, scope, anns_field, limit, search_params, round_decimal, options))
+
+
+def _search(  # noqa: PLR0917 - search's order
+    name: str,
+    data: Any,
+    scope: ops.Scope,
+    anns_field: str | None,
+    limit: int,
+    params: Mapping[str, Any] | None,
+    round_decimal: int,
+    options: dict[str, Any],
+) -> Operation[SearchResult]:
     return (
         yield from ops.search(
-            collection_name,
+            name_of("collection_name", name),
             data,
-            anns_field=anns_field or "",
-            limit=limit,
-            filter=filter or "",
-            filter_params=filter_params,
-            output_fields=output_fields or (),
-            search_params=search_params,
-            partition_names=partition_names or (),
-            offset=offset or 0,
-            round_decimal=round_decimal,
-            options={
-                "group_by_field": group_by_field,
-                "group_size": group_size,
-                "strict_group_size": strict_group_size,
-                "ignore_growing": ignore_growing,
-                "page_retain_order": page_retain_order,
-            },
-            consistency_level=level_of(consistency_level),
-            timeout=rpc_timeout(timeout),
+            scope,
+            anns_field=text_of("anns_field", anns_field),
+            limit=number("limit", limit),
+            search_params=mapping_of("search_params", params) if params else None,
+            round_decimal=number("round_decimal", round_decimal, least=-1),
+            options=options,
         )
     )
+
+
+def _options(
+    offset: int | None, group_by_field: str | None, group_size: int | None, strict_group_size: bool | None
+) -> dict[str, Any]:
+    return {
+        "offset": None if offset is None else number("offset", offset, least=0),
+        "group_by_field": text_of("group_by_field", group_by_field) or None,
+        "group_size": None if group_size is None else number("group_size", group_size),
+        "strict_group_size": None if strict_group_size is None else flag("strict_group_size", strict_group_size),
+    }
 
 
 def hybrid_search(  # noqa: PLR0917 - pymilvus's order
@@ -108,7 +122,7 @@ def hybrid_search(  # noqa: PLR0917 - pymilvus's order
     strict_group_size: bool | None = None,
     consistency_level: Level = None,
 ) -> Operation[SearchResult]:
-    """The best rows of several searches, merged by a ranker (Milvus 2.4).
+    """The best rows of several searches, merged by a ranker (Milvus 2.4); the result is as that of :meth:`search`.
 
     Args:
         collection_name: The collection or an alias; it must be loaded.
@@ -125,27 +139,33 @@ def hybrid_search(  # noqa: PLR0917 - pymilvus's order
         strict_group_size: Whether every group has to have as many.
         consistency_level: A name or number; None for the collection's own.
 
-    Returns:
-        As :func:`search`.
-
-    :raises RpcError: with the status UNIMPLEMENTED on older servers.
+    Raises:
+        RpcError: With the status UNIMPLEMENTED on older servers.
     """
+    _check_parts(reqs, ranker)
+    scope = scope_of("", None, output_fields, partition_names, consistency_level, timeout)
     return (
         yield from ops.hybrid_search(
-            collection_name,
+            name_of("collection_name", collection_name),
             reqs,
             ranker,
-            limit=limit,
-            output_fields=output_fields or (),
-            partition_names=partition_names or (),
-            offset=offset or 0,
-            round_decimal=round_decimal,
-            options={
-                "group_by_field": group_by_field,
-                "group_size": group_size,
-                "strict_group_size": strict_group_size,
-            },
-            consistency_level=level_of(consistency_level),
-            timeout=rpc_timeout(timeout),
+            scope,
+            limit=number("limit", limit),
+            round_decimal=number("round_decimal", round_decimal, least=-1),
+            options=_options(offset, group_by_field, group_size, strict_group_size),
         )
     )
+
+
+def _check_parts(reqs: Any, ranker: Any) -> None:
+    parts = list(reqs) if isinstance(reqs, list | tuple) else []
+    if not parts or not all(isinstance(part, AnnSearchRequest) for part in parts):
+        wrong = next((part for part in parts if not isinstance(part, AnnSearchRequest)), reqs)
+        found = "none" if reqs == [] else f"one of type {type(wrong).__name__}"
+        raise ConfigError(explain("reqs", "a list of AnnSearchRequest", found, "make one for each vector field"))
+    if not isinstance(ranker, RRFRanker | WeightedRanker):
+        found = f"one of type {type(ranker).__name__}"
+        raise ConfigError(explain("ranker", "an RRFRanker or a WeightedRanker", found, "make one of them"))
+    if isinstance(ranker, WeightedRanker) and len(ranker.weights) != len(parts):
+        found = f"{len(ranker.weights)} weights for {len(parts)} searches"
+        raise ConfigError(explain("ranker", "a weight for each search", found, "give as many weights"))

@@ -8,7 +8,7 @@ Run them with :func:`drive_sync` or :func:`drive_async`, or from another operati
 from __future__ import annotations
 
 from headrace.calls import Operation, Rpc, Sleep, drive_async, drive_sync
-from headrace.operations.base import DEFAULT_TIMEOUT
+from headrace.operations.base import DEFAULT_TIMEOUT, Scope
 from headrace.operations.collections import (
     create_collection,
     describe_collection,
@@ -22,6 +22,7 @@ from headrace.operations.data import (
     count,
     delete,
     get_by_keys,
+    keys_between,
     keys_filter,
     query,
     query_request,
@@ -30,12 +31,14 @@ from headrace.operations.data import (
 from headrace.operations.indexes import (
     METRICS,
     IndexInfo,
+    check_indexes,
     create_index,
     describe_index,
     index_descriptions,
     index_state,
     metric_for,
     wait_for_index,
+    wait_for_indexes,
 )
 from headrace.operations.loading import (
     LoadState,
@@ -74,6 +77,7 @@ __all__ = [
     "RRFRanker",
     "Request",
     "Rpc",
+    "Scope",
     "SearchPages",
     "Sleep",
     "WeightedRanker",
@@ -81,6 +85,7 @@ __all__ = [
     "ask_query",
     "ask_search",
     "check_health",
+    "check_indexes",
     "count",
     "create_collection",
     "create_index",
@@ -99,6 +104,7 @@ __all__ = [
     "index_descriptions",
     "index_state",
     "is_loaded",
+    "keys_between",
     "keys_filter",
     "list_collections",
     "load_collection",
@@ -111,6 +117,7 @@ __all__ = [
     "search",
     "search_request",
     "wait_for_index",
+    "wait_for_indexes",
     "wait_until_loaded",
     "wait_until_refreshed",
     "write",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from google.protobuf.message import Message
@@ -14,7 +15,7 @@ from headrace.errors import TransportError, explain
 from headrace.protocol import status_error
 from headrace.schema import ConsistencyLevel
 
-__all__ = ["DEFAULT_TIMEOUT", "ask", "ask_columns", "consistency_fields", "extra_info", "until"]
+__all__ = ["DEFAULT_TIMEOUT", "Scope", "ask", "ask_columns", "consistency_fields", "extra_info", "until"]
 
 #: Seconds for one RPC where the caller says nothing.
 DEFAULT_TIMEOUT = 60.0
@@ -38,7 +39,8 @@ _GUARANTEES = {
 def ask(method: str, request: Message, response: type[M], timeout: float | None) -> Operation[M]:
     """One RPC whose answer is, or carries in ``status``, a success.
 
-    :raises MilvusException: if the server refuses.
+    Raises:
+        MilvusException: If the server refuses.
     """
     answer: M = yield Rpc(method, request, response, timeout)
     status: Any = answer if isinstance(answer, common_pb2.Status) else cast("Any", answer).status
@@ -52,7 +54,8 @@ def ask_columns(
 ) -> Operation[tuple[M, Columns]]:
     """One RPC whose answer has columns, under the field numbers ``path``: the answer without them, and the columns.
 
-    :raises MilvusException: if the server refuses.
+    Raises:
+        MilvusException: If the server refuses.
     """
     raw: bytes = yield Rpc(method, request, None, timeout)
 
@@ -84,7 +87,8 @@ def until(
         remedy: What to do where it does not come to be.
         timeout: Seconds to wait, counted by the pauses between looks; None waits without end.
 
-    :raises TransportError: if it was not done in time.
+    Raises:
+        TransportError: If it was not done in time.
     """
     waited, pause = 0.0, _FIRST_POLL
     while (found := (yield from look())) is not None:
@@ -110,3 +114,31 @@ _EXTRAS: tuple[tuple[str, str, type[int] | type[float]], ...] = (
     ("scanned_total_bytes", "scanned_total_bytes", int),
     ("cache_hit_ratio", "cache_hit_ratio", float),
 )
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a read looks at and brings, and how long it may take.
+
+    Attributes:
+        filter: Milvus's expression; empty for none.
+        filter_params: The values of what the filter names in braces.
+        output_fields: Fields to return.
+        partition_names: Partitions to look at; empty for all.
+        consistency_level: What the read waits for; None for the collection's own.
+        timeout: Seconds for each request.
+    """
+
+    filter: str = ""
+    filter_params: Mapping[str, Any] | None = None
+    output_fields: Sequence[str] = ()
+    partition_names: Sequence[str] = ()
+    consistency_level: ConsistencyLevel | None = None
+    timeout: float | None = DEFAULT_TIMEOUT
+
+    def put_into(self, request: Any, consistency: Mapping[str, Any] | None = None) -> None:
+        """Write what comes back and from where into a request, with a consistency of its own where one is given."""
+        request.output_fields.extend(self.output_fields)
+        request.partition_names.extend(self.partition_names)
+        for key, value in (consistency or consistency_fields(self.consistency_level)).items():
+            setattr(request, key, value)

@@ -8,7 +8,7 @@ from headrace._proto import common_pb2, milvus_pb2
 from headrace.calls import Operation, Rpc
 from headrace.collection_messages import CollectionInfo, collection_info, schema_to_proto
 from headrace.operations.base import DEFAULT_TIMEOUT, ask
-from headrace.protocol import is_missing_collection, key_values, status_error
+from headrace.protocol import is_missing_collection, property_pairs, status_error
 from headrace.schema import CollectionSchema, ConsistencyLevel, check_name
 
 __all__ = [
@@ -35,7 +35,8 @@ def _describe(name: str, timeout: float | None) -> Operation[milvus_pb2.Describe
 def describe_collection(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[CollectionInfo | None]:
     """What the server knows of a collection, by name or alias; None where there is none.
 
-    :raises SchemaError: if it has struct array fields, which headrace cannot write.
+    Raises:
+        SchemaError: If it has struct array fields, which headrace cannot write.
     """
     answer = yield from _describe(name, timeout)
     return None if answer is None else collection_info(answer)
@@ -75,7 +76,8 @@ def create_collection(
         properties: Collection properties.
         timeout: Seconds for the call.
 
-    :raises SchemaError: if the name or a default value cannot be used.
+    Raises:
+        SchemaError: If the name or a default value cannot be used.
     """
     check_name("collection", name)
     level = ConsistencyLevel.BOUNDED if consistency_level is None else consistency_level
@@ -86,7 +88,7 @@ def create_collection(
         num_partitions=num_partitions or 0,
         # The wire's default is STRONG, so the level is always said.
         consistency_level=int(level),
-        properties=key_values(properties or {}),
+        properties=property_pairs(properties or {}),
     )
     yield from ask("CreateCollection", request, common_pb2.Status, timeout)
 

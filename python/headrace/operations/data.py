@@ -11,7 +11,7 @@ from headrace._proto import milvus_pb2
 from headrace.calls import Operation
 from headrace.decoding import decode_ids
 from headrace.errors import MilvusException
-from headrace.operations.base import DEFAULT_TIMEOUT, ask, ask_columns, consistency_fields, extra_info
+from headrace.operations.base import DEFAULT_TIMEOUT, Scope, ask, ask_columns, consistency_fields, extra_info
 from headrace.operations.templates import template_values
 from headrace.protocol import key_values
 from headrace.results import QueryResult, dynamic_keys
@@ -23,6 +23,7 @@ __all__ = [
     "delete",
     "get_by_keys",
     "key_literal",
+    "keys_between",
     "keys_filter",
     "query",
     "query_request",
@@ -47,6 +48,20 @@ def keys_filter(key_name: str, keys: Sequence[int | str]) -> str:
     return f"({key_name} in [{', '.join(others)}] or {key_name} < {int(_LEAST) + 1})"
 
 
+def keys_between(key_name: str, after: int | str | None, last: int | str | None) -> str:
+    """The filter ``after < key <= last``; None for no bound, and the empty filter with neither."""
+    bounds = []
+    if after is not None:
+        bounds.append(
+            f"{key_name} > {key_literal(after)}" if str(after) != _LEAST else f"{key_name} >= {int(_LEAST) + 1}"
+        )
+    if last is not None:
+        bounds.append(
+            f"{key_name} <= {key_literal(last)}" if str(last) != _LEAST else f"{key_name} < {int(_LEAST) + 1}"
+        )
+    return " and ".join(bounds)
+
+
 def key_literal(key: int | str) -> str:
     """A key as filters say it; texts quoted and escaped."""
     return f'"{key.translate(_ESCAPES)}"' if isinstance(key, str) else str(int(key))
@@ -62,7 +77,8 @@ def count(
 ) -> Operation[int]:
     """How many rows are stored, strongly consistent by default; rows stored twice under one key count twice.
 
-    :raises MilvusException: if the server refuses; code 101 where the collection is not loaded.
+    Raises:
+        MilvusException: If the server refuses; code 101 where the collection is not loaded.
     """
     request = milvus_pb2.QueryRequest(
         collection_name=name,
@@ -105,39 +121,29 @@ def query(
         consistency_level: None for the collection's own.
         timeout: Seconds for the call.
     """
-    request = query_request(name, filter, output_fields, {"limit": limit, "offset": offset or None})
-    request.partition_names.extend(partition_names)
-    for key, value in consistency_fields(consistency_level).items():
-        setattr(request, key, value)
+    scope = Scope(filter, None, output_fields, partition_names, consistency_level, timeout)
+    request = query_request(name, scope, {"limit": limit, "offset": offset or None})
+    scope.put_into(request)
     batch, _ = yield from ask_query(request, timeout)
     return batch
 
 
-def query_request(
-    name: str,
-    filter: str,  # noqa: A002 - pymilvus's name
-    output_fields: Sequence[str],
-    params: Mapping[str, Any],
-    *,
-    filter_params: Mapping[str, Any] | None = None,
-) -> milvus_pb2.QueryRequest:
-    """One query as a message, without partitions and consistency.
+def query_request(name: str, scope: Scope, params: Mapping[str, Any]) -> milvus_pb2.QueryRequest:
+    """One query as a message, without output fields, partitions and consistency.
 
     Args:
         name: The collection.
-        filter: Milvus's expression.
-        output_fields: Fields to return.
+        scope: Its filter is put in.
         params: ``limit``, ``offset`` and the like; what is None is left out, servers take everything else as text.
-        filter_params: The values of what the filter names in braces.
 
-    :raises ConfigError: if such a value has no form.
+    Raises:
+        ConfigError: If a value of the filter has no form.
     """
     return milvus_pb2.QueryRequest(
         collection_name=name,
-        expr=filter,
-        output_fields=output_fields,
+        expr=scope.filter,
         query_params=key_values({key: str(value) for key, value in params.items() if value is not None}),
-        expr_template_values=template_values(filter_params),
+        expr_template_values=template_values(scope.filter_params),
     )
 
 
@@ -146,7 +152,8 @@ def ask_query(
 ) -> Operation[tuple[pa.RecordBatch, milvus_pb2.QueryResults]]:
     """Send a query; its rows, and the answer without them.
 
-    :raises MilvusException: if the server refuses.
+    Raises:
+        MilvusException: If the server refuses.
     """
     answer, columns = yield from ask_columns("Query", request, milvus_pb2.QueryResults, [2], timeout)
     return columns.batch(), answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,18 +12,20 @@ from headrace.calls import Operation, Rpc
 from headrace.errors import MilvusException
 from headrace.operations.base import DEFAULT_TIMEOUT, ask, until
 from headrace.operations.collections import describe_collection
-from headrace.protocol import key_values, status_error
+from headrace.protocol import property_pairs, status_error
 from headrace.schema import DataType, IndexParam
 
 __all__ = [
     "METRICS",
     "IndexInfo",
+    "check_indexes",
     "create_index",
     "describe_index",
     "index_descriptions",
     "index_state",
     "metric_for",
     "wait_for_index",
+    "wait_for_indexes",
 ]
 
 _DENSE = ("COSINE", "L2", "IP")
@@ -96,7 +98,8 @@ def create_index(name: str, param: IndexParam, *, timeout: float | None = DEFAUL
     STL_SORT for other scalars (Milvus 2.3), RTREE for geometries, BIN_IVF_FLAT or BIN_FLAT for binary vectors, HNSW or
     FLAT for vectors of 16 and 8 bits.
 
-    :raises MilvusException: if the server refuses, also what headrace chose.
+    Raises:
+        MilvusException: If the server refuses, also what headrace chose.
     """
     try:
         yield from _create(name, param, timeout)
@@ -126,7 +129,10 @@ def _create(name: str, param: IndexParam, timeout: float | None) -> Operation[No
         extra["metric_type"] = param.metric_type
     extra["index_type"] = param.index_type
     request = milvus_pb2.CreateIndexRequest(
-        collection_name=name, field_name=param.field_name, index_name=param.index_name, extra_params=key_values(extra)
+        collection_name=name,
+        field_name=param.field_name,
+        index_name=param.index_name,
+        extra_params=property_pairs(extra),
     )
     yield from ask("CreateIndex", request, common_pb2.Status, timeout)
 
@@ -186,22 +192,55 @@ def wait_for_index(name: str, param: IndexParam, *, timeout: float | None = None
         param: The index, as it was created.
         timeout: Seconds until it must be built, counted by the pauses between looks; None waits without end.
 
-    :raises MilvusException: if it cannot be built, with the server's reason.
-    :raises TransportError: if it was not built in time; the server goes on building it.
+    Raises:
+        MilvusException: If it cannot be built, with the server's reason.
+        TransportError: If it was not built in time; the server goes on building it.
     """
 
     def look() -> Operation[str | None]:
         found = [item for item in (yield from describe_index(name)) if item.field_name == param.field_name]
         if param.index_name:
             found = [item for item in found if item.index_name == param.index_name]
-        for item in found:
-            if item.state == "Failed":
-                raise MilvusException(item.fail_reason or "no reason given", code=_FAILED, method="CreateIndex")
+        check_indexes(found)
         # A server that does not list it has nothing to build.
         return next((f"state {item.state}" for item in found if item.state != "Finished"), None)
 
     where, remedy = f"index of {param.field_name!r}", "wait longer, or create it with sync=False"
     yield from until(look, where=where, expected="built", remedy=remedy, timeout=timeout)
+
+
+def check_indexes(indexes: Iterable[IndexInfo]) -> None:
+    """Refuse indexes of which one cannot be built.
+
+    Raises:
+        MilvusException: With the server's reason.
+    """
+    for index in indexes:
+        if index.state == "Failed":
+            raise MilvusException(index.fail_reason or "no reason given", code=_FAILED, method="CreateIndex")
+
+
+def wait_for_indexes(name: str, *, timeout: float | None = None) -> Operation[list[IndexInfo]]:
+    """The indexes of a collection, once all are built for all rows that there are.
+
+    Args:
+        name: The collection.
+        timeout: Seconds until they must be built, counted by the pauses between looks; None waits without end.
+
+    Raises:
+        MilvusException: If one of them cannot be built, with the server's reason.
+        TransportError: If they were not built in time; the server goes on building them.
+    """
+
+    def look() -> Operation[str | None]:
+        found = yield from describe_index(name)
+        check_indexes(found)
+        building = (index for index in found if index.state != "Finished")
+        return next((f"{it.field_name!r} with state {it.state}" for it in building), None)
+
+    remedy = "wait longer, and finish again"
+    yield from until(look, where=f"indexes of {name!r}", expected="all built", remedy=remedy, timeout=timeout)
+    return (yield from describe_index(name))
 
 
 def _info(item: milvus_pb2.IndexDescription) -> IndexInfo:

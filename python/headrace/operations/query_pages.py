@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from headrace.calls import Operation
 from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, explain
-from headrace.operations.base import DEFAULT_TIMEOUT, consistency_fields
+from headrace.operations.base import Scope, consistency_fields
 from headrace.operations.data import ask_query, key_literal, query_request, query_result
 from headrace.results import QueryResult
-from headrace.schema import ConsistencyLevel
 
 __all__ = ["MOST_ROWS", "QueryPages", "check_batch_size"]
 
@@ -22,7 +20,8 @@ MOST_ROWS = 16_384
 def check_batch_size(batch_size: int) -> None:
     """Refuse a page that no query or search brings.
 
-    :raises ConfigError: if it is not from 1 to 16,384.
+    Raises:
+        ConfigError: If it is not from 1 to 16,384.
     """
     if not 1 <= batch_size <= MOST_ROWS:
         raise ConfigError(explain("batch_size", f"a number from 1 to {MOST_ROWS}", repr(batch_size), "choose another"))
@@ -36,54 +35,42 @@ class QueryPages:
     Args:
         info: The collection.
         name: The name that requests carry.
-        filter: Milvus's expression; empty for all rows.
-        filter_params: The values of what the filter names in braces.
-        output_fields: Fields to return; the key is always among them.
+        scope: The filter, empty for all rows; the fields, with the key always among them; where and for how long.
         batch_size: Rows of a page.
         limit: Rows of all pages; None for every one.
         offset: Rows to skip first.
-        partition_names: Partitions to read; empty for all.
-        consistency_level: None for the collection's own.
-        timeout: Seconds for each request.
     """
 
     def __init__(
         self,
         info: CollectionInfo,
         name: str,
-        filter: str = "",  # noqa: A002 - pymilvus's name
+        scope: Scope,
         *,
-        filter_params: Mapping[str, Any] | None = None,
-        output_fields: Sequence[str] = ("*",),
         batch_size: int = 1000,
         limit: int | None = None,
         offset: int = 0,
-        partition_names: Sequence[str] = (),
-        consistency_level: ConsistencyLevel | None = None,
-        timeout: float | None = DEFAULT_TIMEOUT,
     ) -> None:
         check_batch_size(batch_size)
         self._info = info
         self._name = name
-        self._filter = filter
-        self._filter_params = filter_params
-        self._fields = list(output_fields)
+        self._scope = scope
         self._batch_size = batch_size
         self._left = limit
         self._offset = offset
-        self._partitions = list(partition_names)
-        self._consistency = consistency_fields(consistency_level)
-        self._timeout = timeout
+        self._consistency = consistency_fields(scope.consistency_level)
         self._last: int | str | None = None
         self._ended = False
 
     def next(self) -> Operation[QueryResult]:
         """The next page; empty after the last one."""
         while self._offset > 0 and not self._ended:
-            skipped = yield from self._page([self._key], min(self._offset, MOST_ROWS))
+            skipped = yield from self._page(
+                replace(self._scope, output_fields=[self._key]), min(self._offset, MOST_ROWS)
+            )
             self._offset -= len(skipped)
         size = self._batch_size if self._left is None else min(self._batch_size, self._left)
-        page = yield from self._page(self._fields, 0 if self._ended else size)
+        page = yield from self._page(self._scope, 0 if self._ended else size)
         if self._left is not None:
             self._left -= len(page)
         return page
@@ -96,15 +83,13 @@ class QueryPages:
     def _id(self) -> int | None:
         return self._info.collection_id or None
 
-    def _page(self, fields: Sequence[str], size: int) -> Operation[QueryResult]:
+    def _page(self, scope: Scope, size: int) -> Operation[QueryResult]:
         if size == 0:
             return QueryResult.empty()
         params = {"limit": size, "iterator": True, "reduce_stop_for_best": True, "collection_id": self._id}
-        request = query_request(self._name, self._condition(), fields, params, filter_params=self._filter_params)
-        request.partition_names.extend(self._partitions)
-        for key, value in self._consistency.items():
-            setattr(request, key, value)
-        batch, answer = yield from ask_query(request, self._timeout)
+        request = query_request(self._name, replace(scope, filter=self._condition()), params)
+        scope.put_into(request, self._consistency)
+        batch, answer = yield from ask_query(request, scope.timeout)
         # A server that stops early for the best may bring more.
         batch = batch.slice(0, size)
         self._ended = batch.num_rows == 0
@@ -116,6 +101,6 @@ class QueryPages:
 
     def _condition(self) -> str:
         if self._last is None:
-            return self._filter
+            return self._scope.filter
         after = f"{self._key} > {key_literal(self._last)}"
-        return f"{after} and ({self._filter})" if self._filter else after
+        return f"{after} and ({self._scope.filter})" if self._scope.filter else after

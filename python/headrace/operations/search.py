@@ -13,12 +13,12 @@ from headrace.calls import Operation, Recall
 from headrace.collection_messages import CollectionInfo
 from headrace.decoding import decode_ids
 from headrace.errors import ConfigError, explain
-from headrace.operations.base import DEFAULT_TIMEOUT, ask_columns, consistency_fields, extra_info
+from headrace.operations.base import Scope, ask_columns, extra_info
 from headrace.operations.collections import describe_collection
 from headrace.operations.templates import template_values
 from headrace.protocol import key_values
 from headrace.results import SearchResult, dynamic_keys
-from headrace.schema import ConsistencyLevel, DataType
+from headrace.schema import DataType
 from headrace.vectors import depends_on_field, encode_query_vectors
 
 __all__ = [
@@ -37,6 +37,7 @@ _EXPRESSION = 1
 _OPTIONS = {"ignore_growing", "offset", "page_retain_order"}
 #: What servers read outside of ``params``.
 _OUTSIDE = {"analyzer_name", "hints", "metric_type"}
+_EVERYTHING = Scope()
 
 
 @dataclass(frozen=True)
@@ -101,63 +102,41 @@ class WeightedRanker:
 def search(
     name: str,
     data: Any,
+    scope: Scope = _EVERYTHING,
     *,
     anns_field: str = "",
     limit: int = 10,
-    filter: str = "",  # noqa: A002 - pymilvus's name
-    filter_params: Mapping[str, Any] | None = None,
-    output_fields: Sequence[str] = (),
     search_params: Mapping[str, Any] | None = None,
-    partition_names: Sequence[str] = (),
-    offset: int = 0,
     round_decimal: int = -1,
     options: Mapping[str, Any] | None = None,
-    consistency_level: ConsistencyLevel | None = None,
     vector_type: DataType | None = None,
-    timeout: float | None = DEFAULT_TIMEOUT,
 ) -> Operation[SearchResult]:
-    """The nearest rows of each query vector, nearest first.
-
-    For bytes and numpy arrays of float16, bfloat16, int8, uint8 or bool the collection is asked for its field's type.
+    """The nearest rows of each query vector, nearest first; arguments and errors as :func:`search_request`.
 
     Args:
         name: The collection, which must be loaded.
-        data: Query vectors, dense or sparse (see :mod:`headrace.vectors`).
-        anns_field: The vector field; may be empty where the collection has one.
+        data: Query vectors.
+        scope: What is looked at; of its fields those of each hit's ``entity``.
+        anns_field: The vector field.
         limit: Hits per query vector.
-        filter: Milvus's expression; empty for none.
-        filter_params: The values of what the filter names in braces.
-        output_fields: Fields to return in each hit's ``entity``.
-        search_params: ``{"metric_type": ..., "params": {...}}``, or all of them side by side; the index's own where
-            left out.
-        partition_names: Partitions to search; empty for all.
-        offset: Hits to skip.
+        search_params: The index's parameters.
         round_decimal: Decimal places of distances; -1 for all.
-        options: What a search takes beside the index's parameters: ``group_by_field``, ``ignore_growing`` ...
-        consistency_level: None for the collection's own.
-        vector_type: The field's type, where the caller knows it and the collection need not be asked.
-        timeout: Seconds for the call.
-
-    :raises InputError: if the query vectors cannot be used, or are not of the field's type.
-    :raises ConfigError: if a parameter cannot be used.
+        options: What a search takes beside them.
+        vector_type: The field's type, where it is known.
     """
+    options = {"round_decimal": round_decimal, **(options or {})}
     request = yield from search_request(
         name,
         data,
+        scope,
         anns_field=anns_field,
         limit=limit,
         params=search_params,
-        expression=filter,
-        expression_params=filter_params,
-        options={"offset": offset or None, "round_decimal": round_decimal, **(options or {})},
+        options=options,
         vector_type=vector_type,
-        timeout=timeout,
     )
-    request.partition_names.extend(partition_names)
-    request.output_fields.extend(output_fields)
-    for key, value in consistency_fields(consistency_level).items():
-        setattr(request, key, value)
-    result, _ = yield from ask_search("Search", request, round_decimal=round_decimal, timeout=timeout)
+    scope.put_into(request)
+    result, _ = yield from ask_search("Search", request, round_decimal=round_decimal, timeout=scope.timeout)
     return result
 
 
@@ -165,89 +144,90 @@ def hybrid_search(
     name: str,
     reqs: Sequence[AnnSearchRequest],
     ranker: RRFRanker | WeightedRanker,
+    scope: Scope = _EVERYTHING,
     *,
     limit: int = 10,
-    output_fields: Sequence[str] = (),
-    partition_names: Sequence[str] = (),
-    offset: int = 0,
     round_decimal: int = -1,
     options: Mapping[str, Any] | None = None,
-    consistency_level: ConsistencyLevel | None = None,
-    timeout: float | None = DEFAULT_TIMEOUT,
 ) -> Operation[SearchResult]:
     """The best rows of several searches, merged by a ranker; servers have it since 2.4.
 
     Args:
         name: The collection, which must be loaded.
-        reqs: The searches.
+        reqs: The searches, with filters of their own.
         ranker: How their hits are merged.
+        scope: What is looked at; of its fields those of each hit's ``entity``. Its filter means nothing.
         limit: Merged hits per query vector.
-        output_fields: Fields to return in each hit's ``entity``.
-        partition_names: Partitions to search; empty for all.
-        offset: Merged hits to skip.
         round_decimal: Decimal places of scores; -1 for all.
-        options: ``group_by_field`` and the like.
-        consistency_level: None for the collection's own.
-        timeout: Seconds for the call.
+        options: ``offset``, ``group_by_field`` and the like.
 
-    :raises InputError: if query vectors cannot be used.
-    :raises RpcError: with the status UNIMPLEMENTED on older servers.
+    Raises:
+        InputError: If query vectors cannot be used.
+        RpcError: With the status UNIMPLEMENTED on older servers.
     """
     _check_limit(limit)
     parts = []
     for part in reqs:
-        inner = yield from search_request(
-            name,
-            part.data,
-            anns_field=part.anns_field,
-            limit=part.limit,
-            params=part.param,
-            expression=part.expr or "",
-            expression_params=part.expr_params,
-            timeout=timeout,
+        own = Scope(part.expr or "", part.expr_params, timeout=scope.timeout)
+        parts.append(
+            (
+                yield from search_request(
+                    name, part.data, own, anns_field=part.anns_field, limit=part.limit, params=part.param
+                )
+            )
         )
-        parts.append(inner)
-    ranking = {**ranker.rank_params(), "limit": limit, "round_decimal": round_decimal, "offset": offset}
+    ranking = {**ranker.rank_params(), "limit": limit, "round_decimal": round_decimal, "offset": 0}
     request = milvus_pb2.HybridSearchRequest(
-        collection_name=name,
-        requests=parts,
-        rank_params=key_values(ranking | _given(options or {})),
-        output_fields=output_fields,
-        partition_names=partition_names,
-        **consistency_fields(consistency_level),
+        collection_name=name, requests=parts, rank_params=key_values(ranking | _given(options or {}))
     )
-    result, _ = yield from ask_search("HybridSearch", request, round_decimal=round_decimal, timeout=timeout)
+    scope.put_into(request)
+    result, _ = yield from ask_search("HybridSearch", request, round_decimal=round_decimal, timeout=scope.timeout)
     return result
 
 
 def search_request(
     name: str,
     data: Any,
+    scope: Scope,
     *,
     anns_field: str,
     limit: int,
     params: Mapping[str, Any] | None = None,
-    expression: str = "",
-    expression_params: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     vector_type: DataType | None = None,
-    timeout: float | None = DEFAULT_TIMEOUT,
 ) -> Operation[milvus_pb2.SearchRequest]:
-    """One search as a message, without output fields, partitions and consistency; arguments as :func:`search`."""
+    """One search as a message, without output fields, partitions and consistency.
+
+    For bytes and numpy arrays of float16, bfloat16, int8, uint8 or bool the collection is asked for its field's type.
+
+    Args:
+        name: The collection.
+        data: Query vectors, dense or sparse (see :mod:`headrace.vectors`).
+        scope: Its filter is put in.
+        anns_field: The vector field; may be empty where the collection has one.
+        limit: Hits per query vector.
+        params: ``{"metric_type": ..., "params": {...}}``, or all of them side by side; the index's own where left out.
+        options: What a search takes beside the index's parameters: ``offset``, ``group_by_field`` ...
+        vector_type: The field's type, where the caller knows it and the collection need not be asked.
+
+    Raises:
+        InputError: If the query vectors cannot be used, or are not of the field's type.
+        ConfigError: If a parameter cannot be used.
+    """
     _check_limit(limit)
     sent = _parameters(params or {}, options or {})
     if vector_type is None and depends_on_field(data):
-        vector_type = (yield from _vector_types(name, timeout)).get(anns_field)
+        vector_type = (yield from _vector_types(name, scope.timeout)).get(anns_field)
     dtype, values = encode_query_vectors(data, vector_type)
     placeholder = common_pb2.PlaceholderValue(tag="$0", type=int(dtype), values=values)
     return milvus_pb2.SearchRequest(
         collection_name=name,
-        dsl=expression,
+        dsl=scope.filter,
         dsl_type=_EXPRESSION,
         placeholder_group=common_pb2.PlaceholderGroup(placeholders=[placeholder]).SerializeToString(),
         search_params=key_values({"topk": limit, **({"anns_field": anns_field} if anns_field else {}), **sent}),
         nq=len(values),
-        expr_template_values=template_values(expression_params),
+        expr_template_values=template_values(scope.filter_params),
     )
 
 
@@ -256,7 +236,8 @@ def ask_search(
 ) -> Operation[tuple[SearchResult, milvus_pb2.SearchResults]]:
     """Send a search; its hits, and the answer without their fields.
 
-    :raises MilvusException: if the server refuses.
+    Raises:
+        MilvusException: If the server refuses.
     """
     answer, columns = yield from ask_columns(method, request, milvus_pb2.SearchResults, [2, 3], timeout)
     results = answer.results

@@ -6,20 +6,20 @@ last hit and a wider one, without the rows at that distance that were found alre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from headrace._proto import milvus_pb2
 from headrace.calls import Operation
 from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, explain
-from headrace.operations.base import DEFAULT_TIMEOUT, consistency_fields
+from headrace.operations.base import Scope, consistency_fields
 from headrace.operations.data import key_literal
 from headrace.operations.indexes import describe_index
 from headrace.operations.query_pages import MOST_ROWS, check_batch_size
 from headrace.operations.search import ask_search, search_request
 from headrace.results import Hit, Hits, SearchPage
-from headrace.schema import ConsistencyLevel
 
 __all__ = ["SearchPages"]
 
@@ -31,6 +31,7 @@ _MOST_RINGS = 20
 _RING = 10
 #: The width of a ring where all hits of a page are equally far.
 _LEAST_WIDTH = 0.05
+_EVERYTHING = Scope()
 
 
 class SearchPages:
@@ -40,18 +41,13 @@ class SearchPages:
         info: The collection.
         name: The name that requests carry.
         data: One query vector, in any form that a search takes.
+        scope: The filter, the fields of each hit's ``entity``, where and for how long.
         anns_field: The vector field; may be empty where the collection has one.
-        filter: Milvus's expression; empty for none.
-        filter_params: The values of what the filter names in braces.
-        output_fields: Fields to return in each hit's ``entity``.
         search_params: As a search takes them.
         batch_size: Hits of a page.
         limit: Hits of all pages; None for as many as there are.
-        partition_names: Partitions to search; empty for all.
         round_decimal: Decimal places of distances; -1 for all.
         external_filter: What remains of a page's hits; pages are filled up with later ones.
-        consistency_level: None for the collection's own.
-        timeout: Seconds for each request.
     """
 
     def __init__(
@@ -59,36 +55,27 @@ class SearchPages:
         info: CollectionInfo,
         name: str,
         data: Any,
+        scope: Scope = _EVERYTHING,
         *,
         anns_field: str = "",
-        filter: str = "",  # noqa: A002 - pymilvus's name
-        filter_params: Mapping[str, Any] | None = None,
-        output_fields: Sequence[str] = (),
         search_params: Mapping[str, Any] | None = None,
         batch_size: int = 1000,
         limit: int | None = None,
-        partition_names: Sequence[str] = (),
         round_decimal: int = -1,
         external_filter: Callable[[Hits], Iterable[Hit]] | None = None,
-        consistency_level: ConsistencyLevel | None = None,
-        timeout: float | None = DEFAULT_TIMEOUT,
     ) -> None:
         check_batch_size(batch_size)
         self._info = info
         self._name = name
         self._data = data
+        self._scope = scope
         self._field = anns_field or _only_vector(info)
-        self._filter = filter
-        self._filter_params = filter_params
-        self._output_fields = list(output_fields)
         self._params = dict(search_params or {})
         self._batch_size = batch_size
         self._left = limit
-        self._partitions = list(partition_names)
         self._round = round_decimal
         self._external = external_filter or (lambda hits: hits)
-        self._consistency = consistency_fields(consistency_level)
-        self._timeout = timeout
+        self._consistency = consistency_fields(scope.consistency_level)
         self._found: list[Hit] = []
         self._ended = False
         #: Where a server goes on that keeps the place itself; None where it does not, or has not been asked.
@@ -131,7 +118,7 @@ class SearchPages:
         for widening in range(1, _MOST_RINGS + 1):
             if rings.ended:
                 break
-            condition = rings.condition(self._info.schema.primary_key.name, self._filter)
+            condition = rings.condition(self._info.schema.primary_key.name, self._scope.filter)
             size = min(MOST_ROWS, self._batch_size * _RING)
             options = {"iterator": True, "collection_id": self._info.collection_id or None}
             hits, _ = yield from self._search(size, options=options, params=rings.params(widening), condition=condition)
@@ -148,24 +135,20 @@ class SearchPages:
         params: Mapping[str, Any] | None = None,
         condition: str | None = None,
     ) -> Operation[tuple[Hits, milvus_pb2.SearchResults]]:
+        scope = self._scope if condition is None else replace(self._scope, filter=condition)
         request = yield from search_request(
             self._name,
             self._data,
+            scope,
             anns_field=self._field,
             limit=size,
             params=self._params if params is None else params,
-            expression=self._filter if condition is None else condition,
-            expression_params=self._filter_params,
             options={"round_decimal": self._round, **options},
-            timeout=self._timeout,
         )
         if request.nq != 1:
             raise ConfigError(explain("data", "one query vector", str(request.nq), "make an iterator for each"))
-        request.output_fields.extend(self._output_fields)
-        request.partition_names.extend(self._partitions)
-        for key, value in self._consistency.items():
-            setattr(request, key, value)
-        result, answer = yield from ask_search("Search", request, round_decimal=self._round, timeout=self._timeout)
+        scope.put_into(request, self._consistency)
+        result, answer = yield from ask_search("Search", request, round_decimal=self._round, timeout=scope.timeout)
         if answer.session_ts:
             self._consistency = {"guarantee_timestamp": answer.session_ts, "use_default_consistency": True}
         return (result[0] if result else Hits.none()), answer

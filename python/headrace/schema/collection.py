@@ -14,6 +14,8 @@ from headrace.schema.types import DYNAMIC_FIELD_NAME, DataType
 __all__ = ["CollectionSchema"]
 
 _WHERE = "collection schema"
+#: Types that may have a ``max_length``.
+_WITH_LENGTH = frozenset({DataType.STRING, DataType.VARCHAR, DataType.ARRAY})
 #: What a BM25 function reads.
 _TEXTS = frozenset({DataType.VARCHAR, DataType.TEXT})
 
@@ -121,10 +123,14 @@ class CollectionSchema:
         Args:
             field_name: Its name.
             datatype: Its type.
-            **facts: What :class:`FieldSchema` takes: ``is_primary``, ``dim``, ``max_length`` ...
+            **facts: What :class:`FieldSchema` takes: ``is_primary``, ``dim``, ``max_length`` ... A ``max_length`` is
+                left out for types that have none, because guides give it to numbers.
 
-        :raises SchemaError: if the field cannot be, or its name stands already.
+        Raises:
+            SchemaError: If the field cannot be, or its name stands already.
         """
+        if datatype not in _WITH_LENGTH:
+            facts.pop("max_length", None)
         self._extend([FieldSchema(field_name, datatype, **facts)])
         return self
 
@@ -162,8 +168,9 @@ class CollectionSchema:
     def verify(self) -> None:
         """Refuse a schema that no server would take.
 
-        :raises SchemaError: if there is not exactly one primary key, a key that is named is no field, or a function
-            reads or writes what is not there.
+        Raises:
+            SchemaError: If there is not exactly one primary key, a key that is named is no field, or a function reads
+                or writes what is not there.
         """
         keys = [item.name for item in self.fields if item.is_primary]
         if len(keys) != 1:
@@ -230,7 +237,8 @@ class CollectionSchema:
     def primary_key(self) -> FieldSchema:
         """The primary key field.
 
-        :raises SchemaError: if none is declared yet.
+        Raises:
+            SchemaError: If none is declared yet.
         """
         if self.primary_field is None:
             self.verify()

@@ -6,7 +6,7 @@ own or rows are added to one; ``@file_row`` does not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -39,15 +39,22 @@ def keyed_rows(batch: pa.RecordBatch, key: str | None, label: str, *, row: int, 
     return batch.append_column(key, keys)
 
 
-def keyed_by_row(source: Source, key: str | None) -> Source:
-    """``source`` with the column that ``key`` asks for, as :func:`keyed_rows`."""
+def keyed_by_row(source: Source, key: str | None, first_number: Callable[[Part], int] | None = None) -> Source:
+    """``source`` with the column that ``key`` asks for, as :func:`keyed_rows`.
+
+    Args:
+        source: Where rows come from.
+        key: As there.
+        first_number: The running number of a part's first row; by default the parts' rows are counted.
+    """
     if key not in _TYPES or key in source.schema.names:
         return source
 
     def parts() -> Iterator[Part]:
         numbers = _Numbers()
         for part in source.parts():
-            yield Part(part.label, part.first_row, part.rows, _keyed(part, key, numbers.of(part)))
+            known = numbers.of(part) if first_number is None else _Numbers(first_number(part))
+            yield Part(part.label, part.first_row, part.rows, _keyed(part, key, known))
 
     return Source(
         source.label,

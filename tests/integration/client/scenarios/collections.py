@@ -129,9 +129,11 @@ def renamed_collection(lib, client, name):
 
 @scenario
 def properties_of_a_collection(lib, client, name):
-    client.create_collection(name, dimension=4, properties={"collection.ttl.seconds": 60})
+    client.create_collection(name, dimension=4, properties={"collection.ttl.seconds": 60, "mmap.enabled": True})
     yield client.describe_collection(name)["properties"]
-    yield client.alter_collection_properties(collection_name=name, properties={"collection.ttl.seconds": 120})
+    yield client.alter_collection_properties(
+        collection_name=name, properties={"collection.ttl.seconds": 120, "mmap.enabled": False}
+    )
     yield client.describe_collection(name)["properties"]
 
 

@@ -63,8 +63,8 @@ def shown(value):
 @scenario(engines=(LITE,))
 def tutorial(lib, client, name):
     make(lib, client, name, sparse=True)
-    inserted = client.insert(name, list(rows_of(10_000, sparse=True)))
-    yield (inserted["insert_count"], list(inserted["ids"]) == list(range(10_000)))
+    inserted = client.insert(name, list(rows_of(1_000, sparse=True)))
+    yield (inserted["insert_count"], list(inserted["ids"]) == list(range(1_000)))
     counted = client.query(name, filter='text like "%random%"', output_fields=["count(*)"])
     yield counted
     yield counted[0]["count(*)"]
@@ -103,7 +103,8 @@ def single_rows_and_lists(lib, client, name):
     yield client.get(name, ids=3, output_fields=["text"])
     yield client.get(name, [1, 2])
     yield client.get(name, [])
-    yield shown(client.query(name, "pk < 3", output_fields=["text"]))
+    # One field: real servers answer several in any order.
+    yield shown(client.query(name, "pk < 3", output_fields=["pk"]))
     yield shown(client.query(name, "", output_fields=["count(*)"]))
     yield client.query(name, "pk >= 0", output_fields=["pk"], limit=2, offset=1)
     yield client.query(name, "text == 'nothing'", output_fields=["pk"])

@@ -1,4 +1,4 @@
-"""A TCP relay in front of the fake server, which can cut connections as a dying machine does.
+"""A TCP relay in front of a server, which can cut connections as a dying machine does.
 
 Plain sockets on the loop: an asyncio server may lose a connection that is accepted while it closes.
 """
@@ -10,19 +10,29 @@ import contextlib
 import socket
 import struct
 
-_CHUNK = 1 << 18
+__all__ = ["CHUNK", "Relay"]
+
+#: Bytes read at once.
+CHUNK = 1 << 18
 
 
 class Relay:
-    """Passes bytes between clients and a local port; use it inside one event loop."""
+    """Passes bytes between clients and a local port; use it inside one event loop.
 
-    def __init__(self):
+    Args:
+        carry: ``async (client, server)`` that passes the bytes of one connection, both ends of which are reset when it
+            returns; None passes them as they come.
+    """
+
+    def __init__(self, carry=None):
         self.accepted = 0
+        self._carry = carry or self._copy
         self._tasks = set()
         self._listener = None
         self._port = 0
 
     async def start(self, backend, port=0):
+        """Listen in front of the local port ``backend``; returns the port listened on."""
         self._backend = backend
         self._port = port
         await self.open()
@@ -51,6 +61,7 @@ class Relay:
         self.cut()
 
     async def stop(self):
+        """Close, and return when every connection has ended."""
         self.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -73,15 +84,18 @@ class Relay:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             with contextlib.suppress(OSError):
                 await self._loop.sock_connect(server, ("127.0.0.1", self._backend))
-                pumps = {asyncio.ensure_future(self._pump(*ends)) for ends in ((client, server), (server, client))}
-                try:
-                    await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    for pump in pumps:
-                        pump.cancel()
-                    await asyncio.gather(*pumps, return_exceptions=True)
+                await self._carry(client, server)
+
+    async def _copy(self, client, server):
+        pumps = {asyncio.ensure_future(self._pump(*ends)) for ends in ((client, server), (server, client))}
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
 
     async def _pump(self, source, target):
         with contextlib.suppress(OSError):
-            while data := await self._loop.sock_recv(source, _CHUNK):
+            while data := await self._loop.sock_recv(source, CHUNK):
                 await self._loop.sock_sendall(target, data)

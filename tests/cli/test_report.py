@@ -1,0 +1,59 @@
+"""``headrace report``: a load's report, and a page of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+
+@pytest.fixture
+def loaded(headrace, fake, source):
+    """The report of a load of 100 rows into collection ``c``."""
+    ended = headrace.run("load", source, "--collection", "c", "--uri", fake.uri, "--create", "--quiet")
+    assert ended.status == 0, ended.err
+    return ended.out
+
+
+def test_a_page_is_written_of_a_report_by_file_collection_or_directory(headrace, loaded, tmp_path):
+    (tmp_path / "load.json").write_text(loaded)
+    for number, name in enumerate(["load.json", "c", json.loads(loaded)["state_dir"]]):
+        ended = headrace.run("report", name, "--html", f"{number}.html")
+        assert (ended.status, ended.out) == (0, ""), ended.err
+        assert ended.err == f"headrace: wrote {number}.html\n"
+        assert "100 stored" in (tmp_path / f"{number}.html").read_text()
+
+
+def test_a_load_can_be_piped_into_its_page(headrace, loaded):
+    process = headrace.start("report", "-", "--html", "-", "-q", stdin=subprocess.PIPE)
+    out, err = process.communicate(loaded, timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert out.startswith("<!doctype html>")
+
+
+def test_the_report_has_its_trace_on_few_lines(headrace, loaded):
+    ended = headrace.run("report", "c")
+    assert ended.status == 0
+    assert ended.document == json.loads(loaded)
+    columns = ended.document["trace"]["columns"]
+    assert columns["rows_stored"][-1] == 100
+    assert f'"rows_stored": [{columns["rows_stored"][0]}' in loaded
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "expected a load's report, found no such file"),
+        ("{", "expected a load's report as JSON"),
+        ("[]", "a document without collection, uri, database"),
+        ('{"status": "failed", "message": "no server"}', "a load that sent nothing: no server"),
+    ],
+)
+def test_what_is_no_report_is_refused(headrace, tmp_path, content, complaint):
+    if content is not None:
+        (tmp_path / "load.json").write_text(content)
+    ended = headrace.run("report", "load.json", "--html", "out.html")
+    assert ended.status == 2
+    assert complaint in ended.err
+    assert not (tmp_path / "out.html").exists()

@@ -1,0 +1,93 @@
+"""A real local Ray writes Datasets into collections."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import headrace
+from tests.fake.behaviours import refuse_rows
+from tests.servers.linking import ROOT
+from tests.servers.milvus235 import Milvus235
+from tests.servers.ray import run_ray
+
+pytestmark = pytest.mark.long
+
+PROGRAM = ROOT / "tests" / "ray" / "inside" / "write.py"
+TOKEN = "root:Milvus-secret"
+
+
+def write(folder, uri, rows, *, kill=False, **options):
+    """What became of a Dataset, and everything that was written to the streams and logs meanwhile."""
+    answer = folder / "answer.json"
+    said = run_ray(PROGRAM, folder, uri=uri, rows=rows, kill=kill, options=options, answer=str(answer))
+    return json.loads(answer.read_text()), said
+
+
+def test_a_worker_that_is_killed_in_the_middle_leaves_every_row_once(tmp_path):
+    with Milvus235() as server:
+        given = {"create": True, "max_rows_per_second": 8000.0, "batch_bytes": 1 << 16}
+        found, _ = write(tmp_path, server.uri, 100_000, kill=True, **given)
+        assert len(found["killed"]) == 1, found
+        report = found["report"]
+        assert (report["rows_read"], report["rows_stored"], report["exit_status"]) == (100_000, 100_000, 0)
+        assert report["guarantee"] == "effectively-once"
+        assert len(report["parts"]) == 8
+        with headrace.MilvusClient(server.uri) as client:
+            # count(*) shows doubles, which a query would hide.
+            assert client.query("rows", output_fields=["count(*)"], consistency_level="Strong") == [
+                {"count(*)": 100_000}
+            ]
+            for start in range(0, 100_000, 10_000):
+                assert stored(client, start, start + 10_000) == expected(start, start + 10_000)
+
+
+def stored(client, start, stop):
+    """``(text, vector)`` by key of the rows with these keys."""
+    fields, strong = ["id", "text", "vector"], {"consistency_level": "Strong"}
+    rows = client.query("rows", filter=f"{start} <= id < {stop}", output_fields=fields, **strong)
+    return {row["id"]: (row["text"], tuple(row["vector"])) for row in rows}
+
+
+def expected(start, stop):
+    ids = np.arange(start, stop)
+    vectors = np.stack([np.cos(ids * (column + 1)) for column in range(8)], axis=1).astype(np.float32) + 2
+    return {int(key): (f"row {key}", tuple(vector.tolist())) for key, vector in zip(ids, vectors, strict=True)}
+
+
+def test_rows_that_are_refused_are_in_the_account_that_is_raised(fake, tmp_path):
+    fake.always("Upsert", refuse_rows(lambda row: row["id"] in (3, 999)))
+    found, said = write(tmp_path, fake.uri, 1000, create=True, token=TOKEN)
+    assert found["error"][0] == "LoadError", found
+    assert "finished, 2 rows rejected: 998 of 1,000 rows in rows" in found["error"][1]
+    assert (found["report"]["rows_rejected"], found["report"]["exit_status"]) == (2, 3)
+    assert len(found["report"]["rejects_files"]) == 2
+    assert (found["name"], found["repr"]) == ("Milvus", f"MilvusDatasink('rows', uri='{fake.uri}')")
+    (session,) = re.findall(r"Full logs are in (\S+)/logs", said)
+    kept = "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*.json"))
+    assert TOKEN not in said + kept + logs(session)
+    assert fake.calls_of("Upsert")[0].metadata["authorization"], "it was used all the same"
+
+
+def logs(session):
+    """Everything that Ray logged."""
+    from pathlib import Path
+
+    return "".join(path.read_text(errors="replace") for path in Path(session).rglob("*") if path.is_file())
+
+
+def test_ray_is_not_imported_with_headrace(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text("import sys, headrace; headrace.load; sys.exit('ray' in sys.modules)")
+    run_ray(program, tmp_path)
+
+
+def test_the_example_stores_the_sample(fake, tmp_path):
+    sample = ROOT / "examples" / "wordnet-2k.parquet"
+    said = run_ray(ROOT / "examples" / "ray_load.py", tmp_path, str(sample), fake.uri)
+    assert "done: 2000 of 2000 rows stored" in said
+    assert fake.collections["wordnet"].count() == 2000
+    assert fake.collections["wordnet"].loaded

@@ -1,0 +1,80 @@
+"""Loads that are killed and run again, in virtual time: what a request of a former life may still do."""
+
+from __future__ import annotations
+
+import asyncio
+
+from headrace.report import Verdict
+from tests.fake.lives import World
+from tests.fake.wire import fails, land_late, ok
+
+#: Longer than any deadline.
+LONG = 4000.0
+
+
+def finish(world):
+    """Run the command once more, to its end and to that of everything that is on its way."""
+    life = world.start()
+    world.run(life.ended())
+    life.end()
+    world.run(asyncio.sleep(LONG))
+    world.close()
+    assert set(life.fates.values()) <= {Verdict.STORED, Verdict.SUPERSEDED}
+    return life
+
+
+def contents(world):
+    return {key: versions for key, versions in world.wire.rows.items() if versions}
+
+
+def test_a_request_with_a_longer_deadline_is_waited_for_as_long(tmp_path):
+    """Its second attempt has twice the deadline, and is stored when that has passed, after the next life's repeat."""
+    world = World(tmp_path, [[1, 2, 3]])
+    world.wire.script.extend([land_late(), land_late()])
+    life = world.start()
+    world.run(life.requests(2))
+    world.run(asyncio.sleep(0.05))
+    life.kill()
+    last = finish(world)
+    assert world.wire.writes[1].deadline - world.wire.writes[1].began == 120.0
+    assert contents(world) == {1: [0], 2: [1], 3: [2]}
+    assert last.world.wire.counts > 0
+
+
+def test_a_late_row_of_a_former_life_does_not_replace_the_later_row_of_its_key(tmp_path):
+    """Row 0 was on its way when the loader was killed; the next life leaves it out, because row 1 replaces it."""
+    world = World(tmp_path, [[7, 7]], mode="upsert", marks=1, target_bytes=1)
+    world.wire.script.append(land_late())
+    life = world.start()
+    world.run(life.requests(1))
+    world.run(asyncio.sleep(0.5))
+    life.kill()
+    world.target_bytes = 1000
+    last = finish(world)
+    assert last.fates == {0: Verdict.SUPERSEDED, 1: Verdict.STORED}
+    assert contents(world) == {7: [1]}
+
+
+def test_a_key_that_a_former_life_inserted_is_upserted_when_it_comes_again(tmp_path):
+    world = World(tmp_path, [[1, 2, 3, 4], [2, 5]], mode="insert", marks=1, target_bytes=1, limit=1, pace=9.0)
+    life = world.start()
+    world.run(life.requests(4))
+    world.run(asyncio.sleep(0.5 - world.clock()))
+    life.kill()
+    finish(world)
+    assert contents(world) == {1: [0], 2: [4], 3: [2], 4: [3], 5: [5]}
+    methods = {write.keys[0]: write.method for write in world.wire.writes}
+    assert methods == {1: "Insert", 2: "Upsert", 3: "Insert", 4: "Insert", 5: "Insert"}, "none is above all, so new"
+
+
+def test_rows_that_a_former_life_may_have_doubled_are_still_counted(tmp_path):
+    world = World(tmp_path, [[1, 2, 3]], keyed=False)
+    world.wire.script.extend([fails("INTERNAL", "RST_STREAM", apply=True), ok])
+    life = world.start()
+    world.run(life.requests(2))
+    world.run(asyncio.sleep(5.0))
+    life.kill()
+    last = finish(world)
+    assert sum(map(len, world.wire.rows.values())) == 6
+    assert last.rig.measured.possibly_duplicated == 0
+    assert last.rig.ledger.journal.rows_doubled() == 3
