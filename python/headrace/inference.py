@@ -391,9 +391,9 @@ def _is_document(kind: pa.DataType) -> bool:
 
 def _advice(kind: pa.DataType) -> str:
     if pa.types.is_null(kind):
-        return "drop the column: it has no values in the first rows"
+        return "leave it out with --drop, or cast it with --cast: it has no values in the first rows"
     if pa.types.is_temporal(kind):
-        return "cast it to int64 or to a string in the source, or drop it"
+        return "cast it to int64 or to a string in the source, or leave it out with --drop"
     if _is_quantised(kind):
         return "name it with --vector if it holds int8 vectors, cast it in the source, or create the collection first"
-    return "cast it in the source, drop it, or create the collection first"
+    return "cast it with --cast, leave it out with --drop, or create the collection first"
