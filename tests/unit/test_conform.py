@@ -381,33 +381,3 @@ def test_a_later_batch_without_undeclared_columns_has_empty_documents():
     later = batch(id=pa.array([2]), v=vectors([3, 4]))
     assert json.loads(conform.apply(first).batch.column(2)[0].as_py()) == {"x": 5}
     assert conform.apply(later).batch.column(2).to_pylist() == ["{}"]
-
-
-# Cutting
-
-
-CUT = CollectionSchema(
-    [
-        FieldSchema("id", DataType.INT64, is_primary=True),
-        FieldSchema("t", DataType.VARCHAR, max_length=4, nullable=True),
-    ]
-)
-
-
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
-def test_long_text_is_cut_at_a_code_point_where_that_was_asked_for(kind):
-    batch = pa.record_batch({"id": [1, 2, 3, 4, 5], "t": pa.array(["abcd", "abcde", "ab水車", None, "水水"], kind)})
-    result = plan_conform(batch.schema, CUT, options=LoadOptions(truncate={"t": None})).apply(batch)
-    assert result.batch.column("t").to_pylist() == ["abcd", "abcd", "ab", None, "水"]
-    assert result.notes == {"values of 't' were cut to 4 bytes": 3}
-    result = plan_conform(batch.schema, CUT, options=LoadOptions(truncate={"t": 2})).apply(batch)
-    assert result.batch.column("t").to_pylist() == ["ab", "ab", "ab", None, ""]
-    untouched = plan_conform(batch.schema, CUT, options=LoadOptions()).apply(batch)
-    assert (untouched.batch.column("t").to_pylist()[1], untouched.notes) == ("abcde", {})
-
-
-@pytest.mark.parametrize(("name", "found"), [("id", "INT64"), ("nope", "no such field")])
-def test_only_text_can_be_cut(name, found):
-    schema = pa.schema([("id", pa.int64())])
-    with pytest.raises(SchemaError, match=f"--truncate {name}: expected a field of text, found {found}"):
-        plan_conform(schema, CUT, options=LoadOptions(truncate={name: None}))
