@@ -27,6 +27,7 @@ from headrace.cli_options import (
 )
 from headrace.cli_parts import finish, part_options, plan, planned_source, prepare
 from headrace.cli_report import report
+from headrace.cli_speedtest import speedtest
 from headrace.cli_values import endpoint_of, options_of, schema_of, source_of
 from headrace.cli_verify import verify
 
@@ -95,6 +96,7 @@ Examples:
 @mapping_options
 @create_options
 @load_options
+@click.option("--show-files", is_flag=True, help="Show each file that is being loaded, too, while it is.")
 @at_edge
 def load(
     console: Console,
@@ -105,6 +107,7 @@ def load(
     plan_file: Path | None,
     part: str | None,
     first_attempt: bool,
+    show_files: bool,
     **values: Any,
 ) -> int:
     """Load SOURCE... into a collection and account for every row.
@@ -134,7 +137,9 @@ def load(
             progress=view,
             announce=lambda line: view.line(f"headrace: {line}"),
             first_attempt=first_attempt,
+            planned=lambda plan: view.line(summary.plan_table(plan, console.width)),
         )
+        view.files = job.files_at_work if show_files else None
         signals.stop = job.stop
         report = job.run()
     write_document(report.to_json())
@@ -217,7 +222,7 @@ def status(console: Console, _signals: Signals, journals: tuple[str, ...], older
     return 2 if refusals else 0
 
 
-for _command in (dump, finish, plan, prepare, report, verify):
+for _command in (dump, finish, plan, prepare, report, speedtest, verify):
     command.add_command(_command)
 
 

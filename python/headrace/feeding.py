@@ -224,6 +224,8 @@ class Feeder:
                 payload, count, rows.spans, charge, outgoing.upsert, claim, timestamp, aim=outgoing.piece.aim
             )
             return _Packed(request, rows.batch)
+        if rows.batch.num_rows:
+            self._ledger.measurements.withhold(rows.batch.num_rows, len(payload))
         self._ledger.settle(rows.spans, rows.batch.num_rows, Verdict.SKIPPED)
         self._ledger.window.release(charge, outgoing=True)
         return None

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from headrace.batching import Placed
 from headrace.config import Endpoint, LoadOptions
+from headrace.conform import ConformPlan
 from headrace.errors import ConfigError, HeadraceError, StoppedError, explain
 from headrace.journal_store import JournalStore
 from headrace.plans import PlanPart, open_part
 from headrace.proving import complete, conformed_batches
 from headrace.reading import ReadAhead, iterate, resume
-from headrace.report import LoadReport, Progress
+from headrace.report import FileProgress, LoadReport, Progress
 from headrace.reporting import close_report
 from headrace.resuming import Resumption
 from headrace.schema import CollectionSchema
@@ -28,6 +29,8 @@ __all__ = ["LoadJob"]
 
 #: Files that a note names.
 _MOST_NAMED = 10
+#: Files at work that are told of.
+_MOST_AT_WORK = 8
 
 
 class LoadJob:
@@ -42,6 +45,7 @@ class LoadJob:
         progress: Called about four times a second from another thread; must return quickly.
         announce: Called with lines for people, the first of which names the state directory.
         first_attempt: Whether nobody ever began to load this part of a plan.
+        planned: Called once with how columns become fields, before anything is sent.
 
     Raises:
         ConfigError: If the state directory cannot be made, or an option is not for a part of a plan.
@@ -58,6 +62,7 @@ class LoadJob:
         progress: Callable[[Progress], None] | None = None,
         announce: Callable[[str], None] | None = None,
         first_attempt: bool = False,
+        planned: Callable[[ConformPlan], None] | None = None,
     ) -> None:
         part = source if isinstance(source, PlanPart) else None
         if part is not None and options.verify != "none":
@@ -68,6 +73,7 @@ class LoadJob:
         self._options = options
         self._files = part is not None or is_path(source)
         self._announce = announce or (lambda _: None)
+        self._planned = planned or (lambda _: None)
         # Only the rows of files can be found again by a later run.
         self._resumable = self._files and not options.dry_run
         self._session = LoadSession(
@@ -82,6 +88,7 @@ class LoadJob:
             sharing=None if part is None else Sharing(part.plan, first_attempt),
         )
         self._exhausted = False
+        self._rows_of: dict[str, int | None] = {}
 
     @property
     def state_dir(self) -> Path:
@@ -95,6 +102,12 @@ class LoadJob:
         """
         signal = reason if reason in ("SIGINT", "SIGTERM") else None
         self._session.stop(f"stopped by {reason}", interrupted=signal, grace=grace)
+
+    def files_at_work(self) -> list[FileProgress]:
+        """The first 8 files of which some rows have their verdict and others have not; safe in any thread."""
+        settled = self._session.ledger.journal.rows_settled().items()
+        looks = [FileProgress(label, rows, self._rows_of[label]) for label, rows in settled if label in self._rows_of]
+        return [look for look in looks if look.rows is None or look.settled < look.rows][:_MOST_AT_WORK]
 
     def run(self) -> LoadReport:
         """Load. Once sending has begun every ending is in the report; before that it is an exception.
@@ -147,6 +160,7 @@ class LoadJob:
     def _load(self, source: Source) -> Source:
         """Send what is left of ``source``; return it without the files that are left out."""
         session, limit = self._session, self._options.limit
+        self._rows_of = {file.label: file.rows for file in source.files}
         session.rows_total = _at_most(source.rows_total, limit)
         source, batches = self._start(source)
         session.rows_total = _at_most(source.rows_total, limit)
@@ -183,6 +197,7 @@ class LoadJob:
             nulls=source.nulls if self._options.create else (),
             later_columns=source.open_ended or not self._files,
         )
+        self._planned(session.parts.plan)
         if not source.replayable:
             return source, iter(()) if first is None else itertools.chain([first], batches)
         columns = session.parts.plan.source_columns

@@ -253,6 +253,11 @@ class Journal:
                 source.resumed = source.doubled = 0
             return moved
 
+    def rows_settled(self) -> dict[str, int]:
+        """How many rows of each source have their verdict."""
+        with self._lock:
+            return {label: source.verdicts.total() for label, source in self._sources.items()}
+
     def rows_resumed(self) -> int:
         """How many rows earlier runs had stored."""
         with self._lock:

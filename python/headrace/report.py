@@ -18,7 +18,7 @@ import numpy as np
 
 from headrace.errors import InternalError
 
-__all__ = ["Account", "LoadReport", "Measurements", "Phase", "Progress", "Verdict"]
+__all__ = ["Account", "FileProgress", "LoadReport", "Measurements", "Phase", "Progress", "Verdict"]
 
 Phase = Literal["preparing", "sending", "indexing", "loading", "verifying", "done", "reading"]
 Guarantee = Literal["effectively-once", "at-least-once"]
@@ -106,6 +106,7 @@ class Measurements:
     latency_seconds: float = 0.0
     retries: Counter[str] = field(default_factory=Counter)
     possibly_duplicated: int = 0
+    withheld: Counter[str] = field(default_factory=Counter)
 
     def stored(self, rows: int, seconds: float) -> None:
         """A request of ``rows`` rows was acknowledged ``seconds`` after its last attempt began."""
@@ -113,6 +114,10 @@ class Measurements:
         self.batch_rows.append(rows)
         self.latencies.append(seconds)
         self.latency_seconds += seconds
+
+    def withhold(self, rows: int, size: int) -> None:
+        """A request of ``size`` bytes was packed and, in a dry run, not sent."""
+        self.withheld.update(rows=rows, requests=1, bytes=size)
 
     def double(self, rows: int) -> None:
         """``rows`` rows with server-made keys are sent though they may be stored."""
@@ -177,6 +182,21 @@ class Progress:
     seconds: float
 
 
+@dataclass(frozen=True)
+class FileProgress:
+    """A look at a file of a load that runs.
+
+    Attributes:
+        source: The file.
+        settled: Rows of it that have their verdict.
+        rows: Rows of it, where known.
+    """
+
+    source: str
+    settled: int
+    rows: int | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadReport:
     """The account of one load.
@@ -230,6 +250,7 @@ class LoadReport:
         notes: What a person should know: narrowed columns, guesses.
         part: Of what the source is one part, where others are loaded elsewhere: ``plan`` (its id), ``part``, ``of``,
             ``rows``; else None.
+        would_store: Of a dry run: the ``rows``, ``requests`` and ``bytes`` that a load would send; else empty.
         reject_reasons: Refused rows of this run by field and expectation; the rarest of very many reasons are together
             under ``"other reasons"``.
         trace: How the load went over time: ``columns``, lists of equal length (counters at the end of each point,
@@ -279,6 +300,7 @@ class LoadReport:
     mapping: list[dict[str, str]]
     notes: list[str]
     part: dict[str, Any] | None = None
+    would_store: dict[str, int] = field(default_factory=dict)
     reject_reasons: dict[str, int] = field(default_factory=dict)
     trace: dict[str, Any] = field(default_factory=dict)
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["close_report", "look_at", "progress_of"]
 
+#: What a dry run packs and does not send.
+_WITHHELD = ("rows", "requests", "bytes")
+
 
 def progress_of(session: LoadSession) -> Progress:
     """A look at ``session`` now."""
@@ -142,6 +145,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],
         notes=notes,
         part=None if session.part is None else _part_line(session.part),
+        would_store={name: measured.withheld[name] for name in _WITHHELD} if session.options.dry_run else {},
         reject_reasons=session.ledger.rejects.reasons(),
         trace=session.finish_trace(),
     )
@@ -198,7 +202,10 @@ def _status(session: LoadSession, *, source_exhausted: bool) -> str:
         return f"ended early: {left} rows unsent or unknown"
     if session.verification is not None and session.verification.status == "mismatch":
         return "finished, but what was read back differs"
-    if rejected := account.rows(Verdict.REJECTED):
+    rejected = account.rows(Verdict.REJECTED)
+    if session.options.dry_run and rejected:
+        return f"dry run: nothing was sent; {rejected} rows would be rejected"
+    if rejected:
         return f"finished, {rejected} rows rejected"
     if session.options.dry_run:
         return "dry run: nothing was sent"

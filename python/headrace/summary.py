@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from headrace.console import count, duration, size, table
 
 if TYPE_CHECKING:
+    from headrace.conform import ConformPlan
     from headrace.journals import JournalState
     from headrace.recounting import Recount
     from headrace.report import LoadReport
@@ -18,6 +20,7 @@ __all__ = [
     "journal_lines",
     "mapping_table",
     "mismatch_lines",
+    "plan_table",
     "recount_lines",
     "report_lines",
     "verification_lines",
@@ -45,6 +48,10 @@ def report_lines(report: LoadReport) -> list[str]:
         _entry("speed", _speed(report)),
         _entry("delivery", f"{report.guarantee}; {report.mode}: {report.mode_reason}"),
     ]
+    if report.would_store:
+        would = report.would_store
+        text = f"{count(would['rows'])} rows in {count(would['requests'])} requests of {size(would['bytes'])} in all"
+        lines.append(_entry("would send", text))
     if report.rows_resumed:
         lines.append(_entry("resumed", f"{count(report.rows_resumed)} rows that earlier runs had stored"))
     if report.retries or report.throttled_seconds >= 0.05:
@@ -142,6 +149,11 @@ def _file_state(finished: bool) -> str:
 
 def _tally(verdicts: dict[str, int]) -> str:
     return ", ".join(f"{count(rows)} {verdict}" for verdict, rows in verdicts.items()) or "none"
+
+
+def plan_table(plan: ConformPlan, width: int = 0) -> str:
+    """Which column becomes which field in a load, and why."""
+    return mapping_table([asdict(entry) for entry in plan.mapping], width)
 
 
 def mapping_table(mapping: list[dict[str, str]], width: int = 0) -> str:

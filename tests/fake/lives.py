@@ -14,13 +14,13 @@ import pyarrow as pa
 
 from headrace import journal_writer
 from headrace.calls import drive_sync
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import plan_conform
 from headrace.errors import HeadraceError, StoppedError
 from headrace.journal import MARK_REQUESTS, Journal
 from headrace.journal_store import JournalStore
 from headrace.journal_writer import JournalWriter
-from headrace.protocol import CollectionInfo
 from headrace.reading import resume
 from headrace.resuming import Resumption, admit
 from headrace.sending import STOP_GRACE
