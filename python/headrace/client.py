@@ -120,6 +120,7 @@ class MilvusClient(ClientWords):
 
     def close(self) -> None:
         """End the calls in flight and close the connection."""
+        self._known.close()
         self._transport.close()
 
     def use_database(self, db_name: str, timeout: float | None = None) -> None:
@@ -243,6 +244,7 @@ class AsyncMilvusClient(ClientWords):
 
     async def close(self) -> None:
         """End the calls in flight and close the connection."""
+        self._known.close()
         await self._transport.close()
 
     async def use_database(self, db_name: str, timeout: float | None = None) -> None:
