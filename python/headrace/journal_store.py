@@ -47,7 +47,7 @@ CREATE TABLE run (
 );
 CREATE TABLE file (
     id INTEGER PRIMARY KEY, target INTEGER NOT NULL REFERENCES target ON DELETE CASCADE, path TEXT NOT NULL,
-    identity TEXT NOT NULL, plan TEXT NOT NULL, rows INTEGER,
+    identity TEXT NOT NULL, plan TEXT NOT NULL, rows INTEGER, wanted INTEGER,
     UNIQUE (target, path)
 );
 CREATE TABLE mark (
@@ -175,12 +175,16 @@ class JournalStore(JournalReader):
             (self._clock(), status, json.dumps(list(rejects)), run),
         )
 
-    def begin_file(self, target: int, identity: FileIdentity, plan: str, rows: int | None) -> FileRecord:
-        """Note a file that nothing is known of."""
+    def begin_file(
+        self, target: int, identity: FileIdentity, plan: str, rows: int | None, wanted: int | None = None
+    ) -> FileRecord:
+        """Note a file that nothing is known of; ``wanted`` of its rows are to be loaded, or all."""
         self._connection.execute("DELETE FROM file WHERE target = ? AND path = ?", (target, identity.path))
-        values = (target, identity.path, json.dumps(identity.to_dict()), plan, rows)
-        number = self._insert("INSERT INTO file (target, path, identity, plan, rows) VALUES (?, ?, ?, ?, ?)", values)
-        return FileRecord(number, identity, plan, rows)
+        values = (target, identity.path, json.dumps(identity.to_dict()), plan, rows, wanted)
+        number = self._insert(
+            "INSERT INTO file (target, path, identity, plan, rows, wanted) VALUES (?, ?, ?, ?, ?, ?)", values
+        )
+        return FileRecord(number, identity, plan, rows, wanted)
 
     def set_rows(self, file: int, rows: int) -> None:
         """Note how many rows a file has."""

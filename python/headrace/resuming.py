@@ -75,6 +75,8 @@ class Resumption:
         self._left_out: set[str] = set()
         self._passed = 0
         self._void = False
+        #: Whether an earlier run had begun to load something here.
+        self.begun = bool(store.targets())
         self._numbered = False
         #: The clock's (monotonic) time up to which a request of the run before may still be applied, or None.
         self.may_land_until: float | None = None
@@ -146,7 +148,9 @@ class Resumption:
             for label, file in self._files.items():
                 if label not in self._records and label not in left_out:
                     identity = self._identities[label]
-                    self._records[label] = self._store.begin_file(record.id, identity, plans[label], file.rows)
+                    self._records[label] = self._store.begin_file(
+                        record.id, identity, plans[label], file.rows, file.wanted
+                    )
             run_number = self._store.begin_run(record.id)
         self._target = record
         # A clock that was set back must not make anybody wait for long.
