@@ -64,7 +64,8 @@ def part_options(function: F) -> F:
 def planned_source(sources: tuple[str, ...], plan_file: Path | None, part: str | None, options: LoadOptions) -> object:
     """What to load: the paths, or one part of them or of a plan.
 
-    :raises click.UsageError: if what was given does not go together.
+    Raises:
+        click.UsageError: If what was given does not go together.
     """
     if sources and plan_file is not None:
         raise click.UsageError("SOURCE, --plan: give one of them")

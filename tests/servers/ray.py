@@ -25,7 +25,8 @@ def run_ray(program, folder, *arguments, **values):
 
     Its arguments are ``arguments``, and after them ``values`` as a JSON document where there are any.
 
-    :raises RuntimeError: with what it wrote, if it fails.
+    Raises:
+        RuntimeError: With what it wrote, if it fails.
     """
     home = install("ray-2.60.0", RAY, *runtime())
     link(home)

@@ -83,8 +83,9 @@ class MilvusFinishOperator(MilvusOperator):
     def execute(self, context: Any) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
         """Finish, or wait in the triggerer first.
 
-        :raises AirflowException: if the server cannot be asked, or is not done in time.
-        :raises AirflowFailException: if another try cannot help.
+        Raises:
+            AirflowException: If the server cannot be asked, or is not done in time.
+            AirflowFailException: If another try cannot help.
         """
         if self.deferrable:
             if self.flush:
@@ -101,7 +102,8 @@ class MilvusFinishOperator(MilvusOperator):
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
         """What follows once the indexes are built.
 
-        :raises AirflowException: as :meth:`execute`.
+        Raises:
+            AirflowException: As :meth:`execute`.
         """
         if event["status"] != "ready":
             raise AirflowException(event["message"])

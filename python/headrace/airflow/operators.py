@@ -77,8 +77,9 @@ class MilvusPlanOperator(MilvusOperator):
     def execute(self, context: Any) -> list[dict[str, Any]]:  # noqa: ARG002 - Airflow's signature
         """Make the plan, and the collection where that is asked for.
 
-        :raises AirflowException: if a file cannot be read, or the server not be reached.
-        :raises AirflowFailException: if another try cannot help.
+        Raises:
+            AirflowException: If a file cannot be read, or the server not be reached.
+            AirflowFailException: If another try cannot help.
         """
         try:
             given = {**file_options(self.source_conn_id), "key": self.key, **(self.options or {})}
@@ -176,8 +177,9 @@ class MilvusLoadOperator(MilvusOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Load, and return the report.
 
-        :raises AirflowException: if rows are unsent or unknown: a retry goes on.
-        :raises AirflowFailException: if another try cannot help.
+        Raises:
+            AirflowException: If rows are unsent or unknown: a retry goes on.
+            AirflowFailException: If another try cannot help.
         """
         if (self.source is None) == (self.part is None):
             raise AirflowFailException("MilvusLoadOperator: expected a source or a part, found both or none")
