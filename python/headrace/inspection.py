@@ -90,14 +90,20 @@ class Inspection:
 
 
 def inspect_source(
-    source: object, *, options: LoadOptions, collection: str | None = None, endpoint: Endpoint | None = None
+    source: object,
+    *,
+    options: LoadOptions,
+    collection: str | None = None,
+    endpoint: Endpoint | None = None,
+    schema: CollectionSchema | None = None,
 ) -> Inspection:
     """Look at a source's heads, footers and first rows, and at the collection where a server is given.
 
     What makes a load impossible, such as a column that fits no field, is the result's ``problem``.
 
-    :raises SourceError: if the source cannot be read.
-    :raises ConnectError, MilvusException: if the server cannot be asked.
+    Raises:
+        SourceError: If the source cannot be read.
+        ConnectError, MilvusException: If the server cannot be asked.
     """
     with open_source(source, options=options) as opened:
         found = _look_at(opened)
@@ -108,7 +114,9 @@ def inspect_source(
             found.exists = info is not None
         sample = next(iterate(opened, max_bytes=SAMPLE_BYTES, columns=None, limit=options.limit), None)
         try:
-            _plan(found, opened, None if sample is None else sample.batch, info, options)
+            batch = None if sample is None else sample.batch
+            given = schema if info is None else info.schema
+            _plan(found, opened, batch, given, options, exists=info is not None)
         except InputError as error:
             found.problem = str(error)
         return found
@@ -222,13 +230,14 @@ def _plan(
     found: Inspection,
     source: Source,
     sample: pa.RecordBatch | None,
-    info: CollectionInfo | None,
+    schema: CollectionSchema | None,
     options: LoadOptions,
+    *,
+    exists: bool,
 ) -> None:
-    if info is not None:
-        schema = info.schema
-    else:
+    if schema is None:
         schema = infer_schema(source.schema, sample=sample, options=options, nulls=source.nulls)
+    if not exists:
         found.indexes = [
             {"field": index.field_name, "metric": index.metric_type} for index in index_params(schema, options.metric)
         ]

@@ -83,7 +83,8 @@ class Account:
     def check(self) -> None:
         """Prove the invariant: every row read has exactly one verdict.
 
-        :raises InternalError: if the sum of the verdicts is not the number of rows read.
+        Raises:
+            InternalError: If the sum of the verdicts is not the number of rows read.
         """
         with self._lock:
             total = self._counts.total()
@@ -234,7 +235,8 @@ class LoadReport:
         peak_in_flight_bytes: The most bytes the window held: source batches, packed requests, gRPC's copies.
         batch_rows: Rows of the smallest, median and largest acknowledged request.
         latency_ms: Milliseconds from sending to acknowledgement: p50, p95, p99.
-        files: A line per source file: its rows by verdict, those that were resumed, its identity.
+        files: A line per source file: its rows, those by verdict, those that were resumed, its identity; where rows
+            were read back by key, how many of them are ``verified``, ``missing``, ``doubled`` and ``different``.
         state_dir: Where journal, rejects and this report are kept.
         rejects_file: The file of refused rows, or None where there are none.
         journal: The durable journal, or None where the load kept none.

@@ -37,6 +37,7 @@ def test_loads_a_parquet_file_and_makes_it_searchable(fake, tmp_path):
         "source": str(tmp_path / "a.parquet"),
         "rows": 1000,
         "stored": 1000,
+        "verified": 1000,
         "identity": ...,
     }
 

@@ -23,7 +23,8 @@ PROGRAM_SECONDS = 240
 def run_ray(program, folder, **values):
     """Run a program with Ray's interpreter, in ``folder``; ``values`` are the JSON document of its first argument.
 
-    :raises RuntimeError: with what it wrote, if it fails.
+    Raises:
+        RuntimeError: With what it wrote, if it fails.
     """
     home = install("ray-2.60.0", RAY, *runtime())
     link(home)

@@ -34,7 +34,8 @@ def level_of(level: Level) -> ConsistencyLevel | None:
 def rpc_timeout(timeout: float | None) -> float | None:
     """The deadline of an RPC in seconds; None for the default.
 
-    :raises ConfigError: if it is none.
+    Raises:
+        ConfigError: If it is none.
     """
     return ops.DEFAULT_TIMEOUT if timeout is None else seconds(timeout)
 
@@ -54,7 +55,8 @@ def scope_of(  # noqa: PLR0917 - the order of what a read takes
 ) -> ops.Scope:
     """What a read looks at, as users give it.
 
-    :raises ConfigError: if a part of it cannot be used; the message names it.
+    Raises:
+        ConfigError: If a part of it cannot be used; the message names it.
     """
     return ops.Scope(
         text_of("filter", filter),
@@ -69,7 +71,8 @@ def scope_of(  # noqa: PLR0917 - the order of what a read takes
 def described(name: str, timeout: float | None) -> Operation[CollectionInfo]:
     """What the server knows of a collection.
 
-    :raises MilvusException: code 100 where there is none.
+    Raises:
+        MilvusException: Code 100 where there is none.
     """
     info = yield from ops.describe_collection(name, timeout=rpc_timeout(timeout))
     if info is None:
@@ -80,7 +83,8 @@ def described(name: str, timeout: float | None) -> Operation[CollectionInfo]:
 def known(name: str, timeout: float | None) -> Operation[CollectionInfo]:
     """What the server said of a collection when it was asked last, or says now where it was not.
 
-    :raises MilvusException: code 100 where there is none.
+    Raises:
+        MilvusException: Code 100 where there is none.
     """
     info: CollectionInfo = yield Recall(name, lambda: described(name, timeout))
     return info
@@ -92,7 +96,8 @@ def with_known(name: str, timeout: float | None, use: Callable[[CollectionInfo],
     What is known may be of before a change that somebody else made (Milvus 2.6 then refuses with code 109, others with
     what does not fit): after a refusal the server is asked again, and where it answers otherwise, ``use`` runs again.
 
-    :raises HeadraceError: what ``use`` raises, the second time where there is one.
+    Raises:
+        HeadraceError: What ``use`` raises, the second time where there is one.
     """
     asked = False
 

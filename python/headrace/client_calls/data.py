@@ -51,7 +51,8 @@ def query(  # noqa: PLR0917 - pymilvus's order
     Returns:
         A list of dicts, which also gives its columns (``to_arrow()``, ``to_numpy(field)``).
 
-    :raises ConfigError: if both ids and filter are given, or a parameter cannot be used.
+    Raises:
+        ConfigError: If both ids and filter are given, or a parameter cannot be used.
     """
     if ids is not None:
         if filter:

@@ -61,7 +61,8 @@ def prepare(
         partial_update: Whether upserted rows keep the values of the fields that ``data`` leaves out.
         partition_name: The partition; empty for the default one.
 
-    :raises InputError: if the data cannot be stored; a :class:`CellError` counts rows of ``data``.
+    Raises:
+        InputError: If the data cannot be stored; a :class:`CellError` counts rows of ``data``.
     """
     target = _target(info.schema, upsert=upsert)
     batches = list(_batches(data, target))

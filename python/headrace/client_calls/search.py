@@ -60,8 +60,9 @@ def search(  # noqa: PLR0917 - pymilvus's order
         page_retain_order: Whether pages keep one order (Milvus 2.6).
         consistency_level: A name or number; None for the collection's own.
 
-    :raises InputError: if the query vectors cannot be used.
-    :raises ConfigError: if a parameter cannot be used.
+    Raises:
+        InputError: If the query vectors cannot be used.
+        ConfigError: If a parameter cannot be used.
     """
     scope = scope_of(filter, filter_params, output_fields, partition_names, consistency_level, timeout)
     options = _options(offset, group_by_field, group_size, strict_group_size)
@@ -137,7 +138,8 @@ def hybrid_search(  # noqa: PLR0917 - pymilvus's order
         strict_group_size: Whether every group has to have as many.
         consistency_level: A name or number; None for the collection's own.
 
-    :raises RpcError: with the status UNIMPLEMENTED on older servers.
+    Raises:
+        RpcError: With the status UNIMPLEMENTED on older servers.
     """
     scope = scope_of("", None, output_fields, partition_names, consistency_level, timeout)
     return (

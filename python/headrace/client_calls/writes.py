@@ -35,9 +35,10 @@ def insert(
     Returns:
         ``{"insert_count": n, "ids": [...]}``: the rows' keys in order, also those that the server made.
 
-    :raises InputError: if data and collection do not fit each other; a CellError names row and field. Nothing was sent.
-    :raises MilvusException: if the server refuses; code 100 where there is no such collection.
-    :raises TransportError: if an answer is missing. Of this and a refusal, ``rows`` says which rows are stored.
+    Raises:
+        InputError: If data and collection do not fit each other; a CellError names row and field. Nothing was sent.
+        MilvusException: If the server refuses; code 100 where there is no such collection.
+        TransportError: If an answer is missing. Of this and a refusal, ``rows`` says which rows are stored.
     """
     written = yield from _write(collection_name, data, timeout, partition_name, upsert=False)
     return {"insert_count": written.insert_count, "ids": written.ids} | _cost(written.cost)
@@ -63,7 +64,8 @@ def upsert(
     Returns:
         ``{"upsert_count": n, "ids": [...]}``: new keys where the server makes them (Milvus 2.4.15).
 
-    :raises HeadraceError: as :func:`insert`.
+    Raises:
+        HeadraceError: As :func:`insert`.
     """
     written = yield from _write(
         collection_name, data, timeout, partition_name, upsert=True, partial_update=partial_update
@@ -130,7 +132,8 @@ def delete(
         ``{"delete_count": n}``: the server counts the keys that were named, whether or not they existed, and some count
         0 for a filter. A list of the deleted keys where the server repeats them (Milvus Lite).
 
-    :raises ConfigError: if both ids and filter are given, or neither.
+    Raises:
+        ConfigError: If both ids and filter are given, or neither.
     """
     if (ids is None) == (not filter):
         found = "both" if filter else "neither"
