@@ -22,6 +22,7 @@ from headrace.config import Endpoint, choose_endpoint
 from headrace.dump_files import DumpFiles
 from headrace.errors import HeadraceError, MilvusException, RpcError
 from headrace.paging import KEYS_PER_CALL, Key, keys_after, rows_between
+from headrace.remembered import memory_of
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_SIGNAL, EXIT_UNSENT, Progress
 from headrace.schema import FieldSchema
 from headrace.target import missing_collection
@@ -186,7 +187,7 @@ class DumpJob:
         fields = _dumped(info)
         schema = pa.schema([pa.field(f.name, canonical_type(f), not f.is_primary) for f in fields])
         described = drive_sync(transport, describe_collection(info.name))
-        schema = schema.with_metadata({"headrace.collection": json.dumps(described, ensure_ascii=False)})
+        schema = schema.with_metadata(memory_of(described))
         counted = None
         with self._files(info, schema) as files:
             resumed = files.rows
