@@ -255,11 +255,7 @@ class LoadSession:
     # -- feeding -----------------------------------------------------------------------------------------------------
 
     def check_process(self) -> None:
-        """Refuse to be used in a process that was forked from the one that began the load.
-
-        Raises:
-            ConfigError: There. Nothing of the session may be touched; its locks may be held for ever.
-        """
+        """Raise a ConfigError in a process that was forked from the one that began: its locks may be held for ever."""
         self._connection.check_process()
 
     def check(self) -> None:
@@ -284,11 +280,7 @@ class LoadSession:
         self._check_rejects()
 
     def drain(self, patience: Patience | None = None) -> None:
-        """Block until every row fed so far is settled.
-
-        Raises:
-            HeadraceError: Why the load stopped, if it did.
-        """
+        """Block until every row fed so far is settled; raise why the load stopped, if it did."""
         self.flush(patience)
         drained = self._connection.submit(self.parts.sender.drain())
         try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
+
+import numpy as np
 
 from headrace import operations as ops
 from headrace.calls import Forget, Operation, Recall
-from headrace.client_calls.checks import names_of, seconds, text_of
+from headrace.client_calls.checks import name_of, names_of, seconds, text_of
 from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, InputError, MilvusException, explain
 from headrace.schema import ConsistencyLevel
@@ -40,9 +42,18 @@ def rpc_timeout(timeout: float | None) -> float | None:
     return ops.DEFAULT_TIMEOUT if timeout is None else seconds(timeout)
 
 
-def listed(keys: Keys) -> list[int] | list[str]:
-    """Keys as a list, one alone too."""
-    return [keys] if isinstance(keys, int | str) else list(keys)  # type: ignore[return-value]
+def listed(keys: Any) -> list[int | str]:
+    """Keys as a list, one alone too.
+
+    :raises ConfigError: if one is no key.
+    """
+    several = isinstance(keys, Iterable) and not isinstance(keys, str)
+    given: list[Any] = list(keys) if several else [keys]
+    if not all(isinstance(key, int | str | np.integer) and not isinstance(key, bool) for key in given):
+        raise ConfigError(
+            explain("ids", "a whole number, a text or a list of these", repr(keys), "give the rows' keys")
+        )
+    return [key if isinstance(key, str) else int(key) for key in given]
 
 
 def scope_of(  # noqa: PLR0917 - the order of what a read takes
@@ -86,7 +97,7 @@ def known(name: str, timeout: float | None) -> Operation[CollectionInfo]:
     Raises:
         MilvusException: Code 100 where there is none.
     """
-    info: CollectionInfo = yield Recall(name, lambda: described(name, timeout))
+    info: CollectionInfo = yield Recall(name_of("collection_name", name), lambda: described(name, timeout))
     return info
 
 
@@ -106,7 +117,7 @@ def with_known(name: str, timeout: float | None, use: Callable[[CollectionInfo],
         asked = True
         return (yield from described(name, timeout))
 
-    info: CollectionInfo = yield Recall(name, ask)
+    info: CollectionInfo = yield Recall(name_of("collection_name", name), ask)
     try:
         return (yield from use(info))
     except (InputError, MilvusException) as error:

@@ -57,8 +57,7 @@ def create_collection(  # noqa: PLR0917 - pymilvus's order
 ) -> Operation[None]:
     """Create a collection: with a dimension alone, or with a schema.
 
-    With a dimension (the quick form) it gets a key, a vector field and an AUTOINDEX, and is loaded. With a schema it is
-    indexed and loaded where ``index_params`` are given; what describes the quick form then means nothing.
+    With a dimension (the quick form) it is indexed and loaded; with a schema where ``index_params`` are given.
 
     Args:
         collection_name: Its name.

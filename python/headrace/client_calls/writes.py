@@ -8,6 +8,7 @@ from typing import Any
 from headrace import operations as ops
 from headrace.calls import Compute, Operation
 from headrace.client_calls.base import Keys, Level, known, level_of, listed, rpc_timeout, with_known
+from headrace.client_calls.checks import name_of, seconds, text_of
 from headrace.client_calls.preparing import is_empty, is_small, prepare
 from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, explain
@@ -86,9 +87,11 @@ def _write(
     upsert: bool,
     partial_update: bool = False,
 ) -> Operation[ops.Written]:
+    deadline = ops.WRITE_TIMEOUT if timeout is None else seconds(timeout)
+    partition = text_of("partition_name", partition_name)
+    name_of("collection_name", collection_name)
     if is_empty(data):
         return ops.Written()
-    deadline = ops.WRITE_TIMEOUT if timeout is None else timeout
 
     def use(info: CollectionInfo) -> Operation[ops.Written]:
         def work() -> list[ops.Request]:
@@ -98,7 +101,7 @@ def _write(
                 collection_name,
                 upsert=upsert,
                 partial_update=partial_update,
-                partition_name=partition_name or "",
+                partition_name=partition,
             )
 
         requests = work() if is_small(data) else (yield Compute(work))
@@ -135,19 +138,20 @@ def delete(
     Raises:
         ConfigError: If both ids and filter are given, or neither.
     """
-    if (ids is None) == (not filter):
+    if (ids is None) == (not text_of("filter", filter)):
         found = "both" if filter else "neither"
         raise ConfigError(explain("ids and filter", "one of them", found, "say which rows to delete"))
     expression = filter or ""
     if ids is not None:
+        named = listed(ids)
         info = yield from known(collection_name, timeout)
-        expression = ops.keys_filter(info.schema.primary_key.name, listed(ids))
-    count, keys = yield from ops.delete(
-        collection_name,
+        expression = ops.keys_filter(info.schema.primary_key.name, named)
+    count, deleted = yield from ops.delete(
+        name_of("collection_name", collection_name),
         expression,
         filter_params=filter_params,
-        partition_name=partition_name or "",
+        partition_name=text_of("partition_name", partition_name),
         consistency_level=level_of(consistency_level),
         timeout=rpc_timeout(timeout),
     )
-    return keys or {"delete_count": count}
+    return deleted or {"delete_count": count}
