@@ -29,7 +29,8 @@ def remembered_schema(columns: pa.Schema, options: LoadOptions) -> CollectionSch
 
     None where the columns are no dump, or not all of one, or options say what the collection is to be.
 
-    :raises SchemaError: if the memory is damaged.
+    Raises:
+        SchemaError: If the memory is damaged.
     """
     memory = (columns.metadata or {}).get(MEMORY)
     if memory is None or any(getattr(options, name) for name in _SAY_OTHERWISE):
