@@ -108,7 +108,8 @@ class SpeedTest:
         """Test.
 
         Raises:
-            ConnectError, MilvusException: If the server does not answer, or refuses to make the collection.
+            ConnectError: If the server does not answer.
+            MilvusException: If it refuses to make the collection.
         """
         with tempfile.TemporaryDirectory(prefix="headrace-") as state:
             self._job = LoadJob(
