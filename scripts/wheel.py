@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 #: What the tests below import; no library that headrace itself needs is among them.
 TEST_TOOLS = ["blockbuster", "hypothesis", "pytest", "pytest-timeout"]
-TEST_TOOLS += ["duckdb", "flask", "flask-cors", "h5py", "ml_dtypes", "moto[s3]", "pandas", "polars", "scipy"]
+TEST_TOOLS += ["duckdb", "flask", "flask-cors", "h5py", "ml_dtypes", "moto[s3]", "pandas", "polars", "pyyaml", "scipy"]
 #: Everything that needs neither an extra nor pymilvus.
 TESTS = ["tests/smoke", "tests/unit", "tests/loader", "tests/cli", "tests/property/test_packing_roundtrip.py"]
 NEEDS_LITE = "--ignore=tests/cli/test_embedded.py"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         JournalError,
         LoadError,
         MilvusException,
+        MismatchError,
         MissingExtraError,
         RowsRejectedError,
         RowsUnsentError,
@@ -42,8 +43,10 @@ if TYPE_CHECKING:
     from headrace.operations import AnnSearchRequest, RRFRanker, WeightedRanker
     from headrace.plans import Plan, PlanPart, plan
     from headrace.preparing import Preparation, prepare
+    from headrace.recounting import Recount, verify_journal
     from headrace.report import LoadReport, Progress
     from headrace.schema import CollectionSchema, DataType, FieldSchema, Function, FunctionType
+    from headrace.verifying import Verification, verify
 
 __version__ = "0.1.0"
 
@@ -65,6 +68,7 @@ _HOMES = {
         "JournalError",
         "LoadError",
         "MilvusException",
+        "MismatchError",
         "MissingExtraError",
         "RowsRejectedError",
         "RowsUnsentError",
@@ -80,8 +84,10 @@ _HOMES = {
     "merging": ("MergedReport", "merge_reports"),
     "plans": ("Plan", "PlanPart", "plan"),
     "preparing": ("Preparation", "prepare"),
+    "recounting": ("Recount", "verify_journal"),
     "report": ("LoadReport", "Progress"),
     "schema": ("CollectionSchema", "DataType", "FieldSchema", "Function", "FunctionType"),
+    "verifying": ("Verification", "verify"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -111,12 +117,14 @@ __all__ = [
     "MergedReport",
     "MilvusClient",
     "MilvusException",
+    "MismatchError",
     "MissingExtraError",
     "Plan",
     "PlanPart",
     "Preparation",
     "Progress",
     "RRFRanker",
+    "Recount",
     "RowsRejectedError",
     "RowsUnsentError",
     "RpcError",
@@ -124,6 +132,7 @@ __all__ = [
     "SourceError",
     "StoppedError",
     "TransportError",
+    "Verification",
     "VerificationError",
     "WeightedRanker",
     "aload",
@@ -134,6 +143,8 @@ __all__ = [
     "packing",
     "plan",
     "prepare",
+    "verify",
+    "verify_journal",
 ]
 
 

@@ -32,7 +32,8 @@ def endpoint_of(
     A uri may also hold credentials and the database (``https://user:password@host:port/database``), as pymilvus's may;
     what is given beside it goes first.
 
-    :raises ConfigError: if a value cannot be used, or two contradict each other.
+    Raises:
+        ConfigError: If a value cannot be used, or two contradict each other.
     """
     given: dict[str, Any] = {"user": user, "password": password, "db_name": db_name, "token": token}
     for name, value in given.items():

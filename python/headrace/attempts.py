@@ -6,13 +6,18 @@ What an answer means for the rows is :mod:`headrace.retry`'s table; what is done
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import pyarrow as pa
+
 from headrace.batching import Span
+from headrace.decoding import decode_request
 from headrace.errors import ConnectError, RpcError, TransportError
+from headrace.journal_records import KeyRange
 from headrace.ordering import Claim
 from headrace.protocol import mutation_reply
 from headrace.retry import (
@@ -25,7 +30,7 @@ from headrace.retry import (
     status_may_land,
 )
 
-__all__ = ["Answer", "RawTransport", "Request", "WriteTarget", "attempt"]
+__all__ = ["Answer", "RawTransport", "Request", "WriteTarget", "attempt", "rows_of"]
 
 #: Codes and statuses by which a server says that this role may not do this.
 _NOT_PERMITTED = frozenset({"PERMISSION_DENIED", "code 1401", "code 3"})
@@ -69,6 +74,7 @@ class Request:
         lost: Attempts during which the server became unreachable.
         lost_alone: Those of them during which nothing else was in flight.
         taken: Whether a sender answers for it.
+        key_ranges: What a journal may note of the keys of each span, once they are stored; empty for nothing.
     """
 
     payload: bytes
@@ -90,6 +96,12 @@ class Request:
     lost: int = 0
     lost_alone: int = 0
     taken: bool = False
+    key_ranges: tuple[KeyRange | None, ...] = ()
+
+
+async def rows_of(request: Request) -> pa.RecordBatch:
+    """The rows of a request, decoded: by now the caller may have overwritten its arrays."""
+    return await asyncio.to_thread(decode_request, request.payload)
 
 
 @dataclass(frozen=True)

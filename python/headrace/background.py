@@ -40,7 +40,8 @@ class LoopThread:
     def start(self) -> None:
         """Start the thread; return when its loop runs.
 
-        :raises ConfigError: in a process that was forked while such a loop ran.
+        Raises:
+            ConfigError: In a process that was forked while such a loop ran.
         """
         if LoopThread._forked_at_work:
             found = "one that was forked while its parent was loading: gRPC does not work here"
@@ -55,7 +56,8 @@ class LoopThread:
     def check_process(self) -> None:
         """Refuse to be used in a forked process.
 
-        :raises ConfigError: in another process than the one that started it.
+        Raises:
+            ConfigError: In another process than the one that started it.
         """
         if os.getpid() != self._process:
             found = "one that was forked from it"

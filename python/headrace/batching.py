@@ -20,6 +20,7 @@ __all__ = [
     "Aim",
     "Batcher",
     "Piece",
+    "Placed",
     "Span",
     "locate",
     "own",
@@ -40,6 +41,14 @@ class Span:
     source: str
     start: int
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Rows, and where in their sources they come from."""
+
+    batch: pa.RecordBatch
+    spans: tuple[Span, ...]
 
 
 def span_rows(spans: Sequence[Span]) -> int:

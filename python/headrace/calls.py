@@ -167,7 +167,8 @@ def drive_sync(
 ) -> T:
     """Run an operation to its end with blocking calls. Without a memory everything is asked for anew.
 
-    :raises HeadraceError: whatever the operation raises; a TransportError where it lets one pass.
+    Raises:
+        HeadraceError: Whatever the operation raises; a TransportError where it lets one pass.
     """
     driver = _Driver(caller, memory, sleep)
     try:
@@ -195,7 +196,8 @@ async def drive_async(
 ) -> T:
     """Run an operation to its end with awaited calls; a cancellation ends it where it stands.
 
-    :raises HeadraceError: whatever the operation raises; a TransportError where it lets one pass.
+    Raises:
+        HeadraceError: Whatever the operation raises; a TransportError where it lets one pass.
     """
     driver = _AsyncDriver(caller, memory, sleep)
     try:

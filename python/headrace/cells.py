@@ -17,7 +17,7 @@ import pyarrow as pa
 from headrace.casts import jsontext
 from headrace.errors import CellError
 from headrace.matrices import BrokenMatrixError, compressed_rows, is_sparse_matrix
-from headrace.ndarrays import bfloat16_values, is_bfloat16, plain_values
+from headrace.ndarrays import bfloat16_values, is_bfloat16, list_column, plain_values
 
 __all__ = ["cells_to_array", "checked_times", "has_double_rows", "json_cells", "sparse_cells"]
 
@@ -141,12 +141,12 @@ def _bfloat16_cells(cells: Sequence[Any], name: str) -> pa.Array:
             expected, found = "a bfloat16 vector in every row", f"{type(cell).__name__} {getattr(cell, 'dtype', '')}"
             raise CellError(row=row, field=name, expected=expected, found=found.strip(), remedy="convert the values")
     values = [bfloat16_values(cell) for cell in cells if cell is not None]
-    offsets = np.zeros(len(cells) + 1, np.int64)
-    np.cumsum([0 if cell is None else len(cell) for cell in cells], out=offsets[1:])
-    nulls = np.fromiter((cell is None for cell in cells), bool, count=len(cells))
-    # A null offset makes its row null.
-    mask = np.append(nulls, [False]) if nulls.any() else None
-    return pa.LargeListArray.from_arrays(pa.array(offsets, mask=mask), pa.concat_arrays(values))
+    lengths = np.fromiter((0 if cell is None else len(cell) for cell in cells), np.int64, count=len(cells))
+    return list_column(lengths, pa.concat_arrays(values), _nulls(cells))
+
+
+def _nulls(cells: Sequence[Any]) -> np.ndarray:
+    return np.fromiter((cell is None for cell in cells), bool, count=len(cells))
 
 
 def _first_bad(cells: Sequence[Any], name: str, error: Exception) -> CellError:
@@ -247,13 +247,7 @@ def sparse_cells(cells: Sequence[Any], name: str) -> pa.Array:
     if not (has_double_rows(cells) or (np.isinf(narrow) & np.isfinite(value)).any()):
         value = narrow
     pairs = pa.StructArray.from_arrays([pa.array(index), pa.array(value)], names=["index", "value"])
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
-    nulls = np.fromiter((cell is None for cell in cells), bool, count=len(cells))
-    # A null offset makes its row null.
-    mask = np.append(nulls, [False]) if nulls.any() else None
-    if offsets[-1] > np.iinfo(np.int32).max:
-        return pa.LargeListArray.from_arrays(pa.array(offsets, mask=mask), pairs)
-    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32), mask=mask), pairs)
+    return list_column(lengths, pairs, _nulls(cells), small=True)
 
 
 def has_double_rows(cells: Sequence[Any]) -> bool:

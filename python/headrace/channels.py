@@ -45,7 +45,8 @@ def channel_options(index: int, endpoint: Endpoint) -> list[tuple[str, Any]]:
 def channel_credentials(endpoint: Endpoint) -> grpc.ChannelCredentials | None:
     """What TLS needs; None without TLS. Reads the PEM files.
 
-    :raises ConfigError: if a file cannot be read.
+    Raises:
+        ConfigError: If a file cannot be read.
     """
     if not endpoint.tls:
         return None
@@ -69,7 +70,8 @@ def channel_credentials(endpoint: Endpoint) -> grpc.ChannelCredentials | None:
 def call_metadata(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
     """What every call carries: the credentials and the database.
 
-    :raises ConfigError: if the database's name cannot be sent.
+    Raises:
+        ConfigError: If the database's name cannot be sent.
     """
     metadata: list[tuple[str, str]] = []
     if endpoint.authorization is not None:

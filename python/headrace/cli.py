@@ -27,7 +27,9 @@ from headrace.cli_options import (
 )
 from headrace.cli_parts import finish, part_options, plan, planned_source, prepare
 from headrace.cli_report import report
-from headrace.cli_values import endpoint_of, options_of, source_of
+from headrace.cli_speedtest import speedtest
+from headrace.cli_values import endpoint_of, options_of, schema_of, source_of
+from headrace.cli_verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,6 +96,7 @@ Examples:
 @mapping_options
 @create_options
 @load_options
+@click.option("--show-files", is_flag=True, help="Show each file that is being loaded, too, while it is.")
 @at_edge
 def load(
     console: Console,
@@ -104,6 +107,7 @@ def load(
     plan_file: Path | None,
     part: str | None,
     first_attempt: bool,
+    show_files: bool,
     **values: Any,
 ) -> int:
     """Load SOURCE... into a collection and account for every row.
@@ -117,7 +121,7 @@ def load(
 
     With --part one part is loaded and others, on other machines, load the rest; see `headrace plan`.
     """
-    endpoint, options = endpoint_of(values), options_of(values)
+    endpoint, options, schema = endpoint_of(values), options_of(values), schema_of(values)
     source = planned_source(sources, plan_file, part, options)
 
     from headrace import progress, summary
@@ -129,10 +133,13 @@ def load(
             collection=collection,
             endpoint=endpoint,
             options=options,
+            schema=schema,
             progress=view,
             announce=lambda line: view.line(f"headrace: {line}"),
             first_attempt=first_attempt,
+            planned=lambda plan: view.line(summary.plan_table(plan, console.width)),
         )
+        view.files = job.files_at_work if show_files else None
         signals.stop = job.stop
         report = job.run()
     write_document(report.to_json())
@@ -168,56 +175,13 @@ def inspect(
 
     from headrace.inspection import inspect_source, inspection_lines
 
-    found = inspect_source(source_of(sources), options=options, collection=collection, endpoint=endpoint)
+    schema, source = schema_of(values), source_of(sources)
+    found = inspect_source(source, options=options, collection=collection, endpoint=endpoint, schema=schema)
     write_document(found.to_json())
     for line in inspection_lines(found, width=console.width):
         console.line(line)
     if found.problem is not None:
         console.error(found.problem)
-    return found.exit_status
-
-
-@command.command(
-    epilog="""\b
-Examples:
-  headrace verify docs.parquet --collection docs --uri ./docs.db
-  headrace verify 'part-*.parquet' --collection docs --level full
-"""
-)
-@source_options
-@click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) to compare with.")
-@click.option(
-    "--level",
-    type=click.Choice(["count", "sample", "full"]),
-    default="full",
-    show_default=True,
-    help="count: every key is there once. sample: random rows bit for bit, and each found by its own vectors. "
-    "full: every value of every row.",
-)
-@endpoint_options
-@mapping_options
-@click.option("--key", metavar="COLUMN", help="The source's key column, where its name is not the key field's.")
-@click.option("--partition", "partition_name", metavar="NAME", help="Look in this partition only.")
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Compare at most N rows.")
-@at_edge
-def verify(
-    console: Console, _signals: Signals, sources: tuple[str, ...], collection: str, level: str, **values: Any
-) -> int:
-    """Compare SOURCE... with what a collection holds. Nothing is written; exit status 5 if anything differs.
-
-    Rows of the collection that SOURCE does not have are no difference. Where a key stands twice in SOURCE its last
-    row counts.
-    """
-    endpoint, options = endpoint_of(values), options_of(values)
-
-    from headrace.summary import mismatch_lines
-    from headrace.verifying import verify_source
-
-    found = verify_source(source_of(sources), collection=collection, level=level, endpoint=endpoint, options=options)
-    write_document(found.to_json())
-    console.line(f"headrace: {found.sentence()}")
-    for line in mismatch_lines(found.result.mismatches):
-        console.line(line)
     return found.exit_status
 
 
@@ -258,7 +222,7 @@ def status(console: Console, _signals: Signals, journals: tuple[str, ...], older
     return 2 if refusals else 0
 
 
-for _command in (dump, finish, plan, prepare, report):
+for _command in (dump, finish, plan, prepare, report, speedtest, verify):
     command.add_command(_command)
 
 

@@ -71,7 +71,7 @@ def at_edge(function: Callable[..., int]) -> Callable[..., int]:
         try:
             with Signals(quiet=quiet, log_format=log_format) as signals:
                 return function(console, signals, **options)
-        except click.ClickException:
+        except (click.ClickException, click.Abort):
             raise
         except (Interrupted, HeadraceError) as error:
             return _failed(console, error, str(error))

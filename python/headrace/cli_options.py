@@ -259,6 +259,14 @@ create_options: Callable[[F], F] = _all(
         help="The column that is the primary key; @row (the row's number over all files) or @file_row (path#row) make "
         "one. [default: the collection's key, or a column named id]",
     ),
+    click.option(
+        "--schema",
+        "schema_file",
+        type=_FILE,
+        metavar="FILE",
+        help="Make the collection with this schema (JSON or YAML, as describe_collection gives it) where it does not "
+        "exist.",
+    ),
     click.option("--auto-id", is_flag=True, default=None, help="Let the server make the keys of a created collection."),
     click.option(
         "--vector",

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from headrace.cli_edge import at_edge, write_document
-from headrace.cli_options import create_options, endpoint_options, file_options, quiet_option, source_options
-from headrace.cli_values import endpoint_of, options_of, source_of
+from headrace.cli_options import (
+    create_options,
+    endpoint_options,
+    file_options,
+    mapping_options,
+    quiet_option,
+    source_options,
+)
+from headrace.cli_values import endpoint_of, options_of, schema_of, source_of
 
 if TYPE_CHECKING:
     from headrace.config import LoadOptions
@@ -57,7 +64,8 @@ def part_options(function: F) -> F:
 def planned_source(sources: tuple[str, ...], plan_file: Path | None, part: str | None, options: LoadOptions) -> object:
     """What to load: the paths, or one part of them or of a plan.
 
-    :raises click.UsageError: if what was given does not go together.
+    Raises:
+        click.UsageError: If what was given does not go together.
     """
     if sources and plan_file is not None:
         raise click.UsageError("SOURCE, --plan: give one of them")
@@ -142,6 +150,7 @@ Examples:
 @quiet_option
 @click.option("--collection", required=True, metavar="NAME", help="The collection to create.")
 @endpoint_options
+@mapping_options
 @create_options
 @at_edge
 def prepare(
@@ -157,13 +166,13 @@ def prepare(
     Where the collection exists it is compared with the source's columns and left as it is. Several machines may do
     this at once: one of them creates the collection, the others find it.
     """
-    endpoint, options = endpoint_of(values), options_of(values)
+    endpoint, options, schema = endpoint_of(values), options_of(values), schema_of(values)
     if (source := _whole(sources, plan_file)) is None:
         raise _no_source()
 
     from headrace.preparing import prepare_collection
 
-    found = prepare_collection(source, collection=collection, endpoint=endpoint, options=options)
+    found = prepare_collection(source, collection=collection, endpoint=endpoint, options=options, schema=schema)
     write_document(found.to_json())
     console.line(f"headrace: {found.sentence()}")
     for note in found.notes:

@@ -9,8 +9,9 @@ import click
 
 if TYPE_CHECKING:
     from headrace.config import Endpoint, LoadOptions
+    from headrace.schema import CollectionSchema
 
-__all__ = ["endpoint_of", "options_of", "source_of"]
+__all__ = ["endpoint_of", "options_of", "schema_of", "source_of"]
 
 
 def source_of(sources: tuple[str, ...]) -> str | list[str]:
@@ -45,3 +46,14 @@ def options_of(values: dict[str, Any]) -> LoadOptions:
 
     names = LoadOptions.__dataclass_fields__
     return LoadOptions(**{name: value for name, value in values.items() if name in names and value is not None})
+
+
+def schema_of(values: dict[str, Any]) -> CollectionSchema | None:
+    """Take the file of a schema out of ``values``; the schema, or None where none was given."""
+    path: Path | None = values.pop("schema_file")
+    if path is None:
+        return None
+
+    from headrace.schema_files import read_schema
+
+    return read_schema(path)

@@ -42,7 +42,8 @@ def _signed(method: Callable[..., Any], call: Callable[..., Any]) -> None:
 def _begun(call: Callable[P, Operation[T]], *args: P.args, **kwargs: P.kwargs) -> Operation[T]:
     """A call's operation; arguments that it does not take are refused by their names.
 
-    :raises ConfigError: if there are such.
+    Raises:
+        ConfigError: If there are such.
     """
     try:
         return call(*args, **kwargs)
@@ -89,8 +90,9 @@ def _awaited_pages(
 class MilvusClient(ClientWords):
     """A client that blocks; safe to use from several threads. It connects when it is built.
 
-    :raises ConnectError: if nothing answers in time.
-    :raises MilvusException: if the server refuses the credentials.
+    Raises:
+        ConnectError: If nothing answers in time.
+        MilvusException: If the server refuses the credentials.
     """
 
     def _begin(self, endpoint: Endpoint) -> SyncTransport:
@@ -123,7 +125,8 @@ class MilvusClient(ClientWords):
     def use_database(self, db_name: str, timeout: float | None = None) -> None:
         """Make all later calls of this client go to another database.
 
-        :raises MilvusException: code 800 where there is none.
+        Raises:
+            MilvusException: Code 800 where there is none.
         """
         self.run(calls.describe_database(db_name, timeout))
         self._transport.turn_to(db_name=db_name)
@@ -244,7 +247,8 @@ class AsyncMilvusClient(ClientWords):
     async def use_database(self, db_name: str, timeout: float | None = None) -> None:
         """Make all later calls of this client go to another database.
 
-        :raises MilvusException: code 800 where there is none.
+        Raises:
+            MilvusException: Code 800 where there is none.
         """
         await self.run(calls.describe_database(db_name, timeout))
         self._transport.turn_to(db_name=db_name)

@@ -34,7 +34,8 @@ class ClientWords:
         client_key_path: PEM file with the client's private key, for mutual TLS.
         server_name: The name to verify the server's certificate against, where it differs from the host.
 
-    :raises ConfigError: if a value cannot be used.
+    Raises:
+        ConfigError: If a value cannot be used.
     """
 
     @explained

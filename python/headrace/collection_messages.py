@@ -85,7 +85,8 @@ class CollectionInfo:
 def schema_to_proto(schema: CollectionSchema, name: str) -> schema_pb2.CollectionSchema:
     """A schema as CreateCollection takes it (serialised), for a collection called ``name``.
 
-    :raises SchemaError: if a default value does not fit its field's type.
+    Raises:
+        SchemaError: If a default value does not fit its field's type.
     """
     return schema_pb2.CollectionSchema(
         name=name,
@@ -111,7 +112,8 @@ def _function_to_proto(item: Function) -> schema_pb2.FunctionSchema:
 def field_to_proto(item: FieldSchema) -> schema_pb2.FieldSchema:
     """One field as CreateCollection and AddCollectionField take it.
 
-    :raises SchemaError: if a default value does not fit the field's type.
+    Raises:
+        SchemaError: If a default value does not fit the field's type.
     """
     params: dict[str, Any] = {key: getattr(item, key) for key in _TYPED_PARAMS if getattr(item, key) is not None}
     message = schema_pb2.FieldSchema(
@@ -156,7 +158,8 @@ def schema_from_proto(message: schema_pb2.CollectionSchema) -> CollectionSchema:
 
     Real servers leave ``$meta`` out of the fields; where a server lists it, it is left out here.
 
-    :raises SchemaError: if the collection has struct array fields, which headrace cannot write.
+    Raises:
+        SchemaError: If the collection has struct array fields, which headrace cannot write.
     """
     if message.struct_array_fields:
         names = ", ".join(repr(item.name) for item in message.struct_array_fields)
@@ -246,7 +249,8 @@ def default_from_proto(value: schema_pb2.ValueField) -> Any:
 def collection_info(message: milvus_pb2.DescribeCollectionResponse) -> CollectionInfo:
     """A description as a value.
 
-    :raises SchemaError: as :func:`schema_from_proto`.
+    Raises:
+        SchemaError: As :func:`schema_from_proto`.
     """
     level = message.consistency_level
     return CollectionInfo(

@@ -72,7 +72,8 @@ class Connection:
 
         Only its calls happen on the loop: what the operation computes, reads and decodes in between stays here.
 
-        :raises StoppedError: if :meth:`stop` was called.
+        Raises:
+            StoppedError: If :meth:`stop` was called.
         """
         return drive_sync(self, operation)
 
@@ -81,7 +82,8 @@ class Connection:
 
         One that may be made twice is made again, for some seconds, when its connection was lost.
 
-        :raises StoppedError: if :meth:`stop` was called.
+        Raises:
+            StoppedError: If :meth:`stop` was called.
         """
         return self._wait(self._call(method, request, timeout))
 

@@ -16,9 +16,10 @@ from google.protobuf.message import Message
 
 from headrace import _core
 from headrace._proto import milvus_pb2, schema_pb2
+from headrace.arrow_types import SCALARS, row_bytes
 from headrace.errors import TransportError, explain
 from headrace.protocol import parse
-from headrace.schema import DataType
+from headrace.schema import ELEMENT_TYPES, DataType
 from headrace.texts import text_of_micros
 
 __all__ = ["TYPE_KEY", "Columns", "data_type_of", "decode_ids", "decode_request", "split_columns"]
@@ -31,16 +32,7 @@ TYPE_KEY = b"milvus.data_type"
 _SPARSE_PAIR = [pa.field("index", pa.uint32(), False), pa.field("value", pa.float32(), False)]
 
 #: Arrow type of a scalar, by its Milvus type. JSON, text and what comes as text are made apart.
-_ARROW_TYPES = {
-    DataType.BOOL: pa.bool_(),
-    DataType.INT8: pa.int8(),
-    DataType.INT16: pa.int16(),
-    DataType.INT32: pa.int32(),
-    DataType.INT64: pa.int64(),
-    DataType.FLOAT: pa.float32(),
-    DataType.DOUBLE: pa.float64(),
-    DataType.VARCHAR: pa.utf8(),
-}
+_ARROW_TYPES = {dtype: SCALARS[dtype] for dtype in ELEMENT_TYPES}
 #: What a slot holds where the server leaves ``FieldData.type`` empty.
 _SLOT_TYPES = {
     "bool_data": DataType.BOOL,
@@ -91,7 +83,8 @@ class Columns:
         Args:
             num_rows: How many rows they must have; None for as many as the longest has.
 
-        :raises TransportError: if a column's length or layout contradicts itself.
+        Raises:
+            TransportError: If a column's length or layout contradicts itself.
         """
         decoded = [self._decode(column) for column in self.found]
         masks = [column[4] for column in self.found]
@@ -156,7 +149,8 @@ def split_columns(message_class: type[M], raw: bytes, path: Sequence[int], *, me
         path: The field numbers that lead to its FieldData.
         method: The RPC's name, for errors.
 
-    :raises TransportError: if the bytes are no such message.
+    Raises:
+        TransportError: If the bytes are no such message.
     """
     found, rest = _core.decode_columns(raw, list(path))
     return parse(message_class, rest, method=method), Columns(raw, found)
@@ -165,7 +159,8 @@ def split_columns(message_class: type[M], raw: bytes, path: Sequence[int], *, me
 def decode_request(raw: bytes) -> pa.RecordBatch:
     """The conformed batch inside a packed InsertRequest or UpsertRequest (their fields 1 to 8 are the same).
 
-    :raises TransportError: if the bytes are no such request.
+    Raises:
+        TransportError: If the bytes are no such request.
     """
     request, columns = split_columns(milvus_pb2.InsertRequest, raw, [5], method="Insert")
     return columns.batch(request.num_rows)
@@ -280,7 +275,7 @@ _VECTORS: dict[str, Callable[[str, Sequence[pa.Buffer], int], pa.Array]] = {
     "float_vector": _vectors_of(pa.float32()),
     "float16_vector": _vectors_of(pa.float16()),
     "int8_vector": _vectors_of(pa.int8()),
-    "bfloat16_vector": _bytes_of(lambda dim: dim * 2),
-    "binary_vector": _bytes_of(lambda dim: dim // 8),
+    "bfloat16_vector": _bytes_of(lambda dim: row_bytes(DataType.BFLOAT16_VECTOR, dim)),
+    "binary_vector": _bytes_of(lambda dim: row_bytes(DataType.BINARY_VECTOR, dim)),
     "sparse_float_vector": _sparse,
 }

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt
-from headrace.dividing import divided, reject_all, repacked, rows_of
+from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt, rows_of
+from headrace.dividing import divided, reject_all, repacked
 from headrace.errors import HeadraceError, JournalError, MilvusException, SchemaError, TransportError
 from headrace.freshness import LiveSchema
 from headrace.ledger import Ledger
@@ -106,9 +106,10 @@ class Delivery:
         return final
 
     def _settle(self, request: Request, verdict: Verdict) -> None:
+        keys = request.key_ranges if verdict is Verdict.STORED else ()
         if verdict is Verdict.STORED and request.claim is not None:
             self._ledger.journal.reach_key(int(request.claim.codes[-1]))
-        self._ledger.settle(request.spans, request.rows, verdict)
+        self._ledger.settle(request.spans, request.rows, verdict, keys)
         if verdict is Verdict.REJECTED and (too_many := self._ledger.too_many_rejects()) is not None:
             self._stop(HeadraceError(too_many))
 

@@ -5,42 +5,49 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.keyfilter import Codes, key_codes
+
 __all__ = ["DistinctKeys"]
 
-#: Integer keys that are kept (32 MB); past that only ascending keys can be counted.
+#: Keys whose codes are kept (32 MB); past that only ascending keys can be counted.
 MOST_KEPT = 4_000_000
 
 
 class DistinctKeys:
     """Counts distinct keys while they pass by.
 
-    Strictly ascending keys are distinct and cost nothing. Others are kept, where they are integers, up to a limit;
-    past it, and for unordered strings, the number stays unknown rather than guessed.
+    Strictly ascending keys are distinct and cost nothing. Of others the codes are kept, up to a limit; past it, and for
+    texts of which two have one code, the number stays unknown rather than guessed.
     """
 
     def __init__(self) -> None:
         self._rows = 0
         self._ascending = True
         self._last: object = None
-        self._kept: list[npt.NDArray[np.int64]] | None = []
+        self._exact = True
+        self._kept: list[Codes] | None = []
 
-    def add(self, keys: pa.Array) -> None:
-        """Note the keys of some rows (int64 or string, without nulls), in the order in which they are sent."""
+    def add(self, keys: pa.Array, codes: Codes) -> None:
+        """Note the keys of some rows, in the order in which they are sent.
+
+        Args:
+            keys: Int64 or string, without nulls.
+            codes: Their codes (:func:`headrace.keyfilter.key_codes`), in any order; kept, so nobody may change them.
+        """
         if not len(keys):
             return
         self._rows += len(keys)
+        self._exact = pa.types.is_int64(keys.type)
         if self._ascending:
             self._ascending = self._continues(keys)
             self._last = keys[-1].as_py()
-        if not pa.types.is_int64(keys.type) or self._rows > MOST_KEPT:
+        if self._rows > MOST_KEPT:
             self._kept = None
         elif self._kept is not None:
-            # A copy: the column may be a slice of memory that its owner overwrites.
-            self._kept.append(np.array(keys.to_numpy(zero_copy_only=False), np.int64))
+            self._kept.append(codes)
 
     def count(self, without: Collection[object] = ()) -> int | None:
         """The distinct keys noted that are not among ``without``, or None where their number is not known."""
@@ -49,7 +56,12 @@ class DistinctKeys:
         if self._kept is None:
             return None
         found = np.unique(np.concatenate(self._kept)) if self._kept else np.empty(0, np.int64)
-        return len(np.setdiff1d(found, np.array(list(without), np.int64), assume_unique=True))
+        if not self._exact and len(found) < self._rows:
+            # Texts with one code are next to certainly equal, which is not enough.
+            return None
+        if not without:
+            return len(found)
+        return len(np.setdiff1d(found, key_codes(pa.array(list(without))), assume_unique=True))
 
     def _continues(self, keys: pa.Array) -> bool:
         if self._last is not None and not keys[0].as_py() > self._last:

@@ -7,18 +7,12 @@ import itertools
 
 import pyarrow as pa
 
-from headrace.attempts import Request
+from headrace.attempts import Request, rows_of
 from headrace.batching import locate, slice_spans
-from headrace.decoding import decode_request
 from headrace.freshness import LiveSchema
 from headrace.rejects import Reject
 
-__all__ = ["divided", "reject_all", "repacked", "rows_of"]
-
-
-async def rows_of(request: Request) -> pa.RecordBatch:
-    """The rows of a request, decoded."""
-    return await asyncio.to_thread(decode_request, request.payload)
+__all__ = ["divided", "reject_all", "repacked"]
 
 
 async def divided(request: Request, schema: LiveSchema, *, parts: int = 2) -> list[Request]:

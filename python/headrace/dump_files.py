@@ -38,8 +38,9 @@ class DumpFiles:
         origin: What is dumped; a run goes on only with the same.
         again: Replace what is there, the file and what an earlier run read.
 
-    :raises ConfigError: if the file exists, cannot be made, or something else was being dumped into it.
-    :raises JournalError: if another process is at it.
+    Raises:
+        ConfigError: If the file exists, cannot be made, or something else was being dumped into it.
+        JournalError: If another process is at it.
     """
 
     def __init__(
@@ -78,7 +79,8 @@ class DumpFiles:
     def write(self, batch: pa.RecordBatch) -> None:
         """Take rows, which are behind all former ones.
 
-        :raises TransportError: if they do not have the columns of the schema.
+        Raises:
+            TransportError: If they do not have the columns of the schema.
         """
         conformed = _conformed(batch, self.schema)
         if self._writer is None:

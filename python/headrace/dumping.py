@@ -129,9 +129,10 @@ def dump(
         partition_name: Only the rows of this partition.
         again: Replace the file, and forget what earlier runs read.
 
-    :raises SchemaError: if there is no such collection.
-    :raises ConfigError: if the file exists, or an earlier run dumped something else.
-    :raises ConnectError, MilvusException: if the server does not answer, or refuses.
+    Raises:
+        SchemaError: If there is no such collection.
+        ConfigError: If the file exists, or an earlier run dumped something else.
+        ConnectError, MilvusException: If the server does not answer, or refuses.
     """
     where = choose_endpoint(endpoint, uri, token=token, user=user, password=password, db_name=db_name)
     return DumpJob(collection, Path(path), endpoint=where, partition_name=partition_name, again=again).run()

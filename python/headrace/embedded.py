@@ -61,8 +61,9 @@ class EmbeddedServer:
 
         Waits :data:`LOCK_SECONDS` for a database that is in use.
 
-        :raises MissingExtraError: if Milvus Lite is not installed.
-        :raises EmbeddedError: if another process holds the database, or the child did not start.
+        Raises:
+            MissingExtraError: If Milvus Lite is not installed.
+            EmbeddedError: If another process holds the database, or the child did not start.
         """
         _require_engine()
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -283,8 +284,9 @@ def acquire(path: Path) -> Lease:
 
     Blocks until it answers. The database is created where it does not exist.
 
-    :raises MissingExtraError: if Milvus Lite is not installed.
-    :raises EmbeddedError: if another process holds the database, or the child did not start.
+    Raises:
+        MissingExtraError: If Milvus Lite is not installed.
+        EmbeddedError: If another process holds the database, or the child did not start.
     """
     return _registry.acquire(path)
 
@@ -292,8 +294,9 @@ def acquire(path: Path) -> Lease:
 async def acquire_async(path: Path) -> Lease:
     """:func:`acquire` without blocking the loop; a cancelled call lets go of what it was about to get.
 
-    :raises MissingExtraError: if Milvus Lite is not installed.
-    :raises EmbeddedError: if another process holds the database, or the child did not start.
+    Raises:
+        MissingExtraError: If Milvus Lite is not installed.
+        EmbeddedError: If another process holds the database, or the child did not start.
     """
     start = _Start(path)
     try:

@@ -18,6 +18,7 @@
     │   ├── RowsRejectedError   finished; some rows are in the rejects file
     │   ├── RowsUnsentError     ended early; some rows are unsent or unknown
     │   └── VerificationError   what was read back differs from what was sent
+    ├── MismatchError           a collection does not hold what it should (found)
     ├── JournalError            the journal is in use, damaged, or cannot be written (path)
     ├── StoppedError            the load was told to stop (a signal, a cancellation)
     └── InternalError           a bug in headrace
@@ -33,7 +34,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from headrace.merging import MergedReport
+    from headrace.recounting import Recount
     from headrace.report import LoadReport
+    from headrace.verifying import Verification
 
 __all__ = [
     "CellError",
@@ -46,6 +49,7 @@ __all__ = [
     "JournalError",
     "LoadError",
     "MilvusException",
+    "MismatchError",
     "MissingExtraError",
     "RowsRejectedError",
     "RowsUnsentError",
@@ -249,6 +253,14 @@ class RowsUnsentError(LoadError):
 
 class VerificationError(LoadError):
     """What was read back differs from what was sent; ``report.verify`` has the mismatches."""
+
+
+class MismatchError(HeadraceError):
+    """A collection does not hold what it was asked about; ``found`` is the whole outcome (:func:`headrace.verify`)."""
+
+    def __init__(self, message: str, *, found: Verification | Recount) -> None:
+        super().__init__(message)
+        self.found = found
 
 
 class JournalError(HeadraceError):

@@ -6,6 +6,7 @@ next request needs and go on once those are granted, so the same code serves a b
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.attempts import Request
-from headrace.batching import Aim, Batcher, Piece, Span, locate, take_spans
+from headrace.batching import Aim, Batcher, Piece, Placed, Span, locate, take_spans
 from headrace.config import NullVectors
 from headrace.conform import ConformPlan, Refusal
 from headrace.errors import CellError
@@ -23,20 +24,14 @@ from headrace.freshness import LiveSchema
 from headrace.lanes import Lanes, Outgoing
 from headrace.ledger import Ledger
 from headrace.ordering import KeyOrder
+from headrace.patience import Patience
 from headrace.rejects import Reject
 from headrace.report import Verdict
 from headrace.sources import SourceBatch
 from headrace.steps import NullVector
+from headrace.window import Window
 
-__all__ = ["Feeder"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Rows that still need a verdict, and where they came from."""
-
-    batch: pa.RecordBatch
-    spans: tuple[Span, ...]
+__all__ = ["Feeder", "reserve_each"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +112,7 @@ class Feeder:
     def feed(self, source: SourceBatch) -> Generator[int, None, None]:
         """Take a source batch. Yields the bytes to reserve before each request; close it to leave the rest unsent."""
         self._ledger.account.read(source.batch.num_rows)
-        rows = _Rows(source.batch, (Span(source.source, source.first_row, source.batch.num_rows),))
+        rows = Placed(source.batch, (Span(source.source, source.first_row, source.batch.num_rows),))
         try:
             rows = self._conform(rows)
             try:
@@ -158,12 +153,12 @@ class Feeder:
     def _leave_unsent(self, piece: Piece) -> None:
         self._ledger.settle(piece.spans, piece.batch.num_rows, Verdict.UNSENT)
 
-    def _conform(self, rows: _Rows) -> _Rows:
+    def _conform(self, rows: Placed) -> Placed:
         result = self._plan.apply(rows.batch)
         for text, values in result.notes.items():
             self._ledger.note(text, values)
         if not result.refused:
-            return _Rows(result.batch, rows.spans)
+            return Placed(result.batch, rows.spans)
         skipped = [cell.row for cell in result.refused if self._skips(cell)]
         if skipped:
             self._ledger.settle(take_spans(rows.spans, np.array(skipped, np.int64)), len(skipped), Verdict.SKIPPED)
@@ -174,18 +169,18 @@ class Feeder:
         ]
         self._ledger.refuse(rows.batch, rejects)
         kept = result.kept if result.kept is not None else np.empty(0, np.int64)
-        return _Rows(result.batch, take_spans(rows.spans, kept))
+        return Placed(result.batch, take_spans(rows.spans, kept))
 
     def _skips(self, cell: Refusal) -> bool:
         return self._null_vectors == "skip" and isinstance(cell, NullVector)
 
-    def _set_aside(self, rows: _Rows) -> _Rows:
+    def _set_aside(self, rows: Placed) -> Placed:
         """Reject the rows that have a cell which cannot be packed; return the others."""
         rejects = [Reject(row, *locate(rows.spans, row), *why) for row, *why in self._packer.check(rows.batch)]
         self._ledger.refuse(rows.batch, rejects)
         bad = np.array([reject.index for reject in rejects], np.int64)
         kept = np.setdiff1d(np.arange(rows.batch.num_rows, dtype=np.int64), bad, assume_unique=True)
-        return _Rows(rows.batch.take(pa.array(kept)), take_spans(rows.spans, kept))
+        return Placed(rows.batch.take(pa.array(kept)), take_spans(rows.spans, kept))
 
     def _send(self, pieces: list[Piece | None]) -> Generator[int, None, None]:
         """Pack pieces and hand them over; None sends what waits in the lanes."""
@@ -211,7 +206,7 @@ class Feeder:
 
     def _pack(self, outgoing: Outgoing, charge: int) -> _Packed | None:
         """Pack rows; those with a refused cell are set aside first. None where nothing is left to be sent."""
-        rows = _Rows(outgoing.piece.batch, outgoing.piece.spans)
+        rows = Placed(outgoing.piece.batch, outgoing.piece.spans)
         try:
             try:
                 payload, timestamp = self._live.pack(rows.batch)
@@ -229,6 +224,8 @@ class Feeder:
                 payload, count, rows.spans, charge, outgoing.upsert, claim, timestamp, aim=outgoing.piece.aim
             )
             return _Packed(request, rows.batch)
+        if rows.batch.num_rows:
+            self._ledger.measurements.withhold(rows.batch.num_rows, len(payload))
         self._ledger.settle(rows.spans, rows.batch.num_rows, Verdict.SKIPPED)
         self._ledger.window.release(charge, outgoing=True)
         return None
@@ -240,3 +237,19 @@ class Feeder:
             # An interrupt may have come after it was taken; who takes it knows, and is the one to give it up.
             self._withdraw(packed.request)
             raise
+
+
+def reserve_each(window: Window, charges: Generator[int, None, None], patience: Patience | None) -> None:
+    """Wait for each charge until ``window`` grants it.
+
+    Raises:
+        CancelledError: (of concurrent.futures) if ``patience`` was lost while waiting.
+    """
+    with contextlib.closing(charges):
+        for charge in charges:
+            future = window.reserve(charge, outgoing=True)
+            try:
+                (patience or Patience()).wait(future)
+            except BaseException:
+                window.withdraw(future, charge, outgoing=True)
+                raise

@@ -18,7 +18,7 @@ from headrace.plans import Plan
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, LoadReport
 from headrace.target import missing_collection
 from headrace.transport import SyncTransport
-from headrace.verifying import verify_source
+from headrace.verifying import Level, verify_source
 
 __all__ = ["CollectionState", "FinishReport", "finish", "finish_collection", "look_at"]
 
@@ -132,15 +132,15 @@ def finish(
         rows=rows,
         indexes=[_index_line(index) for index in indexes],
         loaded=loaded,
-        verify=None if verify == "none" else _verify(source, collection, where, LoadOptions(verify=verify, **options)),
+        verify=None if verify == "none" else _verify(source, collection, verify, where, LoadOptions(**options)),
         report=account,
         seconds=round(time.monotonic() - began, 3),
     )
 
 
-def _verify(source: object, collection: str, endpoint: Endpoint, options: LoadOptions) -> dict[str, Any]:
+def _verify(source: object, collection: str, level: Level, endpoint: Endpoint, options: LoadOptions) -> dict[str, Any]:
     given = [file.path for file in source.files] if isinstance(source, Plan) else source
-    found = verify_source(given, collection=collection, level=options.verify, endpoint=endpoint, options=options)
+    found = verify_source(given, collection=collection, level=level, endpoint=endpoint, options=options)
     return found.result.to_dict()
 
 
@@ -195,7 +195,8 @@ class CollectionState:
 def look_at(collection: str) -> Operation[CollectionState]:
     """How far a collection is.
 
-    :raises MilvusException: if the server refuses, or an index failed.
+    Raises:
+        MilvusException: If the server refuses, or an index failed.
     """
     info = yield from ops.describe_collection(collection)
     if info is None:

@@ -65,7 +65,8 @@ class LiveSchema:
     def pack(self, batch: pa.RecordBatch) -> tuple[bytes, int]:
         """A request's bytes, and the schema's timestamp in them.
 
-        :raises CellError: for the first cell that Milvus would refuse.
+        Raises:
+            CellError: For the first cell that Milvus would refuse.
         """
         packer, timestamp = self._current
         pack = packer.pack_upsert if self._upsert else packer.pack_insert
@@ -74,8 +75,9 @@ class LiveSchema:
     async def renew(self, transport: RawTransport, *, stale: int) -> bool:
         """Ask the server for the schema, unless somebody did since the timestamp ``stale``; whether it is another one.
 
-        :raises SchemaError: if a field that is sent vanished or changed, or the collection is another one.
-        :raises MilvusException, TransportError: if the server cannot be asked.
+        Raises:
+            SchemaError: If a field that is sent vanished or changed, or the collection is another one.
+            MilvusException, TransportError: If the server cannot be asked.
         """
         async with self._renewing:
             if self.timestamp != stale:

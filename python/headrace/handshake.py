@@ -61,8 +61,9 @@ def handshake(
 ) -> Operation[ServerInfo]:
     """Reach the server within ``endpoint.timeout`` seconds, trying again while nothing answers.
 
-    :raises ConnectError: if nothing that speaks Milvus answered in time; certainly nothing was stored.
-    :raises MilvusException: if the server answered and refused: code 1400 or 1401 for the credentials.
+    Raises:
+        ConnectError: If nothing that speaks Milvus answered in time; certainly nothing was stored.
+        MilvusException: If the server answered and refused: code 1400 or 1401 for the credentials.
     """
     deadline = clock() + endpoint.timeout
     found = "no answer"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,7 @@ from headrace.console import count, size, table
 from headrace.errors import InputError
 from headrace.inference import infer_schema
 from headrace.packing import make_packer
+from headrace.profiling import profile_rows
 from headrace.reading import iterate
 from headrace.schema import CollectionSchema
 from headrace.sources import Source, open_source
@@ -28,8 +30,10 @@ from headrace.transport import SyncTransport
 
 __all__ = ["Inspection", "inspect_source", "inspection_lines"]
 
-#: Most bytes of the rows that are looked at.
-SAMPLE_BYTES = 4 << 20
+#: Most bytes of the rows that the plan is made with, and about those of the rows that are profiled.
+SAMPLE_BYTES, PROFILE_BYTES = 4 << 20, 16 << 20
+#: Parts from which these are taken, spread over the source.
+PARTS = 8
 EXIT_REFUSED = 2
 
 
@@ -52,6 +56,8 @@ class Inspection:
         indexes: Per vector field of a collection to be created: ``field``, ``metric``.
         notes: What a person should know: narrowed columns, guesses, fields that the server fills.
         request_bytes_per_row: Bytes of one row in a request, from the rows that were looked at.
+        profile: What a sample of the rows looks like, as :class:`headrace.profiling.Profile` has it.
+        like: Collections of a similar name, where the one that was asked for does not exist.
         problem: Why a load would be refused, or None.
     """
 
@@ -69,6 +75,8 @@ class Inspection:
     indexes: list[dict[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     request_bytes_per_row: float | None = None
+    profile: dict[str, Any] = field(default_factory=dict)
+    like: list[str] = field(default_factory=list)
     problem: str | None = None
 
     @property
@@ -82,25 +90,33 @@ class Inspection:
 
 
 def inspect_source(
-    source: object, *, options: LoadOptions, collection: str | None = None, endpoint: Endpoint | None = None
+    source: object,
+    *,
+    options: LoadOptions,
+    collection: str | None = None,
+    endpoint: Endpoint | None = None,
+    schema: CollectionSchema | None = None,
 ) -> Inspection:
     """Look at a source's heads, footers and first rows, and at the collection where a server is given.
 
     What makes a load impossible, such as a column that fits no field, is the result's ``problem``.
 
-    :raises SourceError: if the source cannot be read.
-    :raises ConnectError, MilvusException: if the server cannot be asked.
+    Raises:
+        SourceError: If the source cannot be read.
+        ConnectError, MilvusException: If the server cannot be asked.
     """
     with open_source(source, options=options) as opened:
         found = _look_at(opened)
         info = None
         if collection is not None and endpoint is not None:
             found.collection, found.uri = collection, endpoint.uri
-            info, found.rows_before = _ask(collection, endpoint)
+            info, found.rows_before, found.like = _ask(collection, endpoint)
             found.exists = info is not None
         sample = next(iterate(opened, max_bytes=SAMPLE_BYTES, columns=None, limit=options.limit), None)
         try:
-            _plan(found, opened, None if sample is None else sample.batch, info, options)
+            batch = None if sample is None else sample.batch
+            given = schema if info is None else info.schema
+            _plan(found, opened, batch, given, options, exists=info is not None)
         except InputError as error:
             found.problem = str(error)
         return found
@@ -127,8 +143,37 @@ def inspection_lines(found: Inspection, *, width: int = 0) -> Iterator[str]:
         total = "" if found.rows is None else f", {size(found.request_bytes_per_row * found.rows)} in all"
         yield ""
         yield f"about {size(found.request_bytes_per_row)} per row on the wire{total}"
+    if found.profile:
+        yield from _profile_lines(found.profile, found.rows, width)
     for note in found.notes:
         yield f"note: {note}"
+
+
+def _profile_lines(profile: dict[str, Any], rows: int | None, width: int) -> Iterator[str]:
+    size_per_row, repeats = profile["server_bytes_per_row"], profile["key_repeats"]
+    if size_per_row is not None and rows is not None:
+        yield f"about {size(size_per_row * rows)} in the server's memory: values, and an HNSW index's links"
+    yield ""
+    keys = "" if repeats is None else f"; {count(repeats)} of them have a key that stands before"
+    yield f"{count(profile['rows'])} rows were looked at{keys}"
+    shown = [[it["field"], it["type"], count(it["nulls"]), _remarks(it)] for it in profile["fields"]]
+    yield table(("field", "type", "nulls", "values"), shown, width=width, numbers=(2,))
+
+
+def _remarks(entry: dict[str, Any]) -> str:
+    parts = []
+    if entry["norm"]:
+        norm = entry["norm"]
+        parts.append(f"length {norm['least']:g} to {norm['largest']:g}, median {norm['median']:g}")
+    if entry["advice"]:
+        parts.append(entry["advice"])
+    if entry["not_finite"]:
+        parts.append(f"{count(entry['not_finite'])} with NaN or an infinity")
+    if entry["zeros"]:
+        parts.append(f"{count(entry['zeros'])} of length 0")
+    if entry["longest"] is not None:
+        parts.append(f"at most {count(entry['longest'])} bytes")
+    return "; ".join(parts)
 
 
 def _number(rows: int | None) -> str:
@@ -142,6 +187,8 @@ def _target(found: Inspection) -> str:
     name = "a collection" if found.collection is None else f"collection {found.collection!r}"
     metrics = ", ".join(f"{index['field']} ({index['metric']})" for index in found.indexes)
     indexed = f", indexed: {metrics}" if metrics else ""
+    if found.like:
+        name += f" (there is {', '.join(map(repr, found.like))})"
     return f"--create would make {name} with the key {found.primary_key!r}{indexed}"
 
 
@@ -165,29 +212,32 @@ def _file_size(label: str) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def _ask(collection: str, endpoint: Endpoint) -> tuple[CollectionInfo | None, int | None]:
-    """The collection and its rows; None for what is not there or not loaded."""
+def _ask(collection: str, endpoint: Endpoint) -> tuple[CollectionInfo | None, int | None, list[str]]:
+    """The collection and its rows, None for what is not there or not loaded, and those of a similar name."""
     if endpoint.is_embedded and not endpoint.path.exists():
         # Connecting would create the database.
-        return None, None
+        return None, None, []
     with SyncTransport(endpoint) as transport:
         info = drive_sync(transport, ops.describe_collection(collection))
-        if info is None or not drive_sync(transport, ops.is_loaded(collection)):
-            return info, None
-        return info, drive_sync(transport, ops.count(collection))
+        if info is None:
+            names = drive_sync(transport, ops.list_collections())
+            return None, None, difflib.get_close_matches(collection, names)
+        loaded = drive_sync(transport, ops.is_loaded(collection))
+        return info, drive_sync(transport, ops.count(collection)) if loaded else None, []
 
 
 def _plan(
     found: Inspection,
     source: Source,
     sample: pa.RecordBatch | None,
-    info: CollectionInfo | None,
+    schema: CollectionSchema | None,
     options: LoadOptions,
+    *,
+    exists: bool,
 ) -> None:
-    if info is not None:
-        schema = info.schema
-    else:
+    if schema is None:
         schema = infer_schema(source.schema, sample=sample, options=options, nulls=source.nulls)
+    if not exists:
         found.indexes = [
             {"field": index.field_name, "metric": index.metric_type} for index in index_params(schema, options.metric)
         ]
@@ -199,6 +249,24 @@ def _plan(
         found.notes.append(f"the server fills {', '.join(plan.left_out)}")
     if sample is not None:
         _measure(found, plan.apply(sample).batch, schema, plan.columns)
+        rows = (plan.apply(batch).batch for batch in _spread(source, sample, options))
+        found.profile = asdict(profile_rows(rows, schema))
+
+
+def _spread(source: Source, sample: pa.RecordBatch, options: LoadOptions) -> Iterator[pa.RecordBatch]:
+    """The first rows of some parts, spread over the whole source where it can be read again, else the sample."""
+    if not source.replayable or options.limit is not None:
+        yield sample
+        return
+    parts = list(source.parts())
+    chosen = parts[:: -(-len(parts) // PARTS)]
+    for part in chosen:
+        left = PROFILE_BYTES // len(chosen)
+        for found in part.batches(max_bytes=left, columns=None):
+            yield found.batch
+            left -= found.batch.nbytes
+            if left <= 0:
+                break
 
 
 def _measure(found: Inspection, batch: pa.RecordBatch, schema: CollectionSchema, columns: tuple[str, ...]) -> None:

@@ -5,31 +5,32 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-
+from headrace.batching import Placed
 from headrace.config import Endpoint, LoadOptions
+from headrace.conform import ConformPlan
 from headrace.errors import ConfigError, HeadraceError, StoppedError, explain
 from headrace.journal_store import JournalStore
 from headrace.plans import PlanPart, open_part
 from headrace.proving import complete, conformed_batches
 from headrace.reading import ReadAhead, iterate, resume
-from headrace.report import LoadReport, Progress
+from headrace.report import FileProgress, LoadReport, Progress
 from headrace.reporting import close_report
 from headrace.resuming import Resumption
 from headrace.schema import CollectionSchema
 from headrace.sending import STOP_GRACE
 from headrace.session import LoadSession
-from headrace.sources import Source, SourceBatch, open_source
+from headrace.sources import Source, SourceBatch, is_path, open_source
 from headrace.target import Sharing
 
 __all__ = ["LoadJob"]
 
 #: Files that a note names.
 _MOST_NAMED = 10
+#: Files at work that are told of.
+_MOST_AT_WORK = 8
 
 
 class LoadJob:
@@ -44,8 +45,10 @@ class LoadJob:
         progress: Called about four times a second from another thread; must return quickly.
         announce: Called with lines for people, the first of which names the state directory.
         first_attempt: Whether nobody ever began to load this part of a plan.
+        planned: Called once with how columns become fields, before anything is sent.
 
-    :raises ConfigError: if the state directory cannot be made, or an option is not for a part of a plan.
+    Raises:
+        ConfigError: If the state directory cannot be made, or an option is not for a part of a plan.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class LoadJob:
         progress: Callable[[Progress], None] | None = None,
         announce: Callable[[str], None] | None = None,
         first_attempt: bool = False,
+        planned: Callable[[ConformPlan], None] | None = None,
     ) -> None:
         part = source if isinstance(source, PlanPart) else None
         if part is not None and options.verify != "none":
@@ -69,6 +73,7 @@ class LoadJob:
         self._options = options
         self._files = part is not None or is_path(source)
         self._announce = announce or (lambda _: None)
+        self._planned = planned or (lambda _: None)
         # Only the rows of files can be found again by a later run.
         self._resumable = self._files and not options.dry_run
         self._session = LoadSession(
@@ -83,6 +88,7 @@ class LoadJob:
             sharing=None if part is None else Sharing(part.plan, first_attempt),
         )
         self._exhausted = False
+        self._rows_of: dict[str, int | None] = {}
 
     @property
     def state_dir(self) -> Path:
@@ -97,11 +103,18 @@ class LoadJob:
         signal = reason if reason in ("SIGINT", "SIGTERM") else None
         self._session.stop(f"stopped by {reason}", interrupted=signal, grace=grace)
 
+    def files_at_work(self) -> list[FileProgress]:
+        """The first 8 files of which some rows have their verdict and others have not; safe in any thread."""
+        settled = self._session.ledger.journal.rows_settled().items()
+        looks = [FileProgress(label, rows, self._rows_of[label]) for label, rows in settled if label in self._rows_of]
+        return [look for look in looks if look.rows is None or look.settled < look.rows][:_MOST_AT_WORK]
+
     def run(self) -> LoadReport:
         """Load. Once sending has begun every ending is in the report; before that it is an exception.
 
-        :raises ConfigError, InputError, JournalError, ConnectError, MilvusException, EmbeddedError: before anything
-            was sent.
+        Raises:
+            ConfigError, InputError, JournalError, ConnectError, MilvusException, EmbeddedError: Before anything was
+                sent.
         """
         session = self._session
         kept = "journal, rejects and report" if self._resumable else "rejects and report"
@@ -117,7 +130,7 @@ class LoadJob:
                 self._check(source)
                 session.notes += [*source.notes, *left_out_note(source.skipped)]
                 source = self._load(source)
-                complete(session, functools.partial(self._reread, source))
+                complete(session, functools.partial(self._reread, source) if source.replayable else None)
             except StoppedError as stopped:
                 session.failure = session.failure or stopped
             return close_report(session, source_exhausted=self._exhausted)
@@ -147,6 +160,7 @@ class LoadJob:
     def _load(self, source: Source) -> Source:
         """Send what is left of ``source``; return it without the files that are left out."""
         session, limit = self._session, self._options.limit
+        self._rows_of = {file.label: file.rows for file in source.files}
         session.rows_total = _at_most(source.rows_total, limit)
         source, batches = self._start(source)
         session.rows_total = _at_most(source.rows_total, limit)
@@ -183,6 +197,7 @@ class LoadJob:
             nulls=source.nulls if self._options.create else (),
             later_columns=source.open_ended or not self._files,
         )
+        self._planned(session.parts.plan)
         if not source.replayable:
             return source, iter(()) if first is None else itertools.chain([first], batches)
         columns = session.parts.plan.source_columns
@@ -203,7 +218,7 @@ class LoadJob:
             return ReadAhead(batches, window=self._session.window, charge=self._session.target_bytes)
         return contextlib.nullcontext(batches)
 
-    def _reread(self, source: Source) -> Iterator[pa.RecordBatch]:
+    def _reread(self, source: Source) -> Iterator[Placed]:
         session = self._session
         batches = self._iterate(source, columns=session.parts.plan.source_columns)
         if session.resumption is not None:
@@ -222,10 +237,3 @@ def left_out_note(skipped: Sequence[str]) -> list[str]:
         return []
     more = f" and {len(skipped) - _MOST_NAMED} more" if len(skipped) > _MOST_NAMED else ""
     return [f"left out, as empty files and names with _ or . are: {', '.join(skipped[:_MOST_NAMED])}{more}"]
-
-
-def is_path(source: object) -> bool:
-    """Whether ``source`` names files: a path, or a list of paths."""
-    if isinstance(source, str | os.PathLike):
-        return True
-    return isinstance(source, list | tuple) and bool(source) and all(is_path(item) for item in source)

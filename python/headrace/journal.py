@@ -6,6 +6,7 @@ A source in memory has no rows that the next run could address, so it is counted
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import threading
 from collections import Counter
@@ -14,10 +15,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.batching import Span, locate
 from headrace.intervals import IntervalSet
-from headrace.journal_records import FileRecord
+from headrace.journal_records import FileRecord, KeyRange
 from headrace.journal_store import SAMPLE_KEYS
 from headrace.journal_writer import JournalWriter
 from headrace.report import Verdict
@@ -28,6 +30,10 @@ __all__ = ["MARK_REQUESTS", "Journal", "Kept"]
 MARK_REQUESTS = 64
 #: Where the server makes the keys every row of an open mark may be doubled by the next run.
 MARK_REQUESTS_UNKEYED = 8
+#: A request of more pieces of its sources than this has too many ranges of keys to note them.
+_MOST_SPANS = 64
+#: Longer texts are not noted, so that a journal stays small.
+_LONG_KEY = 256
 
 
 @dataclass
@@ -86,11 +92,17 @@ class Journal:
         self._kept = {label: Kept(record) for label, record in files.items()}
         self._mark_requests = MARK_REQUESTS if keyed else MARK_REQUESTS_UNKEYED
 
-    def settle(self, spans: Sequence[Span], verdict: Verdict) -> None:
-        """Note that the rows of ``spans`` ended with ``verdict``; all but UNKNOWN and UNSENT settle them."""
+    def settle(self, spans: Sequence[Span], verdict: Verdict, keys: Sequence[KeyRange | None] = ()) -> None:
+        """Note that the rows of ``spans`` ended with ``verdict``; all but UNKNOWN and UNSENT settle them.
+
+        Args:
+            spans: The rows.
+            verdict: How they ended.
+            keys: What is known of the keys of stored rows, for each of ``spans``; empty where that is nothing.
+        """
         final = verdict not in (Verdict.UNKNOWN, Verdict.UNSENT)
         with self._lock:
-            for span in spans:
+            for span, known in itertools.zip_longest(spans, keys):
                 if not span.count:
                     continue
                 stop = span.start + span.count
@@ -103,7 +115,7 @@ class Journal:
                     continue
                 kept.touched = True
                 if final:
-                    self._writer.settle(kept.record.id, span.start, stop, verdict)
+                    self._writer.settle(kept.record.id, span.start, stop, verdict, known)
                 elif verdict is Verdict.UNKNOWN:
                     kept.unknown.add(span.start, stop)
 
@@ -134,7 +146,8 @@ class Journal:
     async def cover(self, spans: Sequence[Span]) -> None:
         """Return once the rows of ``spans`` are marked as sent, on the disk.
 
-        :raises JournalError: if that cannot be written; they must not be sent then.
+        Raises:
+            JournalError: If that cannot be written; they must not be sent then.
         """
         for mark in self._marks(spans):
             await asyncio.wrap_future(mark)
@@ -142,7 +155,8 @@ class Journal:
     async def reach(self, seconds: float) -> None:
         """Return once the next run would know that what is sent now may be applied for ``seconds``.
 
-        :raises JournalError: if that cannot be written; nothing with a later deadline must be sent then.
+        Raises:
+            JournalError: If that cannot be written; nothing with a later deadline must be sent then.
         """
         if self._writer is not None and seconds > self._reach:
             await asyncio.wrap_future(self._writer.reach(seconds))
@@ -179,6 +193,20 @@ class Journal:
         """How many of these rows an earlier run may have sent without learning what became of them."""
         kept = [(span, self._kept[span.source].record.open) for span in spans if span.source in self._kept]
         return sum(rows.overlap(span.start, span.start + span.count) for span, rows in kept)
+
+    def key_ranges(self, spans: Sequence[Span], keys: pa.Array) -> tuple[KeyRange | None, ...]:
+        """What can be noted of the keys of a request's rows, which are all different, for each of its spans."""
+        if self._writer is None or len(spans) > _MOST_SPANS:
+            return ()
+        found: list[KeyRange | None] = []
+        offset = 0
+        for span in spans:
+            both = pc.min_max(keys.slice(offset, span.count))
+            low, high = both["min"].as_py(), both["max"].as_py()
+            long = isinstance(low, str) and max(len(low), len(high)) > _LONG_KEY
+            found.append(None if long or low is None else KeyRange(span.start, span.start + span.count, low, high))
+            offset += span.count
+        return tuple(found)
 
     def sample(self, spans: Sequence[Span], keys: pa.Array) -> None:
         """Let one of a request's rows take its chance to be read back by the next run; ``keys`` are theirs."""
@@ -224,6 +252,11 @@ class Journal:
                 source.verdicts[Verdict.UNKNOWN] += stored
                 source.resumed = source.doubled = 0
             return moved
+
+    def rows_settled(self) -> dict[str, int]:
+        """How many rows of each source have their verdict."""
+        with self._lock:
+            return {label: source.verdicts.total() for label, source in self._sources.items()}
 
     def rows_resumed(self) -> int:
         """How many rows earlier runs had stored."""

@@ -7,9 +7,10 @@ before the first of its rows is sent; what is marked and not settled may or may 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,12 +21,26 @@ from headrace.intervals import IntervalSet
 from headrace.report import Verdict
 from headrace.sources.identity import FileIdentity
 
-__all__ = ["APPLICATION", "FORMAT", "JOURNAL", "FileRecord", "JournalReader", "Place", "TargetRecord", "explained"]
+__all__ = [
+    "APPLICATION",
+    "FORMAT",
+    "JOURNAL",
+    "FileRecord",
+    "JournalReader",
+    "Key",
+    "KeyRange",
+    "Place",
+    "TargetRecord",
+    "distinct_keys",
+    "explained",
+]
+
+Key = int | str
 
 #: The journal's name in its directory.
 JOURNAL = "journal.sqlite"
 #: ``PRAGMA user_version``: another number is another layout.
-FORMAT = 2
+FORMAT = 3
 #: ``PRAGMA application_id``: "hrjl".
 APPLICATION = 0x68726A6C
 
@@ -58,6 +73,8 @@ class TargetRecord:
         place: Where it is.
         rows_before: Its rows before the first run, where they could be counted.
         began: When the first run began, in seconds since the epoch.
+        rows_again: Rows that may have been stored before their file, unchanged, was loaded again as a whole.
+        rows_replaced: The same of files that had changed.
         highest: The highest code (:mod:`headrace.keyfilter`) of the keys of stored rows, or None.
     """
 
@@ -65,7 +82,39 @@ class TargetRecord:
     place: Place
     rows_before: int | None
     began: float
+    rows_again: int = 0
+    rows_replaced: int = 0
     highest: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRange:
+    """Between which keys those of some rows lie, which are all different.
+
+    Attributes:
+        start: The first row.
+        stop: The row after the last one.
+        low: The smallest key; None where that is not known, or not that all keys are different.
+        high: The largest key, or None.
+    """
+
+    start: int
+    stop: int
+    low: Key | None
+    high: Key | None
+
+    def joined(self, after: KeyRange) -> KeyRange:
+        """What is known of these rows and of those right after them."""
+        low, high = None, None
+        if self.apart(after):
+            low, high = min(self.low, after.low), max(self.high, after.high)  # type: ignore[type-var]
+        return KeyRange(self.start, after.stop, low, high)
+
+    def apart(self, other: KeyRange) -> bool:
+        """Whether it is certain that no key is among both."""
+        if None in (self.low, self.high, other.low, other.high):
+            return False
+        return bool(self.high < other.low or other.high < self.low)  # type: ignore[operator]
 
 
 @dataclass(slots=True)
@@ -80,6 +129,7 @@ class FileRecord:
         settled: Rows by verdict.
         open: Rows that were marked and not settled: they may be stored.
         doubled: Rows that were sent again though they may have been stored, under a second key of the server's.
+        keys: What is known of the keys of its stored rows.
     """
 
     id: int
@@ -89,11 +139,47 @@ class FileRecord:
     settled: dict[Verdict, IntervalSet] = field(default_factory=dict)
     open: IntervalSet = field(default_factory=IntervalSet)
     doubled: IntervalSet = field(default_factory=IntervalSet)
+    keys: list[KeyRange] = field(default_factory=list)
 
     @property
     def finished(self) -> bool:
         """Whether every row of it is settled."""
         return self.rows is not None and sum(len(rows) for rows in self.settled.values()) >= self.rows
+
+
+def distinct_keys(files: Sequence[FileRecord], runs: Sequence[Mapping[str, Any]] = ()) -> int | None:
+    """How many different keys the stored rows of a target have, where that is certain.
+
+    Either one run stored all of them and counted, or their keys lie in ranges apart from each other: then as many as
+    they are rows.
+
+    Args:
+        files: All its files.
+        runs: All its runs, oldest first.
+    """
+    last = next((run for run in reversed(runs) if run["ended"] is None or run["stored"]), None)
+    total = sum(len(file.settled.get(Verdict.STORED, ())) for file in files)
+    if last is not None and last["ended"] is not None and last["stored"] == total and last["keys"] is not None:
+        return int(last["keys"])
+    return _in_ranges(files)
+
+
+def _in_ranges(files: Sequence[FileRecord]) -> int | None:
+    stored, ranges = 0, []
+    for file in files:
+        rows, known = file.settled.get(Verdict.STORED, IntervalSet()), IntervalSet()
+        for found in file.keys:
+            # A row that was stored once more has the key that it had.
+            if not known.covers(found.start, found.stop):
+                known.add(found.start, found.stop)
+                ranges.append(found)
+        if not all(known.covers(start, stop) for start, stop in rows.intervals()):
+            return None
+        stored += len(rows)
+    if any(found.low is None for found in ranges):
+        return None
+    ranges.sort(key=lambda found: found.low)  # type: ignore[arg-type, return-value]
+    return stored if all(a.apart(b) for a, b in itertools.pairwise(ranges)) else None
 
 
 class JournalReader:
@@ -102,7 +188,8 @@ class JournalReader:
     Args:
         directory: Where it is.
 
-    :raises JournalError: if it is damaged or cannot be read.
+    Raises:
+        JournalError: If it is damaged or cannot be read.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -147,12 +234,11 @@ class JournalReader:
 
     def targets(self) -> list[TargetRecord]:
         """Every target, oldest first."""
-        columns = "uri, database, collection, partition, identity, id, rows_before, began, highest"
-        rows = self._read(f"SELECT {columns} FROM target ORDER BY id")  # noqa: S608 - constant names
-        return [
-            TargetRecord(number, Place(*place), before, began, highest)
-            for *place, number, before, began, highest in rows
-        ]
+        rows = self._read(
+            "SELECT uri, database, collection, partition, identity, id, rows_before, began, rows_again, rows_replaced, "
+            "highest FROM target ORDER BY id"
+        )
+        return [TargetRecord(row[5], Place(*row[:5]), *row[6:]) for row in rows]
 
     def files(self, target: int) -> list[FileRecord]:
         """The files of a target, in the order in which they were begun.
@@ -178,6 +264,10 @@ class JournalReader:
                 rows.remove(start, stop)
             if verdict != Verdict.REJECTED.value or ended is not None:
                 records[file].settled.setdefault(Verdict(verdict), IntervalSet()).add(start, stop)
+        for file, *known in self._read(
+            "SELECT keys.* FROM keys JOIN file ON file.id = keys.file WHERE file.target = ? ORDER BY keys.rowid", target
+        ):
+            records[file].keys.append(KeyRange(*known))
         return list(records.values())
 
     def sampled(self, target: int) -> list[tuple[int, int, int, int | str]]:
@@ -185,12 +275,10 @@ class JournalReader:
         return self._read("SELECT slot, file, row, key FROM sample WHERE target = ?", target)
 
     def runs(self, target: int) -> list[dict[str, Any]]:
-        """The runs of a target, oldest first: ``began``, ``ended`` (or None), ``status``, ``rejects``."""
-        rows = self._read("SELECT began, ended, status, rejects FROM run WHERE target = ? ORDER BY id", target)
-        return [
-            {"began": began, "ended": ended, "status": status, "rejects": json.loads(rejects)}
-            for began, ended, status, rejects in rows
-        ]
+        """The runs of a target, oldest first, with ``began`` and ``ended`` (or None) and what was noted at the end."""
+        names = ("began", "ended", "status", "rejects", "stored", "keys")
+        rows = self._read(f"SELECT {', '.join(names)} FROM run WHERE target = ? ORDER BY id", target)  # noqa: S608 - constant names
+        return [{**dict(zip(names, row, strict=True)), "rejects": json.loads(row[3])} for row in rows]
 
     def _intervals(self, table: str, target: int) -> list[tuple[int, int, int]]:
         query = f"SELECT {table}.* FROM {table} JOIN file ON file.id = {table}.file WHERE file.target = ?"  # noqa: S608 - constant names

@@ -6,6 +6,7 @@ Everything here blocks and belongs to one thread at a time.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import sqlite3
@@ -21,6 +22,7 @@ from headrace.journal_records import (
     FORMAT,
     FileRecord,
     JournalReader,
+    KeyRange,
     Place,
     TargetRecord,
     explained,
@@ -38,12 +40,13 @@ _SCHEMA = """
 CREATE TABLE target (
     id INTEGER PRIMARY KEY, uri TEXT NOT NULL, database TEXT NOT NULL, collection TEXT NOT NULL,
     partition TEXT NOT NULL, identity TEXT NOT NULL, rows_before INTEGER, began REAL NOT NULL,
-    highest INTEGER,
+    rows_again INTEGER NOT NULL DEFAULT 0, rows_replaced INTEGER NOT NULL DEFAULT 0, highest INTEGER,
     UNIQUE (uri, database, collection, partition, identity)
 );
 CREATE TABLE run (
     id INTEGER PRIMARY KEY, target INTEGER NOT NULL REFERENCES target ON DELETE CASCADE,
-    began REAL NOT NULL, ended REAL, status TEXT NOT NULL DEFAULT '', rejects TEXT NOT NULL DEFAULT '[]'
+    began REAL NOT NULL, ended REAL, status TEXT NOT NULL DEFAULT '', rejects TEXT NOT NULL DEFAULT '[]',
+    stored INTEGER NOT NULL DEFAULT 0, keys INTEGER
 );
 CREATE TABLE file (
     id INTEGER PRIMARY KEY, target INTEGER NOT NULL REFERENCES target ON DELETE CASCADE, path TEXT NOT NULL,
@@ -63,6 +66,11 @@ CREATE TABLE settled (
     verdict TEXT NOT NULL, run INTEGER
 );
 CREATE INDEX settled_file ON settled (file);
+CREATE TABLE keys (
+    file INTEGER NOT NULL REFERENCES file ON DELETE CASCADE, start INTEGER NOT NULL, stop INTEGER NOT NULL,
+    low, high
+);
+CREATE INDEX keys_file ON keys (file);
 CREATE TABLE sample (
     target INTEGER NOT NULL REFERENCES target ON DELETE CASCADE, slot INTEGER NOT NULL,
     file INTEGER NOT NULL REFERENCES file ON DELETE CASCADE, row INTEGER NOT NULL, key NOT NULL,
@@ -79,7 +87,8 @@ class JournalStore(JournalReader):
         clock: Seconds since the epoch.
         network: Whether other machines share the file system; None to find out.
 
-    :raises JournalError: if another loader has it, or it is damaged or cannot be written to.
+    Raises:
+        JournalError: If another loader has it, or it is damaged or cannot be written to.
     """
 
     def __init__(self, directory: Path, *, clock: Callable[[], float] = time.time, network: bool | None = None) -> None:
@@ -102,7 +111,8 @@ class JournalStore(JournalReader):
     def beat(self, reach: float) -> None:
         """Say that what this loader sends now may be applied for ``reach`` seconds.
 
-        :raises JournalError: if that cannot be written.
+        Raises:
+            JournalError: If that cannot be written.
         """
         with explained(self.path):
             self._lock.beat(reach)
@@ -134,7 +144,8 @@ class JournalStore(JournalReader):
     def transaction(self, *, durable: bool) -> Iterator[None]:
         """All or nothing of what is written inside; where ``durable``, on the disk when it returns.
 
-        :raises JournalError: if it cannot be written.
+        Raises:
+            JournalError: If it cannot be written.
         """
         with explained(self.path):
             if durable != self._durable:
@@ -168,15 +179,34 @@ class JournalStore(JournalReader):
         values = (target, self._clock())
         return int(self._insert("INSERT INTO run (target, began) VALUES (?, ?)", values))
 
-    def end_run(self, run: int, *, status: str, rejects: Sequence[str]) -> None:
-        """Note that a run came to its end, however, and that its rejects files are whole."""
+    def end_run(
+        self, run: int, *, status: str, rejects: Sequence[str], stored: int = 0, keys: int | None = None
+    ) -> None:
+        """Note that a run came to its end, however, and that its rejects files are whole.
+
+        Args:
+            run: Its number.
+            status: How it ended, in words.
+            rejects: Its rejects files.
+            stored: Rows that it stored and no run before it.
+            keys: How many different keys these have, where that is known.
+        """
         self._connection.execute(
-            "UPDATE run SET ended = ?, status = ?, rejects = ? WHERE id = ?",
-            (self._clock(), status, json.dumps(list(rejects)), run),
+            "UPDATE run SET ended = ?, status = ?, rejects = ?, stored = ?, keys = ? WHERE id = ?",
+            (self._clock(), status, json.dumps(list(rejects)), stored, keys, run),
         )
 
-    def begin_file(self, target: int, identity: FileIdentity, plan: str, rows: int | None) -> FileRecord:
-        """Note a file that nothing is known of."""
+    def begin_file(
+        self, target: int, identity: FileIdentity, plan: str, rows: int | None, *, former: FileRecord | None = None
+    ) -> FileRecord:
+        """Note a file that is loaded as a whole; of ``former``, the file before, only how many rows it may leave."""
+        if former is not None:
+            same = not former.identity.difference(identity) and former.plan == plan
+            column = "rows_again" if same else "rows_replaced"
+            self._connection.execute(
+                f"UPDATE target SET {column} = {column} + ? WHERE id = ?",  # noqa: S608 - constant names
+                (len(former.settled.get(Verdict.STORED, ())) + len(former.open), target),
+            )
         self._connection.execute("DELETE FROM file WHERE target = ? AND path = ?", (target, identity.path))
         values = (target, identity.path, json.dumps(identity.to_dict()), plan, rows)
         number = self._insert("INSERT INTO file (target, path, identity, plan, rows) VALUES (?, ?, ?, ?, ?)", values)
@@ -204,9 +234,30 @@ class JournalStore(JournalReader):
         """Note rows ``(file, start, stop, verdict, run)`` that are settled."""
         self._connection.executemany("INSERT INTO settled VALUES (?, ?, ?, ?, ?)", rows)
 
+    def keys(self, ranges: Iterable[tuple[int, KeyRange]]) -> None:
+        """Note what is known of the keys of stored rows, each with its file."""
+        self._connection.executemany(
+            "INSERT INTO keys VALUES (?, ?, ?, ?, ?)", ((file, *astuple(known)) for file, known in ranges)
+        )
+
     def sample(self, rows: Iterable[tuple[int, int, int, int, int | str]]) -> None:
         """Keep ``(target, slot, file, row, key)``, each in the place of what was in its slot."""
         self._connection.executemany("INSERT OR REPLACE INTO sample VALUES (?, ?, ?, ?, ?)", rows)
+
+    def reopen(self, file: int, rows: IntervalSet) -> None:
+        """Let rows of a file count as marked and not settled, whatever became of them before."""
+        execute = self._connection.execute
+        settled = execute("SELECT start, stop, verdict, run FROM settled WHERE file = ? ORDER BY rowid", (file,))
+        kept = [
+            (file, begin, end, verdict, run)
+            for start, stop, verdict, run in settled.fetchall()
+            for begin, end, reopened in rows.split(start, stop)
+            if not reopened
+        ]
+        execute("DELETE FROM settled WHERE file = ?", (file,))
+        self.settle(kept)
+        for start, stop in rows.intervals():
+            self.mark(file, start, stop)
 
     def condense(self, file: int, still_open: IntervalSet) -> None:
         """Replace a file's marks by what is still open, and what is settled by as few intervals as there can be."""
@@ -227,6 +278,22 @@ class JournalStore(JournalReader):
             for (verdict, run), rows in grouped.items()
             for start, stop in rows.intervals()
         )
+        self._condense_keys(file)
+
+    def _condense_keys(self, file: int) -> None:
+        execute = self._connection.execute
+        found = execute("SELECT start, stop, low, high FROM keys WHERE file = ? ORDER BY start, rowid", (file,))
+        joined: list[KeyRange] = []
+        for known in itertools.starmap(KeyRange, found.fetchall()):
+            if joined and joined[-1].stop == known.start:
+                joined[-1] = joined[-1].joined(known)
+            elif not joined or joined[-1].stop < known.start:
+                joined.append(known)
+            elif joined[-1].stop < known.stop:
+                # Rows that were stored twice, in requests that were cut otherwise.
+                joined[-1] = KeyRange(joined[-1].start, known.stop, None, None)
+        execute("DELETE FROM keys WHERE file = ?", (file,))
+        self.keys((file, known) for known in joined)
 
     def _insert(self, statement: str, values: Sequence[object]) -> int:
         cursor = self._connection.execute(statement, values)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from headrace.errors import JournalError
 from headrace.intervals import IntervalSet
+from headrace.journal_records import KeyRange
 from headrace.journal_store import JournalStore
 from headrace.report import Verdict
 
@@ -28,6 +29,7 @@ class _Notes:
         marks: ``(file, start, stop)``.
         promised: Who waits for it to be on the disk.
         settled: ``(file, start, stop, verdict, run)``.
+        keys: What is known of the keys of rows, with their file.
         doubled: ``(file, start, stop)``.
         sampled: ``(target, slot, file, row, key)`` by slot.
         rows: How many rows a file has, by file.
@@ -37,6 +39,7 @@ class _Notes:
     marks: list[tuple[int, int, int]] = field(default_factory=list)
     promised: list[Future[None]] = field(default_factory=list)
     settled: list[tuple[int, int, int, str, int | None]] = field(default_factory=list)
+    keys: list[tuple[int, KeyRange]] = field(default_factory=list)
     doubled: list[tuple[int, int, int]] = field(default_factory=list)
     sampled: dict[int, tuple[int, int, int, int, int | str]] = field(default_factory=dict)
     rows: dict[int, int] = field(default_factory=dict)
@@ -97,11 +100,13 @@ class JournalWriter:
         self._urgent.notify()
         return written
 
-    def settle(self, file: int, start: int, stop: int, verdict: Verdict) -> None:
-        """Note that rows are settled."""
+    def settle(self, file: int, start: int, stop: int, verdict: Verdict, keys: KeyRange | None = None) -> None:
+        """Note that rows are settled, and what is known of their keys."""
         run = self.run if verdict is Verdict.REJECTED else None
         with self._lock:
             self._notes.settled.append((file, start, stop, verdict.value, run))
+            if keys is not None:
+                self._notes.keys.append((file, keys))
             self._some.notify()
 
     def sample(self, target: int, slot: int, file: int, row: int, key: int | str) -> None:
@@ -189,6 +194,7 @@ class JournalWriter:
             for target, code in notes.highest.items():
                 self._store.set_highest(target, code)
             self._store.settle(notes.settled)
+            self._store.keys(notes.keys)
             self._store.sample(notes.sampled.values())
             for file, rows in notes.rows.items():
                 self._store.set_rows(file, rows)

@@ -81,7 +81,8 @@ def find_journals(
         older_than: Only those that were not written to for so many seconds.
         clock: Seconds since the epoch.
 
-    :raises ConfigError: if a name means no journal.
+    Raises:
+        ConfigError: If a name means no journal.
     """
     directories = list(dict.fromkeys(path for name in names or [""] for path in _directories(name)))
     found = [state for path in directories for state in _read(path, clock())]

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from headrace.batching import Span
 from headrace.journal import Journal
+from headrace.journal_records import KeyRange
 from headrace.rejects import Reject, RejectLimit, RejectsFile
 from headrace.report import Account, Measurements, Verdict
 from headrace.window import Window
@@ -33,10 +34,10 @@ class Ledger:
     refused_keys: set[object] = field(default_factory=set)
     notes: dict[str, int] = field(default_factory=dict)
 
-    def settle(self, spans: Sequence[Span], rows: int, verdict: Verdict) -> None:
-        """Give ``rows`` rows their one verdict."""
+    def settle(self, spans: Sequence[Span], rows: int, verdict: Verdict, keys: Sequence[KeyRange | None] = ()) -> None:
+        """Give ``rows`` rows their one verdict; ``keys`` is what is known of the keys of each span."""
         self.account.add(verdict, rows)
-        self.journal.settle(spans, verdict)
+        self.journal.settle(spans, verdict, keys)
 
     def refuse(self, batch: pa.RecordBatch, rejects: list[Reject]) -> None:
         """Write refused rows to the rejects file and settle them."""

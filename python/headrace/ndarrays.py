@@ -17,6 +17,7 @@ __all__ = [
     "bfloat16_values",
     "from_numpy",
     "is_bfloat16",
+    "list_column",
     "native",
     "numpy_dtype",
     "plain_values",
@@ -117,6 +118,23 @@ def from_numpy(value: np.ndarray, name: str) -> pa.Array:
         return values
     kind = pa.list_(values.type, value.shape[1])
     return pa.Array.from_buffers(kind, value.shape[0], [None], 0, 0, [values])
+
+
+def list_column(lengths: np.ndarray, values: pa.Array, nulls: np.ndarray | None, *, small: bool = False) -> pa.Array:
+    """A column of lists that follow one another in ``values``; no value is copied.
+
+    Args:
+        lengths: How many values each row has (int64, shape (n,)); of a null row 0.
+        values: The rows' values.
+        nulls: Which rows are null (bool, shape (n,)), or None where none is.
+        small: Make ``list`` instead of ``large_list`` where there are few enough values.
+    """
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+    # A null offset makes its row null.
+    mask = None if nulls is None or not nulls.any() else np.append(nulls, [False])
+    if small and offsets[-1] <= np.iinfo(np.int32).max:
+        return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32), mask=mask), values)
+    return pa.LargeListArray.from_arrays(pa.array(offsets, mask=mask), values)
 
 
 def vector_bytes(column: pa.Array) -> np.ndarray:

@@ -22,7 +22,8 @@ class Patience:
     def wait(self, granted: Future[None]) -> None:
         """Block until ``granted`` is done.
 
-        :raises CancelledError: (of concurrent.futures) if patience is lost before.
+        Raises:
+            CancelledError: (of concurrent.futures) if patience is lost before.
         """
         self._waiting = granted
         if self._lost:

@@ -73,8 +73,9 @@ class Plot:
             parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>')
             parts.append(f'<text x="{LEFT - 6}" y="{height + 3.5:.1f}" class="left">{escape(self.label(level))}</text>')
         for second in ticks(last, over=False):
-            anchor = "first" if second == 0 else "middle"
-            place = f'x="{x(second):.1f}" y="{HEIGHT - 7}"'
+            across = x(second)
+            anchor = "first" if second == 0 else "left" if across > WIDTH - 2 * RIGHT else "middle"
+            place = f'x="{across:.1f}" y="{HEIGHT - 7}"'
             parts.append(f'<text {place} class="{anchor}">{escape(clock(second))}</text>')
         for line in self.lines:
             parts += _drawn(line, self.times, x, y)

@@ -15,6 +15,7 @@ from headrace.conform import plan_conform
 from headrace.inference import infer_schema
 from headrace.plans import Plan, PlanPart
 from headrace.reading import iterate
+from headrace.releases import has_timestamptz
 from headrace.schema import CollectionSchema
 from headrace.sources import open_source
 from headrace.target import MARK, PLAN, Sharing, Target, check_same, ensure_indexes, index_params, open_target
@@ -134,7 +135,8 @@ def prepare_collection(
             check_same(collection, schema, info.schema)
         wanted = info.schema if info is not None else schema
         if wanted is None:
-            wanted = infer_schema(opened.schema, sample=first, options=options, nulls=opened.nulls)
+            times = has_timestamptz(transport.server_version, lite=transport.server_kind == "lite")
+            wanted = infer_schema(opened.schema, sample=first, options=options, nulls=opened.nulls, timestamptz=times)
         conform = plan_conform(opened.schema, wanted, options=options, sample=first, later_columns=opened.open_ended)
         target = drive_sync(transport, _settle(collection, options, info, wanted, plan))
         indexes = drive_sync(transport, ops.describe_index(target.info.name))

@@ -6,6 +6,7 @@ Views are context managers that are called with each :class:`~headrace.report.Pr
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Protocol, Self
 from headrace.console import Console, count, duration, size
 
 if TYPE_CHECKING:
-    from headrace.report import Progress
+    from rich.progress import TaskID
 
-__all__ = ["JsonView", "LineView", "QuietView", "Rate", "TerminalView", "View", "describe", "view"]
+    from headrace.report import FileProgress, Progress
+
+__all__ = ["JsonView", "LineView", "QuietView", "Rate", "TerminalView", "View", "describe", "describe_file", "view"]
 
 #: Seconds between two lines where there is no terminal.
 LINE_INTERVAL = 10.0
@@ -25,6 +28,8 @@ RATE_WINDOW, REMAINING_WINDOW = 30.0, 180.0
 
 class View(Protocol):
     """Something that shows a load while it runs."""
+
+    files: Callable[[], Sequence[FileProgress]] | None
 
     def __enter__(self) -> Self: ...
 
@@ -101,8 +106,20 @@ def describe(progress: Progress, rate: Rate) -> str:
     return ", ".join(parts)
 
 
+def describe_file(file: FileProgress) -> str:
+    """A look at a file of a load in one line."""
+    of_rows = "" if file.rows is None else f" of {count(file.rows)}"
+    return f"{file.source}: {count(file.settled)}{of_rows} rows"
+
+
 class QuietView:
-    """Shows nothing."""
+    """Shows nothing.
+
+    Attributes:
+        files: Tells which files are being loaded, where they are to be shown, too.
+    """
+
+    files: Callable[[], Sequence[FileProgress]] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -138,6 +155,8 @@ class LineView(QuietView):
     def show(self, progress: Progress) -> None:
         """Print what is seen."""
         self.line("headrace: " + describe(progress, self._rate))
+        for file in self.files() if self.files is not None else ():
+            self.line(f"headrace:   {describe_file(file)}")
 
     def line(self, text: str, /) -> None:
         """Print a line."""
@@ -156,6 +175,7 @@ class JsonView(LineView):
             rows_per_second=round(self._rate.rows, 1),
             bytes_per_second=round(self._rate.bytes, 1),
             seconds_left=None if remaining is None else round(remaining, 1),
+            **({} if self.files is None else {"files": [asdict(file) for file in self.files()]}),
         )
 
 
@@ -178,6 +198,7 @@ class TerminalView(QuietView):
             refresh_per_second=4,
         )
         self._task = self._bar.add_task("connecting", total=None)
+        self._file_tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -195,6 +216,18 @@ class TerminalView(QuietView):
         total = progress.rows_total if progress.phase in ("sending", "reading") else None
         settled = progress.rows_stored + progress.rows_rejected
         self._bar.update(self._task, total=total, completed=settled, description=describe(progress, self._rate))
+        if self.files is not None:
+            self._show_files(self.files())
+
+    def _show_files(self, files: Sequence[FileProgress]) -> None:
+        """A bar per file that is being loaded; one that is finished goes away."""
+        for source in self._file_tasks.keys() - {file.source for file in files}:
+            self._bar.remove_task(self._file_tasks.pop(source))
+        for file in files:
+            if file.source not in self._file_tasks:
+                self._file_tasks[file.source] = self._bar.add_task("", total=file.rows)
+            task = self._file_tasks[file.source]
+            self._bar.update(task, total=file.rows, completed=file.settled, description=describe_file(file))
 
     def line(self, text: str, /) -> None:
         """Print a line above the bar."""

@@ -105,7 +105,8 @@ class MutationReply:
 def parse(message_class: type[M], raw: bytes, *, method: str) -> M:
     """Parse an answer.
 
-    :raises TransportError: if the bytes are not that message (something other than Milvus answered).
+    Raises:
+        TransportError: If the bytes are not that message (something other than Milvus answered).
     """
     message = message_class()
     try:
@@ -154,7 +155,8 @@ def is_missing_collection(status: common_pb2.Status) -> bool:
 def mutation_reply(raw: bytes, method: str) -> MutationReply:
     """Read the answer to Insert, Upsert or Delete.
 
-    :raises TransportError: if the bytes are not a MutationResult.
+    Raises:
+        TransportError: If the bytes are not a MutationResult.
     """
     message = parse(milvus_pb2.MutationResult, raw, method=method)
     return MutationReply(

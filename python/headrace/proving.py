@@ -6,11 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import operations as ops
 from headrace._core import Packer
+from headrace.batching import Placed, Span, take_spans
 from headrace.calls import Operation
 from headrace.collection_messages import CollectionInfo
 from headrace.config import VerifyLevel
@@ -18,17 +20,26 @@ from headrace.conform import ConformPlan
 from headrace.errors import HeadraceError
 from headrace.evidence import SAMPLE_ROWS
 from headrace.identity import changed_error, identity_of
+from headrace.readback import (
+    DOUBLED_NAMED,
+    Findings,
+    VerifyResult,
+    last_rows,
+    verify_count,
+    verify_key_counts,
+    verify_rows,
+    watched,
+)
 from headrace.report import Verdict
 from headrace.sampling import Reservoir
 from headrace.session import LoadSession
 from headrace.sources import SourceBatch
 from headrace.target import Target, finish_target
-from headrace.verify import Findings, VerifyResult, verify_count, verify_rows
 
 __all__ = ["complete", "conformed_batches", "prove_count", "prove_rows"]
 
 
-def complete(session: LoadSession, reread: Callable[[], Iterator[pa.RecordBatch]] | None) -> None:
+def complete(session: LoadSession, reread: Callable[[], Iterator[Placed]] | None) -> None:
     """After the last row: load the collection where that was asked for, and verify.
 
     Does nothing for a load that ended early or sent nothing. What fails here is the session's ``failure``: the rows
@@ -67,40 +78,67 @@ def _check_identity(session: LoadSession, target: Target) -> None:
         session.disown()
 
 
-def _verify(
-    session: LoadSession, target: Target, reread: Callable[[], Iterator[pa.RecordBatch]] | None
-) -> VerifyResult:
+def _verify(session: LoadSession, target: Target, reread: Callable[[], Iterator[Placed]] | None) -> VerifyResult:
+    counted = _count(session, target)
+    level, partition = session.options.verify, session.options.partition_name
+
+    def proven(level: VerifyLevel, batches: Iterable[Placed]) -> VerifyResult:
+        return session.run(watched(target.info, prove_rows(target.info, level, batches, partition_name=partition)))
+
+    if counted.status != "mismatch":
+        if level == "count" or not target.keyed:
+            # Rows without a key of their own cannot be looked up; what the count says stands.
+            return counted
+        found = proven(level, _rows(session, level, reread))
+        return counted if found.status == "not applicable" else found
+    if not target.keyed or reread is None:
+        return counted
+    # A count tells this load's rows from another writer's as little as doubled ones: the rows themselves decide.
+    found = proven("full" if level == "full" else "count", reread())
+    if found.status == "ok" and level == "sample":
+        found = proven(level, _rows(session, level, reread))
+    return _in_view_of(counted, replace(found, level=level))
+
+
+def _count(session: LoadSession, target: Target) -> VerifyResult:
     # What earlier runs stored was there when this one began to count.
-    resumed = session.ledger.journal.rows_resumed()
-    stored = session.ledger.account.rows(Verdict.STORED) - resumed
+    stored = session.ledger.account.rows(Verdict.STORED) - session.ledger.journal.rows_resumed()
     distinct = session.evidence.distinct.count(without=session.ledger.refused_keys)
     doubled = session.ledger.measurements.possibly_duplicated
     if session.resumption is not None and session.resumption.in_doubt and target.keyed:
         # Rows in doubt may have replaced themselves.
         target = replace(target, mode="upsert")
     # A server that was restarted during the load cannot count at first.
-    counted = session.run(
+    return session.run(
         ops.patiently(
             lambda: prove_count(target, stored=stored, distinct=distinct, doubled=doubled),
             budget=session.options.give_up_after,
         )
     )
-    level, partition = session.options.verify, session.options.partition_name
-    if level == "count" or counted.status == "mismatch":
-        return counted
-    if level == "sample" and resumed and reread is not None:
+
+
+def _rows(session: LoadSession, level: VerifyLevel, reread: Callable[[], Iterator[Placed]] | None) -> Iterable[Placed]:
+    """The rows to look up: all of them, or a sample."""
+    if level == "full" and reread is not None:
+        return reread()
+    if reread is not None and session.ledger.journal.rows_resumed():
+        # What earlier runs stored has passed nobody by who could have kept a sample.
         reservoir = Reservoir(SAMPLE_ROWS, key=session.key)
-        for batch in reread():
-            reservoir.add(batch)
-        batches = iter(reservoir.batches())
-    elif level == "sample" or reread is None:
-        refused = session.ledger.refused_keys
-        batches = iter([without_keys(batch, session.key, refused) for batch in session.evidence.sample.batches()])
-    else:
-        batches = reread()
-    proven = session.run(prove_rows(target.info, level, batches, partition_name=partition))
-    # Rows without a key of their own cannot be looked up; what the count says stands.
-    return counted if proven.status == "not applicable" else proven
+        for rows in reread():
+            reservoir.add(rows)
+        return reservoir.batches()
+    refused = session.ledger.refused_keys
+    return [without_keys(rows, session.key, refused) for rows in session.evidence.sample.batches()]
+
+
+def _in_view_of(counted: VerifyResult, found: VerifyResult) -> VerifyResult:
+    """What is to be said of rows after a count that was not the expected one."""
+    (difference,) = counted.mismatches
+    numbers = f"{difference['found']} where {difference['expected']} were expected"
+    if found.status == "ok":
+        note = f"count(*) found {numbers}, but every row of this load is there once: another writer may be at work"
+        return replace(found, note="; ".join(part for part in (note, found.note) if part))
+    return replace(found, mismatches=[difference, *found.mismatches])
 
 
 def conformed_batches(
@@ -110,7 +148,7 @@ def conformed_batches(
     *,
     key: str | None = None,
     refused: Collection[object] = (),
-) -> Iterator[pa.RecordBatch]:
+) -> Iterator[Placed]:
     """The rows of a source as they are sent: cells that cannot be packed are left out with their rows.
 
     Args:
@@ -121,23 +159,30 @@ def conformed_batches(
         refused: Keys of rows that the server refused, to be left out too.
     """
     for found in source:
-        batch = plan.apply(found.batch).batch
-        bad = [row for row, *_ in packer.check(batch)]
-        keep = np.ones(batch.num_rows, np.bool_)
-        keep[bad] = False
-        if key is not None:
-            keep &= ~_among(batch, key, refused)
-        if not keep.all():
-            batch = batch.filter(pa.array(keep))
-        if batch.num_rows:
-            yield batch
+        conformed = plan.apply(found.batch)
+        spans: tuple[Span, ...] = (Span(found.source, found.first_row, found.batch.num_rows),)
+        rows = Placed(conformed.batch, spans if conformed.kept is None else take_spans(spans, conformed.kept))
+        keep = np.ones(rows.batch.num_rows, np.bool_)
+        keep[[row for row, *_ in packer.check(rows.batch)]] = False
+        rows = without_keys(_only(rows, keep), key, refused)
+        if rows.batch.num_rows:
+            yield rows
 
 
-def without_keys(batch: pa.RecordBatch, key: str | None, refused: Collection[object]) -> pa.RecordBatch:
-    """``batch`` without the rows whose key is among ``refused``."""
+def without_keys(rows: Placed, key: str | None, refused: Collection[object]) -> Placed:
+    """``rows`` without those whose key is among ``refused``."""
     if key is None or not refused:
-        return batch
-    return batch.filter(pa.array(~_among(batch, key, refused)))
+        return rows
+    column = rows.batch.column(key)
+    among = pc.is_in(column, value_set=pa.array(list(refused), column.type))
+    return _only(rows, ~np.asarray(among.to_numpy(zero_copy_only=False), np.bool_))
+
+
+def _only(rows: Placed, keep: npt.NDArray[np.bool_]) -> Placed:
+    if keep.all():
+        return rows
+    kept = np.flatnonzero(keep).astype(np.int64, copy=False)
+    return Placed(rows.batch.filter(pa.array(keep)), take_spans(rows.spans, kept))
 
 
 def prove_count(target: Target, *, stored: int, distinct: int | None, doubled: int = 0) -> Operation[VerifyResult]:
@@ -170,24 +215,33 @@ def prove_count(target: Target, *, stored: int, distinct: int | None, doubled: i
 def prove_rows(
     info: CollectionInfo,
     level: VerifyLevel,
-    batches: Iterable[pa.RecordBatch],
+    batches: Iterable[Placed],
     *,
     partition_name: str = "",
+    doubles: int = DOUBLED_NAMED,
 ) -> Operation[VerifyResult]:
-    """Read the rows of ``batches`` back by key and compare every value; a sample is also searched for."""
-    findings = Findings(level)
+    """Look the rows of ``batches`` up by key.
+
+    Args:
+        info: The collection.
+        level: ``"count"``: every key is there once. ``"full"``: every value, too. ``"sample"``: each row is also found
+            by its own vectors.
+        batches: Conformed rows; those without a key of their own are passed over.
+        partition_name: Look in this partition only.
+        doubles: How many doubled keys of each 4,096 are named; the others are counted.
+    """
     key = info.schema.primary_key.name
-    for batch in batches:
-        if key not in batch.schema.names:
+    findings = Findings(level, key)
+    for found in batches:
+        if key not in found.batch.schema.names:
             continue
-        mismatches = yield from verify_rows(info, batch, search=level == "sample", partition_name=partition_name)
-        findings.add(batch.column(key), mismatches)
+        rows = last_rows(found, key)
+        if level == "count":
+            keys = rows.batch.column(key)
+            looking = verify_key_counts(info, keys, partition_name=partition_name, doubles=doubles)
+        else:
+            searched = level == "sample"
+            looking = verify_rows(info, rows.batch, search=searched, partition_name=partition_name, doubles=doubles)
+        mismatches = yield from looking
+        findings.add(rows, mismatches)
     return findings.result()
-
-
-def _among(batch: pa.RecordBatch, key: str, keys: Collection[object]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    column = batch.column(key)
-    if not keys:
-        return np.zeros(batch.num_rows, np.bool_)
-    found = pc.is_in(column, value_set=pa.array(list(keys), column.type))
-    return np.asarray(found.to_numpy(zero_copy_only=False), np.bool_)

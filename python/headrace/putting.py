@@ -39,10 +39,11 @@ SOURCE = "put"
 def check_report(report: LoadReport) -> LoadReport:
     """Return ``report`` where every row is stored (and proven, where that was asked for).
 
-    :raises RowsUnsentError: if rows are unsent or unknown, or the source was not read to its end.
-    :raises VerificationError: if what was read back differs.
-    :raises RowsRejectedError: if rows were refused.
-    :raises LoadError: if every row is stored, but loading the collection or reading back failed.
+    Raises:
+        RowsUnsentError: If rows are unsent or unknown, or the source was not read to its end.
+        VerificationError: If what was read back differs.
+        RowsRejectedError: If rows were refused.
+        LoadError: If every row is stored, but loading the collection or reading back failed.
     """
     status, where = report.exit_status, f"load into {report.collection!r}"
     if status == EXIT_DONE:
@@ -87,7 +88,8 @@ class _Putting:
     def report(self) -> LoadReport:
         """The report, once the block has ended.
 
-        :raises ConfigError: inside the block; :attr:`progress` and :attr:`watermark` tell how things stand there.
+        Raises:
+            ConfigError: Inside the block; :attr:`progress` and :attr:`watermark` tell how things stand there.
         """
         if self._report is None:
             found = "a load that is still running"
@@ -158,15 +160,17 @@ class BlockingLoader(_Putting):
         Args:
             data: A dict of columns (numpy, CSR, Arrow, lists), a list of dicts, a RecordBatch, Table or frame.
 
-        :raises InputError: if the rows do not fit the collection; none of them was taken.
-        :raises HeadraceError: why the load stopped, if it did.
+        Raises:
+            InputError: If the rows do not fit the collection; none of them was taken.
+            HeadraceError: Why the load stopped, if it did.
         """
         self._put(data, Patience())
 
     def drain(self) -> None:
         """Block until every row put so far is settled.
 
-        :raises HeadraceError: why the load stopped, if it did, or that rows were refused since the last drain.
+        Raises:
+            HeadraceError: Why the load stopped, if it did, or that rows were refused since the last drain.
         """
         self._drain(Patience())
 

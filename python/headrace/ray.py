@@ -109,7 +109,8 @@ class MilvusDatasink(Datasink[dict[str, Any]]):
 
         Rows that could not be stored are in the report; what makes a load impossible is raised.
 
-        :raises InputError: if a block's columns do not fit the collection.
+        Raises:
+            InputError: If a block's columns do not fit the collection.
         """
         loader = Loader(
             self._collection, endpoint=self._endpoint, schema=self._schema, shared=True, check=False, **self._options
@@ -124,7 +125,8 @@ class MilvusDatasink(Datasink[dict[str, Any]]):
     def on_write_complete(self, write_result: Any) -> None:
         """Join the reports, in the driver, and make a collection that was created searchable.
 
-        :raises LoadError: if not every row is stored.
+        Raises:
+            LoadError: If not every row is stored.
         """
         reports = [report for report in write_result.write_returns if report is not None]
         if not reports:

@@ -18,7 +18,7 @@ import numpy as np
 
 from headrace.errors import InternalError
 
-__all__ = ["Account", "LoadReport", "Measurements", "Phase", "Progress", "Verdict"]
+__all__ = ["Account", "FileProgress", "LoadReport", "Measurements", "Phase", "Progress", "Verdict"]
 
 Phase = Literal["preparing", "sending", "indexing", "loading", "verifying", "done", "reading"]
 Guarantee = Literal["effectively-once", "at-least-once"]
@@ -83,7 +83,8 @@ class Account:
     def check(self) -> None:
         """Prove the invariant: every row read has exactly one verdict.
 
-        :raises InternalError: if the sum of the verdicts is not the number of rows read.
+        Raises:
+            InternalError: If the sum of the verdicts is not the number of rows read.
         """
         with self._lock:
             total = self._counts.total()
@@ -105,6 +106,7 @@ class Measurements:
     latency_seconds: float = 0.0
     retries: Counter[str] = field(default_factory=Counter)
     possibly_duplicated: int = 0
+    withheld: Counter[str] = field(default_factory=Counter)
 
     def stored(self, rows: int, seconds: float) -> None:
         """A request of ``rows`` rows was acknowledged ``seconds`` after its last attempt began."""
@@ -112,6 +114,10 @@ class Measurements:
         self.batch_rows.append(rows)
         self.latencies.append(seconds)
         self.latency_seconds += seconds
+
+    def withhold(self, rows: int, size: int) -> None:
+        """A request of ``size`` bytes was packed and, in a dry run, not sent."""
+        self.withheld.update(rows=rows, requests=1, bytes=size)
 
     def double(self, rows: int) -> None:
         """``rows`` rows with server-made keys are sent though they may be stored."""
@@ -176,6 +182,21 @@ class Progress:
     seconds: float
 
 
+@dataclass(frozen=True)
+class FileProgress:
+    """A look at a file of a load that runs.
+
+    Attributes:
+        source: The file.
+        settled: Rows of it that have their verdict.
+        rows: Rows of it, where known.
+    """
+
+    source: str
+    settled: int
+    rows: int | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoadReport:
     """The account of one load.
@@ -214,7 +235,8 @@ class LoadReport:
         peak_in_flight_bytes: The most bytes the window held: source batches, packed requests, gRPC's copies.
         batch_rows: Rows of the smallest, median and largest acknowledged request.
         latency_ms: Milliseconds from sending to acknowledgement: p50, p95, p99.
-        files: A line per source file: its rows by verdict, those that were resumed, its identity.
+        files: A line per source file: its rows, those by verdict, those that were resumed, its identity; where rows
+            were read back by key, how many of them are ``verified``, ``missing``, ``doubled`` and ``different``.
         state_dir: Where journal, rejects and this report are kept.
         rejects_file: The file of refused rows, or None where there are none.
         journal: The durable journal, or None where the load kept none.
@@ -228,6 +250,7 @@ class LoadReport:
         notes: What a person should know: narrowed columns, guesses.
         part: Of what the source is one part, where others are loaded elsewhere: ``plan`` (its id), ``part``, ``of``,
             ``rows``; else None.
+        would_store: Of a dry run: the ``rows``, ``requests`` and ``bytes`` that a load would send; else empty.
         reject_reasons: Refused rows of this run by field and expectation; the rarest of very many reasons are together
             under ``"other reasons"``.
         trace: How the load went over time: ``columns``, lists of equal length (counters at the end of each point,
@@ -277,6 +300,7 @@ class LoadReport:
     mapping: list[dict[str, str]]
     notes: list[str]
     part: dict[str, Any] | None = None
+    would_store: dict[str, int] = field(default_factory=dict)
     reject_reasons: dict[str, int] = field(default_factory=dict)
     trace: dict[str, Any] = field(default_factory=dict)
 

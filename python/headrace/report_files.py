@@ -25,7 +25,8 @@ def read_report(name: str) -> dict[str, Any]:
         name: A file with the report's JSON, ``"-"`` for standard input, a state directory, the name of a directory
             under :func:`headrace.state.state_home`, or a collection, of which the latest report is read.
 
-    :raises ConfigError: if there is no such report, or what is there is none.
+    Raises:
+        ConfigError: If there is no such report, or what is there is none.
     """
     where = "standard input" if name == "-" else str(_find(name))
     try:
@@ -45,7 +46,8 @@ def read_report(name: str) -> dict[str, Any]:
 def write_page(path: Path, page: str) -> None:
     """Write a page.
 
-    :raises ConfigError: if it cannot be written.
+    Raises:
+        ConfigError: If it cannot be written.
     """
     try:
         path.write_text(page, encoding="utf-8", errors="backslashreplace")

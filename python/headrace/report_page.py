@@ -29,7 +29,8 @@ def report_page(report: Report) -> str:
     Returns:
         HTML in which every text of the report is escaped.
 
-    :raises KeyError: if it is not a load's report.
+    Raises:
+        KeyError: If it is not a load's report.
     """
     title = f"{report['collection']}: {_outcome(report)}"
     sections = [

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["close_report", "look_at", "progress_of"]
 
+#: What a dry run packs and does not send.
+_WITHHELD = ("rows", "requests", "bytes")
+
 
 def progress_of(session: LoadSession) -> Progress:
     """A look at ``session`` now."""
@@ -59,12 +62,13 @@ def look_at(session: LoadSession) -> dict[str, float]:
 def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     """The account of ``session``, proven to add up, and kept as ``report.json`` in its state directory.
 
-    :raises InternalError: if it does not add up.
+    Raises:
+        InternalError: If it does not add up.
     """
     session.ledger.rejects.close()
     if session.resumption is not None:
         status = _status(session, source_exhausted=source_exhausted)
-        session.resumption.close(status=status, rejects=session.ledger.rejects.paths)
+        session.resumption.close(status=status, rejects=session.ledger.rejects.paths, keys=_keys_stored(session))
     report = _build(session, source_exhausted=source_exhausted)
     try:
         write_private(session.state_dir / "report.json", report.to_json())
@@ -72,6 +76,16 @@ def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         # The account must not be lost with the disk.
         return replace(report, notes=[*report.notes, f"this report could not be kept: {error}"])
     return report
+
+
+def _keys_stored(session: LoadSession) -> int | None:
+    """How many different keys the rows have that this load stored, where that is known."""
+    account = session.ledger.account
+    left = account.rows(Verdict.UNSENT) + account.rows(Verdict.UNKNOWN)
+    # A refused row may have the key of one that is stored.
+    if session.key is None or left or session.ledger.refused_keys:
+        return None
+    return session.evidence.distinct.count()
 
 
 def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
@@ -119,7 +133,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         peak_in_flight_bytes=session.window.peak,
         batch_rows=measured.batch_rows_summary(),
         latency_ms=measured.latency_summary(),
-        files=session.ledger.journal.files(),
+        files=_files(session),
         state_dir=str(session.state_dir),
         rejects_file=str(rejects[0]) if rejects else None,
         journal=None if resumption is None else str(resumption.path),
@@ -131,9 +145,17 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],
         notes=notes,
         part=None if session.part is None else _part_line(session.part),
+        would_store={name: measured.withheld[name] for name in _WITHHELD} if session.options.dry_run else {},
         reject_reasons=session.ledger.rejects.reasons(),
         trace=session.finish_trace(),
     )
+
+
+def _files(session: LoadSession) -> list[dict[str, object]]:
+    """A line per source: what became of its rows, and what was found of those that were read back."""
+    found = {} if session.verification is None else session.verification.files
+    lines = session.ledger.journal.files()
+    return [{**line, **found[label].to_dict()} if (label := str(line["source"])) in found else line for line in lines]
 
 
 def _guarantee(session: LoadSession) -> Guarantee:
@@ -180,7 +202,10 @@ def _status(session: LoadSession, *, source_exhausted: bool) -> str:
         return f"ended early: {left} rows unsent or unknown"
     if session.verification is not None and session.verification.status == "mismatch":
         return "finished, but what was read back differs"
-    if rejected := account.rows(Verdict.REJECTED):
+    rejected = account.rows(Verdict.REJECTED)
+    if session.options.dry_run and rejected:
+        return f"dry run: nothing was sent; {rejected} rows would be rejected"
+    if rejected:
         return f"finished, {rejected} rows rejected"
     if session.options.dry_run:
         return "dry run: nothing was sent"

@@ -125,8 +125,9 @@ class QueryResult(_Lazy[dict[str, Any]]):
         float32, float16 and int8 vectors are of these numbers, bfloat16 ones uint16 (bit patterns), binary ones uint8
         of shape ``(n, d / 8)``. What lies under a null is arbitrary.
 
-        :raises KeyError: if the result has no such field.
-        :raises SchemaError: for sparse vectors.
+        Raises:
+            KeyError: If the result has no such field.
+            SchemaError: For sparse vectors.
         """
         at = self._batch.schema.get_field_index(field_name)
         if at < 0:
@@ -311,8 +312,9 @@ class SearchResult(list[Hits]):
     def to_numpy(self, field_name: str) -> np.ndarray[Any, Any]:
         """One field of all hits, one query after the other, as :meth:`QueryResult.to_numpy`.
 
-        :raises KeyError: if the result has no such field.
-        :raises SchemaError: for sparse vectors.
+        Raises:
+            KeyError: If the result has no such field.
+            SchemaError: For sparse vectors.
         """
         at = self._fields.schema.get_field_index(field_name)
         if at < 0:

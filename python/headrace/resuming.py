@@ -28,7 +28,7 @@ from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile, iden
 from headrace.sources.rowkeys import ROW
 from headrace.target import Target
 
-__all__ = ["Resumption", "admit"]
+__all__ = ["Resumption", "admit", "place_of", "plan_digests"]
 
 
 class Resumption:
@@ -45,7 +45,8 @@ class Resumption:
         clock: Seconds, monotonic; the sender's.
         wall_clock: Seconds since the epoch.
 
-    :raises SourceError: if a file cannot be read.
+    Raises:
+        SourceError: If a file cannot be read.
     """
 
     def __init__(
@@ -127,26 +128,31 @@ class Resumption:
             options: What the caller asked for.
             run: Runs an operation.
 
-        :raises SourceError: if a file changed since its load began.
-        :raises JournalError: if the journal cannot be used, or rows are missing that it knows.
+        Raises:
+            SourceError: If a file changed since its load began.
+            JournalError: If the journal cannot be used, or rows are missing that it knows.
         """
         self._numbered = options.key == ROW
-        place = _place(target, endpoint, options)
-        plans = _plan_digests(plan, self._files.values(), self._identities, numbered=self._numbered)
+        place = place_of(target, endpoint, options)
+        plans = plan_digests(plan, self._files.values(), self._identities, numbered=self._numbered)
         with self._store.transaction(durable=True):
             record = self._store.begin_target(place, target.rows_before)
-        known = {} if options.again else {it.identity.path: it for it in self._store.files(record.id)}
+        former = {it.identity.path: it for it in self._store.files(record.id)}
+        known = {} if options.again else former
         left_out = {label for label in self._files if not self._take(label, known, plans[label], options.changed)}
         void = bool(self._records) and not self._proven(record, target, options, run)
         with self._store.transaction(durable=True):
             if void:
                 self._records.clear()
+                former.clear()
                 self._store.forget_target(record.id)
                 record = self._store.begin_target(place, target.rows_before)
             for label, file in self._files.items():
                 if label not in self._records and label not in left_out:
                     identity = self._identities[label]
-                    self._records[label] = self._store.begin_file(record.id, identity, plans[label], file.rows)
+                    self._records[label] = self._store.begin_file(
+                        record.id, identity, plans[label], file.rows, former=former.get(identity.path)
+                    )
             run_number = self._store.begin_run(record.id)
         self._target = record
         # A clock that was set back must not make anybody wait for long.
@@ -258,7 +264,8 @@ class Resumption:
     def ended(self, label: str, rows: int | None) -> None:
         """Note the end of a file, and that it is still the one whose load began.
 
-        :raises SourceError: if it changed while it was read.
+        Raises:
+            SourceError: If it changed while it was read.
         """
         if rows is not None:
             self._journal.ended(label, rows)
@@ -285,12 +292,13 @@ class Resumption:
         """The collection is another one now: what the journal knows of the former one is void."""
         self._void = True
 
-    def close(self, *, status: str, rejects: Sequence[Path]) -> None:
+    def close(self, *, status: str, rejects: Sequence[Path], keys: int | None = None) -> None:
         """Write the last notes and let go of the journal; twice does no harm.
 
         Args:
             status: How the load ended, in words.
             rejects: Its rejects files, all of them whole.
+            keys: How many different keys the rows have that this load stored, where that is known.
         """
         writer, self._writer = self._writer, None
         try:
@@ -298,11 +306,14 @@ class Resumption:
                 # Rows without a verdict keep their marks.
                 settled = self._account.adds_up()
                 writer.close(self._journal.still_open() if settled else {})
-                self._end(writer, self._target.id, status, [path.name for path in rejects] if settled else None)
+                names = [path.name for path in rejects] if settled else None
+                self._end(writer, self._target.id, status, names, keys)
         finally:
             self._store.close()
 
-    def _end(self, writer: JournalWriter, target: int, status: str, rejects: list[str] | None) -> None:
+    def _end(
+        self, writer: JournalWriter, target: int, status: str, rejects: list[str] | None, keys: int | None
+    ) -> None:
         try:
             if writer.failure is not None:
                 raise writer.failure
@@ -310,7 +321,8 @@ class Resumption:
                 if self._void:
                     self._store.forget_target(target)
                 elif rejects is not None:
-                    self._store.end_run(writer.run, status=status, rejects=rejects)
+                    stored = self._account.rows(Verdict.STORED) - self._journal.rows_resumed()
+                    self._store.end_run(writer.run, status=status, rejects=rejects, stored=stored, keys=keys)
         except JournalError as error:
             self.notes.append(f"the journal is not complete: {error}")
 
@@ -331,6 +343,7 @@ def admit(request: Request, ledger: Ledger, keys: pa.Array | None, may_land_unti
     """
     if keys is not None:
         ledger.journal.sample(request.spans, keys)
+        request.key_ranges = ledger.journal.key_ranges(request.spans, keys)
     doubtful = ledger.journal.doubtful_rows(request.spans)
     if keys is None:
         request.doubtful = doubtful > 0
@@ -342,7 +355,8 @@ def admit(request: Request, ledger: Ledger, keys: pa.Array | None, may_land_unti
     return 0
 
 
-def _place(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
+def place_of(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
+    """Where the rows of a load go, as a journal names it."""
     return Place(
         uri=endpoint.place,
         database=endpoint.db_name,
@@ -352,7 +366,7 @@ def _place(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
     )
 
 
-def _plan_digests(
+def plan_digests(
     plan: ConformPlan, files: Iterable[SourceFile], identities: Mapping[str, FileIdentity], *, numbered: bool
 ) -> dict[str, str]:
     """Of each file what tells one way from its columns to fields from another; types belong to the collection.

@@ -183,7 +183,7 @@ LEGACY_CODE: dict[int, AnswerClass] = {
 
 #: Codes that Milvus Lite 3.2 numbers in its own way.
 LITE_CODE: dict[int, AnswerClass] = {
-    1: _A.AMBIGUOUS,  # unexpected
+    1: _A.AMBIGUOUS,  # some Python exception; one of a value that its column cannot hold is told by its text
     6: _A.REJECT,  # bad data or argument
     11: _A.FATAL,  # index
     35: _A.FATAL,  # index exists
@@ -203,6 +203,9 @@ _VALIDATION = re.compile(
     r"not support manually specifying the partition names|is illegal|num_rows",
     re.I,
 )
+#: What pyarrow says in Milvus Lite of a value that its column cannot hold, such as a number as a JSON document: the
+#: columns of a request are made before any of its rows is written.
+_LITE_VALIDATION = re.compile(r"expected bytes, got a '\w+' object|could not convert .* with type \w+", re.I | re.S)
 
 
 def classify_status(status: str, details: str = "") -> AnswerClass:
@@ -235,7 +238,7 @@ def classify_code(
     if code == 0 and legacy == 0:
         return AnswerClass.STORED
     if lite and code in LITE_CODE:
-        verdict = LITE_CODE[code]
+        verdict = AnswerClass.REJECT if code == 1 and _LITE_VALIDATION.search(reason) else LITE_CODE[code]
     elif code == 0:
         verdict = LEGACY_CODE.get(legacy, AnswerClass.AMBIGUOUS)
     else:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.batching import Placed, Span, locate
+
 __all__ = ["Reservoir"]
 
 
@@ -29,15 +31,16 @@ class Reservoir:
         self._key = key
         self._random = np.random.default_rng(seed)
         self._seen = 0
-        self._slots: list[tuple[pa.RecordBatch, int]] = []
+        self._slots: list[tuple[pa.RecordBatch, int, Span]] = []
         self._slot_keys: list[Any] = []
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Let the rows of a conformed batch take their chance, in the order in which they are stored."""
+    def add(self, rows: Placed) -> None:
+        """Let conformed rows take their chance, in the order in which they are stored."""
+        batch = rows.batch
         keys = None if self._key is None else batch.column(self._key)
         wanted = self._choose(batch.num_rows)
         if keys is None:
-            self._keep(batch, wanted)
+            self._keep(rows, wanted)
             return
         present = self._holds(keys)
         chosen: dict[int, int] = {}
@@ -54,20 +57,21 @@ class Reservoir:
         slot_of = {key: slot for slot, key in enumerate(self._slot_keys)}
         for row in np.flatnonzero(self._holds(keys)).tolist():
             chosen[slot_of[keys[row].as_py()]] = row
-        self._keep(batch, chosen)
+        self._keep(rows, chosen)
 
-    def batches(self) -> list[pa.RecordBatch]:
+    def batches(self) -> list[Placed]:
         """The sample as batches, one per Arrow schema that was added."""
-        groups: list[list[pa.RecordBatch]] = []
-        for batch, row in self._slots:
+        groups: list[tuple[list[pa.RecordBatch], list[Span]]] = []
+        for batch, row, span in self._slots:
             one = batch.slice(row, 1)
-            group = next((g for g in groups if g[0].schema.equals(one.schema)), None)
+            group = next((g for g in groups if g[0][0].schema.equals(one.schema)), None)
             if group is None:
-                groups.append([one])
+                groups.append(([one], [span]))
             else:
-                group.append(one)
-        tables = [pa.Table.from_batches(group).combine_chunks() for group in groups]
-        return [batch for table in tables for batch in table.to_batches()]
+                group[0].append(one)
+                group[1].append(span)
+        tables = [(pa.Table.from_batches(batches).combine_chunks(), spans) for batches, spans in groups]
+        return [Placed(table.to_batches()[0], tuple(spans)) for table, spans in tables]
 
     def _choose(self, rows: int) -> dict[int, int]:
         """Slots and the rows that take them (Vitter's algorithm R: row t takes a place with probability size / t)."""
@@ -89,14 +93,14 @@ class Reservoir:
         )
         return mask
 
-    def _keep(self, batch: pa.RecordBatch, chosen: dict[int, int]) -> None:
+    def _keep(self, given: Placed, chosen: dict[int, int]) -> None:
         if not chosen:
             return
         rows = sorted(set(chosen.values()))
         # One copy of the chosen rows; a slice would hold on to the whole batch.
-        kept = batch.take(pa.array(rows, pa.int64()))
+        kept = given.batch.take(pa.array(rows, pa.int64()))
         for slot in sorted(chosen):
-            entry = (kept, rows.index(chosen[slot]))
+            entry = (kept, rows.index(chosen[slot]), Span(*locate(given.spans, chosen[slot]), 1))
             if slot < len(self._slots):
                 self._slots[slot] = entry
             else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.attempts import Request
+from headrace.batching import Placed
 from headrace.calls import Operation
 from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
@@ -24,12 +25,14 @@ from headrace.conform import ConformPlan, plan_conform
 from headrace.connection import Connection
 from headrace.errors import HeadraceError, InternalError, StoppedError, explain
 from headrace.evidence import Evidence
+from headrace.feeding import reserve_each
 from headrace.identity import watch_identity
 from headrace.inference import infer_schema
 from headrace.journal import Journal
 from headrace.ledger import Ledger
 from headrace.patience import Patience
 from headrace.plans import PlanPart
+from headrace.readback import VerifyResult
 from headrace.rejects import RejectLimit, RejectsFile
 from headrace.releases import has_timestamptz
 from headrace.report import Account, Phase, Progress, Verdict
@@ -40,7 +43,6 @@ from headrace.sending import STOP_GRACE, send_all
 from headrace.sources import SourceBatch
 from headrace.target import Sharing, Target, check_same, missing_collection, open_target
 from headrace.tracing import Trace
-from headrace.verify import VerifyResult
 from headrace.watching import linger, repeat, show_progress
 from headrace.window import Window
 from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, request_size
@@ -125,9 +127,10 @@ class LoadSession:
     def open(self) -> None:
         """Connect.
 
-        :raises ConnectError: if no server answers.
-        :raises MilvusException: if the credentials are refused.
-        :raises EmbeddedError: if the embedded engine cannot start.
+        Raises:
+            ConnectError: If no server answers.
+            MilvusException: If the credentials are refused.
+            EmbeddedError: If the embedded engine cannot start.
         """
         connection = self._connection
         connection.start()
@@ -186,9 +189,10 @@ class LoadSession:
             nulls: Columns that are known to hold nulls.
             later_columns: Whether later batches may have columns that these rows do not have.
 
-        :raises SchemaError: if columns and fields do not fit, before anything is created.
-        :raises ConfigError: if the options do not fit the collection.
-        :raises SourceError, JournalError: if what earlier runs left cannot be resumed.
+        Raises:
+            SchemaError: If columns and fields do not fit, before anything is created.
+            ConfigError: If the options do not fit the collection.
+            SourceError, JournalError: If what earlier runs left cannot be resumed.
         """
         options = self.options
         schema = self.schema
@@ -224,7 +228,7 @@ class LoadSession:
     def _start(self, schema: CollectionSchema, plan: ConformPlan, target: Target, *, lite: bool) -> None:
         options = self.options
         self.key = schema.primary_key.name if target.keyed else None
-        self.evidence = Evidence(options.verify, self.key)
+        self.evidence = Evidence(options.verify, self.key, counting=self.resumption is not None)
         self.throttle, _ = make_throttle(options, lite=lite)
         self._parts = make_parts(
             # Its real name: an alias may be moved while this runs.
@@ -251,10 +255,7 @@ class LoadSession:
     # -- feeding -----------------------------------------------------------------------------------------------------
 
     def check_process(self) -> None:
-        """Refuse to be used in a process that was forked from the one that began the load.
-
-        :raises ConfigError: there. Nothing of the session may be touched; its locks may be held for ever.
-        """
+        """Raise a ConfigError in a process that was forked from the one that began: its locks may be held for ever."""
         self._connection.check_process()
 
     def check(self) -> None:
@@ -266,22 +267,20 @@ class LoadSession:
     def feed(self, source: SourceBatch, patience: Patience | None = None) -> None:
         """Take a source batch; return when all of it is packed or copied. Blocks while the window is full.
 
-        :raises CancelledError: (of concurrent.futures) if ``patience`` was lost while waiting.
-        :raises HeadraceError: why the load stopped, if it did; what was not taken is settled as unsent.
+        Raises:
+            CancelledError: (of concurrent.futures) if ``patience`` was lost while waiting.
+            HeadraceError: Why the load stopped, if it did; what was not taken is settled as unsent.
         """
-        self._reserve_each(self.parts.feeder.feed(source), patience)
+        reserve_each(self.window, self.parts.feeder.feed(source), patience)
         self._check_rejects()
 
     def flush(self, patience: Patience | None = None) -> None:
         """Send the rows that wait to be joined with later ones."""
-        self._reserve_each(self.parts.feeder.flush(), patience)
+        reserve_each(self.window, self.parts.feeder.flush(), patience)
         self._check_rejects()
 
     def drain(self, patience: Patience | None = None) -> None:
-        """Block until every row fed so far is settled.
-
-        :raises HeadraceError: why the load stopped, if it did.
-        """
+        """Block until every row fed so far is settled; raise why the load stopped, if it did."""
         self.flush(patience)
         drained = self._connection.submit(self.parts.sender.drain())
         try:
@@ -300,18 +299,8 @@ class LoadSession:
         if (too_many := self.ledger.too_many_rejects()) is not None:
             raise HeadraceError(too_many)
 
-    def _reserve_each(self, charges: Generator[int, None, None], patience: Patience | None) -> None:
-        with contextlib.closing(charges):
-            for charge in charges:
-                future = self.window.reserve(charge, outgoing=True)
-                try:
-                    (patience or Patience()).wait(future)
-                except BaseException:
-                    self.window.withdraw(future, charge, outgoing=True)
-                    raise
-
     def _submit(self, request: Request, batch: pa.RecordBatch) -> None:
-        self.evidence.add(batch)
+        self.evidence.add(Placed(batch, request.spans), None if request.claim is None else request.claim.codes)
         keys = None if self.key is None else batch.column(self.key)
         landing = None if self.resumption is None else self.resumption.may_land_until
         if doubled := admit(request, self.ledger, keys, landing):

@@ -14,9 +14,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from headrace import operations as ops
-from headrace.attempts import RawTransport, Request, WriteTarget
+from headrace.attempts import RawTransport, Request, WriteTarget, rows_of
 from headrace.calls import Operation, drive_async
-from headrace.decoding import decode_request
 from headrace.errors import MilvusException, TransportError
 from headrace.ledger import Ledger
 from headrace.report import Verdict
@@ -103,7 +102,7 @@ class LateWrites:
 
     async def _count(self, request: Request) -> int | None:
         """How many rows are stored under the request's keys; None where that cannot be known."""
-        batch = await asyncio.to_thread(decode_request, request.payload)
+        batch = await rows_of(request)
         keys = batch.column(self._target.key).to_pylist()
         size = max(1, batch.column(self._target.key).nbytes // len(keys))
         step = max(1, min(_COUNT_KEYS, _COUNT_BYTES // size))

@@ -51,7 +51,8 @@ def open_state_dir(wanted: Path | None, name: str) -> Path:
         wanted: The directory; None for one under :func:`state_home`.
         name: The name that it has there.
 
-    :raises ConfigError: if it cannot be created or written to.
+    Raises:
+        ConfigError: If it cannot be created or written to.
     """
     directory = state_home() / name if wanted is None else wanted
     remedy = "give a writable directory with --state-dir"
@@ -101,7 +102,8 @@ class StateLock:
     Args:
         directory: An existing directory.
 
-    :raises JournalError: if another loader has it; the message names its process and host.
+    Raises:
+        JournalError: If another loader has it; the message names its process and host.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from headrace.console import count, duration, size, table
 
 if TYPE_CHECKING:
+    from headrace.conform import ConformPlan
     from headrace.journals import JournalState
+    from headrace.recounting import Recount
     from headrace.report import LoadReport
+    from headrace.verifying import Verification
 
-__all__ = ["journal_lines", "mapping_table", "mismatch_lines", "report_lines"]
+__all__ = [
+    "file_lines",
+    "journal_lines",
+    "mapping_table",
+    "mismatch_lines",
+    "plan_table",
+    "recount_lines",
+    "report_lines",
+    "verification_lines",
+]
 
 #: Mismatches that are named here; the report has more of them.
 NAMED = 5
+#: Files that have a line here, the worst ones first; the report has all of them.
+FILES = 10
+#: What a file's line says besides its rows, in this order.
+_VERDICTS = ("stored", "superseded", "skipped", "rejected", "refused", "unknown", "unsent")
+_FOUND = ("verified", "missing", "doubled", "different")
+#: Of these, what brings a file to the top.
+_TROUBLE = ("rejected", "refused", "unknown", "unsent", "unclear", "missing", "doubled", "different")
 #: Characters of a column's type in a table; nested ones are long.
 TYPE_WIDTH = 48
 
@@ -28,6 +48,10 @@ def report_lines(report: LoadReport) -> list[str]:
         _entry("speed", _speed(report)),
         _entry("delivery", f"{report.guarantee}; {report.mode}: {report.mode_reason}"),
     ]
+    if report.would_store:
+        would = report.would_store
+        text = f"{count(would['rows'])} rows in {count(would['requests'])} requests of {size(would['bytes'])} in all"
+        lines.append(_entry("would send", text))
     if report.rows_resumed:
         lines.append(_entry("resumed", f"{count(report.rows_resumed)} rows that earlier runs had stored"))
     if report.retries or report.throttled_seconds >= 0.05:
@@ -39,6 +63,7 @@ def report_lines(report: LoadReport) -> list[str]:
         lines.append(
             _entry("rejects", f"{count(report.rows_rejected)} rows with their reasons in {report.rejects_file}")
         )
+    lines += file_lines(report.files)
     if report.verify is not None:
         lines.append(_entry("verified", _verified(report.verify)))
         lines += mismatch_lines(report.verify["mismatches"])
@@ -48,6 +73,51 @@ def report_lines(report: LoadReport) -> list[str]:
     lines.append(_entry("state", report.state_dir))
     advice = _advice(report)
     return lines if advice is None else [*lines, _entry("next", advice)]
+
+
+def file_lines(files: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line per file where there are several, the worst first, and how many more there are."""
+    if len(files) < 2:
+        return []
+    worst = sorted(files, key=lambda file: -sum(file.get(name, 0) for name in _TROUBLE))
+    troubled = sum(any(file.get(name, 0) for name in _TROUBLE) for file in files)
+    lines = [_entry("files", f"{count(len(files))}, {count(troubled)} of them with rows to look into")]
+    lines += [f"             {_file_line(file)}" for file in worst[:FILES]]
+    if len(files) > FILES:
+        more = max(0, troubled - FILES)
+        lines.append(
+            f"             and {count(len(files) - FILES)} more in the report, {count(more)} of them with such rows"
+        )
+    return lines
+
+
+def _file_line(file: Mapping[str, Any]) -> str:
+    verdicts = " + ".join(f"{count(file[name])} {name}" for name in _VERDICTS if file.get(name))
+    found = ", ".join(f"{count(file[name])} {name}" for name in _FOUND if name in file)
+    rows = f"{count(file['rows'])} read" + (f" = {verdicts}" if verdicts else "")
+    return f"{file['source']}: {rows}" + (f"; {found}" if found else "")
+
+
+def verification_lines(found: Verification) -> list[str]:
+    """What a verification found, and what was done about it."""
+    lines: list[str] = []
+    if found.repair is not None:
+        before = found.repair.before
+        lines.append(f"headrace: verify {before.level}: {before.status} ({before.note}); sent again:")
+        lines += mismatch_lines(before.mismatches)
+        lines += report_lines(found.repair.report)
+    lines.append(f"headrace: {found.sentence()}")
+    lines += file_lines(found.files)
+    return lines + mismatch_lines(found.result.mismatches)
+
+
+def recount_lines(found: Recount) -> list[str]:
+    """What a journal proved of a collection, and what it left open."""
+    lines = [f"headrace: {found.sentence()}"]
+    lines += [_entry("proven", sentence) for sentence in found.proven]
+    lines += [_entry("open", sentence) for sentence in found.open]
+    lines += file_lines(found.files)
+    return lines + mismatch_lines(found.result.mismatches) + [_entry("journal", found.journal)]
 
 
 def journal_lines(journals: Sequence[JournalState], *, width: int = 0, files: bool = False) -> list[str]:
@@ -79,6 +149,11 @@ def _file_state(finished: bool) -> str:
 
 def _tally(verdicts: dict[str, int]) -> str:
     return ", ".join(f"{count(rows)} {verdict}" for verdict, rows in verdicts.items()) or "none"
+
+
+def plan_table(plan: ConformPlan, width: int = 0) -> str:
+    """Which column becomes which field in a load, and why."""
+    return mapping_table([asdict(entry) for entry in plan.mapping], width)
 
 
 def mapping_table(mapping: list[dict[str, str]], width: int = 0) -> str:
@@ -149,5 +224,5 @@ def _advice(report: LoadReport) -> str | None:
     if status == 4 or status >= 128:
         return "run the same command again" + ("" if report.journal is None else " to resume")
     if status == 5:
-        return "load the rows that differ again with --mode upsert, and look for another writer"
+        return "mend what differs with headrace verify --repair, and look for another writer"
     return None

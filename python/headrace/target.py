@@ -29,6 +29,7 @@ __all__ = [
     "index_params",
     "missing_collection",
     "open_target",
+    "readable_collection",
 ]
 
 #: A property of collections that headrace created; Milvus Lite 3.2 and Milvus 2.3.5 keep it.
@@ -83,7 +84,8 @@ class Target:
 def index_params(schema: CollectionSchema, metric: str | None) -> list[IndexParam]:
     """An index for every vector field: the server's own choice of type, ``metric`` where the vectors have it.
 
-    :raises ConfigError: if no vector field has the metric.
+    Raises:
+        ConfigError: If no vector field has the metric.
     """
     params = [
         IndexParam(field.name, "AUTOINDEX", ops.metric_for(field.dtype, metric)) for field in schema.vector_fields
@@ -116,8 +118,9 @@ def open_target(
         sharing: Who else writes to it meanwhile; None for nobody that is known of. A collection that is shared is
             neither loaded into memory by this load nor ever taken for empty.
 
-    :raises ConfigError: if the options do not fit the collection.
-    :raises MilvusException: if the server refuses.
+    Raises:
+        ConfigError: If the options do not fit the collection.
+        MilvusException: If the server refuses.
     """
     created = False
     rows_before: int | None = 0
@@ -198,7 +201,8 @@ def _made_by_another(collection: str, refusal: MilvusException) -> Operation[Col
 def ensure_indexes(collection: str, params: list[IndexParam]) -> Operation[None]:
     """Define these indexes where their fields have none; somebody else may be doing the same.
 
-    :raises MilvusException: if the server refuses.
+    Raises:
+        MilvusException: If the server refuses.
     """
     indexed = {index.field_name for index in (yield from ops.describe_index(collection))}
     for param in params:
@@ -325,6 +329,29 @@ def _choose_mode(
 def _needs_keys(collection: str) -> ConfigError:
     found = f"collection {collection!r} whose keys the server makes"
     return ConfigError(explain("--mode upsert", "rows that carry their own key", found, "use --mode insert"))
+
+
+def readable_collection(collection: str, *, embedded: bool) -> Operation[CollectionInfo]:
+    """An existing collection that is in memory, so that it can be read.
+
+    Args:
+        collection: Its name, or an alias.
+        embedded: Whether the server is this process's own: then it is loaded where it is not.
+
+    Raises:
+        SchemaError: If there is none of that name.
+        ConfigError: If it is not in memory.
+    """
+    info = yield from ops.describe_collection(collection)
+    if info is None:
+        raise (yield from missing_collection(collection))
+    if embedded:
+        # The engine was started for this and ends with it: nobody else has a use for its memory.
+        yield from ops.load_collection(collection)
+    if not (yield from ops.is_loaded(collection)):
+        where, remedy = f"collection {collection!r}", "load it into memory first"
+        raise ConfigError(explain(where, "it to be in memory, so that it can be read", "it is not", remedy))
+    return info
 
 
 def missing_collection(collection: str) -> Operation[SchemaError]:

@@ -59,7 +59,8 @@ class _Transport:
     def turn_to(self, *, db_name: str | None = None, token: str | None = None) -> None:
         """Make later calls go to another database, or with other credentials; those in flight stay as they are.
 
-        :raises ConfigError: if the database's name cannot be sent.
+        Raises:
+            ConfigError: If the database's name cannot be sent.
         """
         now = self._endpoint
         endpoint = replace(
@@ -79,7 +80,8 @@ class _Transport:
     def server_version(self) -> tuple[int, int, int]:
         """The server's version, once connected; ``(0, 0, 0)`` where its text holds none.
 
-        :raises TransportError: if :meth:`connect` has not succeeded yet.
+        Raises:
+            TransportError: If :meth:`connect` has not succeeded yet.
         """
         return self._server().version
 
@@ -87,7 +89,8 @@ class _Transport:
     def server_kind(self) -> str:
         """``"milvus"`` or ``"lite"``, once connected.
 
-        :raises TransportError: if :meth:`connect` has not succeeded yet.
+        Raises:
+            TransportError: If :meth:`connect` has not succeeded yet.
         """
         return self._server().kind
 
@@ -95,7 +98,8 @@ class _Transport:
     def server_text(self) -> str:
         """The server's own version text (``"v2.6.2"``), once connected.
 
-        :raises TransportError: if :meth:`connect` has not succeeded yet.
+        Raises:
+            TransportError: If :meth:`connect` has not succeeded yet.
         """
         return self._server().text
 
@@ -175,10 +179,11 @@ class AsyncTransport(_Transport):
     async def connect(self) -> None:
         """Reach the server and learn its version, within ``endpoint.timeout`` seconds; does nothing the second time.
 
-        :raises ConnectError: if nothing answered in time; the message names the address.
-        :raises MilvusException: code 1400 or 1401 if the credentials were refused.
-        :raises EmbeddedError: if the embedded engine did not start.
-        :raises MissingExtraError: if the embedded engine is not installed.
+        Raises:
+            ConnectError: If nothing answered in time; the message names the address.
+            MilvusException: Code 1400 or 1401 if the credentials were refused.
+            EmbeddedError: If the embedded engine did not start.
+            MissingExtraError: If the embedded engine is not installed.
         """
         if self._info is not None:
             return
@@ -194,7 +199,8 @@ class AsyncTransport(_Transport):
             timeout: Seconds until the server and the client give up, or None for no deadline.
             channel: Which connection to use, 0 to ``channels - 1``; None takes them in turn.
 
-        :raises RpcError: if the call ended with a gRPC status other than OK, also when :meth:`close` ended it.
+        Raises:
+            RpcError: If the call ended with a gRPC status other than OK, also when :meth:`close` ended it.
         """
         lines = await self._open(method)
         line = lines[next(self._next) % self._count if channel is None else channel]
@@ -284,7 +290,8 @@ class SyncTransport(_Transport):
         endpoint: Where to go.
         channels: How many connections to spread the calls over.
 
-    :raises ConfigError: if a TLS file cannot be read.
+    Raises:
+        ConfigError: If a TLS file cannot be read.
     """
 
     def __init__(self, endpoint: Endpoint, *, channels: int = 1) -> None:
@@ -312,7 +319,8 @@ class SyncTransport(_Transport):
     def call(self, method: str, request: bytes, *, timeout: float | None, channel: int | None = None) -> bytes:
         """Send one request and return the answer's bytes; see :meth:`AsyncTransport.call`.
 
-        :raises RpcError: if the call ended with a gRPC status other than OK, also when :meth:`close` ended it.
+        Raises:
+            RpcError: If the call ended with a gRPC status other than OK, also when :meth:`close` ended it.
         """
         channels = self._open(method)
         index = next(self._next) % self._count if channel is None else channel

@@ -57,8 +57,9 @@ def encode_query_vectors(data: Any, field_type: DataType | None = None) -> tuple
         field_type: The searched field's type, where it is known: small numbers widen to it, bytes are taken for it.
             Bytes are bits where it is not known.
 
-    :raises InputError: if it is none of these forms, is not of the field's type, or a value cannot be searched for;
-        the message says which.
+    Raises:
+        InputError: If it is none of these forms, is not of the field's type, or a value cannot be searched for; the
+            message says which.
     """
     if is_sparse_matrix(data):
         return DataType.SPARSE_FLOAT_VECTOR, [

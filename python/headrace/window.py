@@ -56,7 +56,8 @@ class Window:
         ``outgoing`` bytes belong to a request, which will certainly be released by its answer; others belong to
         source batches, which are released once they are packed. Cancelling a future that waits withdraws it.
 
-        :raises: (from the future) what :meth:`close` was given, if the window was closed.
+        Raises:
+            HeadraceError: (from the future) What :meth:`close` was given, if the window was closed.
         """
         future: Future[None] = Future()
         with self._lock:

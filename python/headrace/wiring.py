@@ -158,7 +158,8 @@ def make_state_dir(
 ) -> Path:
     """The state directory of a load: one that is found again where rows are, and one of the part's own for a part.
 
-    :raises ConfigError: if it cannot be created or written to.
+    Raises:
+        ConfigError: If it cannot be created or written to.
     """
     wanted = options.state_dir
     if not resumable:

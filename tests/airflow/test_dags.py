@@ -114,7 +114,7 @@ class Standalone:
 def loading(home):
     """The state directories of the parts that have stored some of their rows."""
     found = []
-    for journal in home.glob("state/headrace/airflow/slow.load-*/*/journal.sqlite"):
+    for journal in home.glob("state/headrace/airflow/slow.load.*/*/journal.sqlite"):
         with contextlib.suppress(headrace.JournalError), JournalReader(journal.parent) as reader:
             files = [file for target in reader.targets() for file in reader.files(target.id)]
             if any(file.settled.get(Verdict.STORED) for file in files):

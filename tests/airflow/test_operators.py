@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from tests.loader.rows import table
 from tests.servers.airflow import Airflow
 from tests.servers.linking import ROOT
+from tests.servers.s3 import s3_server
 
 pytestmark = pytest.mark.long
 
@@ -31,9 +34,16 @@ def airflow():
         yield home
 
 
-def test_hook_operators_sensor_and_trigger(airflow):
+def test_hook_operators_sensor_and_trigger(airflow, tmp_path):
+    pq.write_table(table(1000), tmp_path / "rows.parquet", row_group_size=100)
     quiet = ["-p", "no:cacheprovider", "--noconftest", "-c", "/dev/null", "--rootdir", airflow.home]
-    done = airflow.python("-m", "pytest", "-q", *quiet, INSIDE / "operators.py", environ={"PYTHONPATH": str(ROOT)})
+    with s3_server() as store:
+        store.put(tmp_path / "rows.parquet", "rows.parquet")
+        secrets = {"login": store.options["access_key"], "password": store.options["secret_key"]}
+        extra = {"endpoint_url": store.options["endpoint_url"]}
+        connection = json.dumps({"conn_type": "aws", "extra": extra, **secrets})
+        environ = {"PYTHONPATH": str(ROOT), "AIRFLOW_CONN_STORE": connection}
+        done = airflow.python("-m", "pytest", "-q", *quiet, INSIDE / "operators.py", environ=environ)
     assert done.status == 0, done.text
 
 

@@ -47,13 +47,11 @@ class Log:
         found = defaultdict(list)
         for line in self.lines:
             found[line["seed"].rpartition("-")[0]].append(line)
-        rows = ["| fault | runs | strikes | rows | lost | doubled | wrong |", "|---|---|---|---|---|---|---|"]
+        sums = ("counted", "restarts", "rows", "missing", "doubled", "wrong")
+        rows = ["| fault | runs | strikes | begun again | rows | lost | doubled | wrong |", "|---" * 8 + "|"]
         for fault in [it for it in FAULTS if it in found]:
-            sums = [
-                sum(it.get(name, 0) for it in found[fault])
-                for name in ("counted", "rows", "missing", "doubled", "wrong")
-            ]
-            rows.append(f"| {fault} | {len(found[fault])} | " + " | ".join(f"{number:,}" for number in sums) + " |")
+            numbers = [f"{sum(line.get(name, 0) for line in found[fault]):,}" for name in sums]
+            rows.append(f"| {fault} | {len(found[fault])} | {' | '.join(numbers)} |")
         return "\n".join(rows)
 
 

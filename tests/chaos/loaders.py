@@ -91,7 +91,8 @@ class Loading:
     def finish(self):
         """Wait for its end; returns the exit status.
 
-        :raises TimeoutError: if it does not come.
+        Raises:
+            TimeoutError: If it does not come.
         """
         self.wait(PATIENCE)
         if not self.ended:

@@ -24,6 +24,9 @@ def test_shows_files_rows_columns_and_what_create_would_make(headrace, source):
     }
     assert found["indexes"] == [{"field": "vector", "metric": "COSINE"}]
     assert found["request_bytes_per_row"] > 16
+    assert (found["profile"]["rows"], found["profile"]["key_repeats"]) == (100, 0)
+    assert [entry["field"] for entry in found["profile"]["fields"]] == ["id", "text", "vector"]
+    assert "not normalised: IP favours long vectors" in ended.err
     assert "--create would make a collection with the key 'id', indexed: vector (COSINE)" in ended.err
     assert not headrace.state.exists()
 
@@ -46,7 +49,7 @@ def test_compares_with_a_collection_that_exists(headrace, fake, source):
 def test_a_collection_that_does_not_exist_is_not_created(headrace, fake, source):
     ended = headrace.run("inspect", source, "--collection", "c", "--uri", fake.uri)
     assert ended.status == 0, ended.err
-    assert ended.document["exists"] is False
+    assert (ended.document["exists"], ended.document["like"]) == (False, [])
     assert fake.collections == {}
 
 
@@ -73,6 +76,7 @@ def test_rows_that_would_be_rejected_are_noted(headrace, tmp_path):
     pq.write_table(bad, tmp_path / "nan.parquet")
     ended = headrace.run("inspect", "nan.parquet")
     assert ended.status == 0, ended.err
+    assert [entry["not_finite"] for entry in ended.document["profile"]["fields"]] == [0, 0, 1]
     assert any(
         "1 of the first 10 rows would be rejected, for example row 2" in note for note in ended.document["notes"]
     )

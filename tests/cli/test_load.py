@@ -34,9 +34,11 @@ def test_stores_every_row_and_says_so_on_both_streams(headrace, fake, source):
     assert report["verify"] == {"level": "full", "status": "ok", "checked": 100, "mismatches": [], "note": ""}
     assert report["exit_status"] == 0
     assert fake.collections["c"].count() == 100
-    first, second, *_ = ended.err.splitlines()
+    first, header, _, *rest = ended.err.splitlines()
     assert str(headrace.state) in first
-    assert second == f"headrace: done: 100 of 100 rows in c at {fake.uri}"
+    assert header.split() == ["column", "type", "field", "type", "note"]
+    assert [line.split()[0] for line in rest[:3]] == ["id", "text", "vector"]
+    assert rest[3] == f"headrace: done: 100 of 100 rows in c at {fake.uri}"
 
 
 def test_quiet_prints_only_the_document(headrace, fake, source):
@@ -64,6 +66,9 @@ def test_a_dry_run_sends_nothing(headrace, fake, source):
     ended = headrace.run(*arguments(fake, source, "--dry-run"))
     assert ended.status == 0, ended.err
     assert account(ended.document) == {"skipped": 100}
+    would = ended.document["would_store"]
+    assert (would["rows"], would["requests"]) == (100, 1)
+    assert f"100 rows in 1 requests of {would['bytes'] / 1000:.3g} kB in all" in ended.err
     assert fake.calls_of("Insert", "Upsert", "CreateCollection") == []
 
 

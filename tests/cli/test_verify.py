@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.conftest import table
+from tests.fake.behaviours import stall
 from tests.fake.store import Row
 
 
@@ -82,3 +85,82 @@ def test_a_missing_collection_and_one_that_is_not_loaded_are_status_2(headrace, 
     ended = verify(headrace, loaded, source)
     assert ended.status == 2
     assert "in memory" in ended.err
+
+
+def test_a_repair_tells_what_it_found_sent_and_left(headrace, loaded, source):
+    loaded.collections["c"].delete([17])
+    store_again(loaded, 30)
+    ended = verify(headrace, loaded, source, "--repair")
+    assert ended.status == 0, ended.err
+    document = ended.document
+    assert (document["status"], document["mismatches"], document["exit_status"]) == ("ok", [], 0)
+    repair = document["repair"]
+    assert [repair[name] for name in ("rows", "missing", "doubled", "different")] == [2, 1, 1, 0]
+    assert (repair["report"]["rows_read"], repair["report"]["rows_stored"]) == (2, 2)
+    assert loaded.collections["c"].keys() == dict.fromkeys(range(100), 1)
+    lines = ended.err.splitlines()
+    assert lines[0] == "headrace: verify full: mismatch (2 differences in 2 rows); sent again:"
+    assert "key 17, field 'id': expected 1 row, found no row" in lines[1]
+    assert "  rows       2 read = 2 stored" in lines
+    assert lines[-1].startswith("headrace: verify full: ok, 100 rows of ")
+    assert lines[-1].endswith("(2 rows were sent again)")
+
+
+def test_a_repair_that_is_interrupted_ends_in_order_and_is_run_again(headrace, loaded, source):
+    loaded.collections["c"].delete(range(20))
+    loaded.script("Upsert", stall)
+    process = headrace.start("verify", source, "--collection", "c", "--uri", loaded.uri, "--repair")
+    loaded.wait_for(lambda: loaded.calls_of("Upsert"))
+    process.send_signal(signal.SIGTERM)
+    while "finishing what is in flight" not in process.stderr.readline():
+        assert process.poll() is None
+    loaded.release()
+    ended = headrace.wait(process)
+    assert ended.status == 143, ended.err
+    report = ended.document["repair"]["report"]
+    assert (report["interrupted"], report["rows_stored"]) == ("SIGTERM", 20)
+    again = verify(headrace, loaded, source, "--repair")
+    assert (again.status, again.document["repair"]) == (0, None)
+
+
+def test_the_journal_proves_the_count_when_the_source_is_gone(headrace, loaded, source):
+    source.unlink()
+    ended = headrace.run("verify", "--journal", "--collection", "c", "--uri", loaded.uri)
+    assert ended.status == 0, ended.err
+    document = ended.document
+    assert (document["status"], document["checked"], document["rows_stored"]) == ("ok", 100, 100)
+    assert "  proven     count(*) is 100: the 0 rows from before and the 100 that were stored\n" in ended.err
+    assert "  open       what the rows hold: verify the source for that\n" in ended.err
+    loaded.collections["c"].delete([17])
+    ended = headrace.run("verify", "--journal", "--collection", "c", "--uri", loaded.uri)
+    assert ended.status == 5
+    assert "expected 100 rows, found 99 rows" in ended.err
+
+
+def test_each_file_has_its_line_the_worst_first(headrace, fake, tmp_path):
+    for number in range(12):
+        pq.write_table(table(10, start=10 * number), tmp_path / f"part-{number:02}.parquet")
+    headrace.run("load", "part-*.parquet", "--collection", "c", "--uri", fake.uri, "--create")
+    fake.collections["c"].delete([95])
+    ended = verify(headrace, fake, "part-*.parquet")
+    assert ended.status == 5
+    assert [line["verified"] for line in ended.document["files"]] == [10] * 9 + [9] + [10] * 2
+    lines = ended.err.splitlines()
+    assert lines[1] == "  files      12, 1 of them with rows to look into"
+    assert lines[2].strip() == "part-09.parquet: 10 read; 9 verified, 1 missing"
+    assert lines[12].strip() == "and 2 more in the report, 0 of them with such rows"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "name what was loaded, or give --journal"),
+        (["a.parquet", "--journal"], "--journal goes without SOURCE"),
+        (["--journal", "--repair", "--level", "full"], "--journal goes without --level, --repair"),
+        (["--journal", "--drop", "text", "--limit", "0"], "--journal goes without --limit, --drop"),
+    ],
+)
+def test_options_that_do_not_go_together_are_status_2(headrace, arguments, complaint):
+    ended = headrace.run("verify", "--collection", "c", *arguments)
+    assert ended.status == 2
+    assert complaint in ended.err

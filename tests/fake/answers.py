@@ -247,7 +247,8 @@ WRITES = {"Insert": milvus_pb2.InsertRequest, "Upsert": milvus_pb2.UpsertRequest
 def answer(server, method, raw, *, take=None):
     """The normal answer's bytes.
 
-    :raises Refused: if Milvus would refuse the request.
+    Raises:
+        Refused: If Milvus would refuse the request.
     """
     if method in WRITES:
         request = WRITES[method].FromString(raw)

@@ -14,13 +14,13 @@ import pyarrow as pa
 
 from headrace import journal_writer
 from headrace.calls import drive_sync
+from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import plan_conform
 from headrace.errors import HeadraceError, StoppedError
 from headrace.journal import MARK_REQUESTS, Journal
 from headrace.journal_store import JournalStore
 from headrace.journal_writer import JournalWriter
-from headrace.protocol import CollectionInfo
 from headrace.reading import resume
 from headrace.resuming import Resumption, admit
 from headrace.sending import STOP_GRACE
@@ -379,7 +379,7 @@ class Life:
             for batch in resume(self._source, self.resumption, max_bytes=400, columns=None, limit=None):
                 if rig.sender.failure is not None:
                     return
-                await rig.take(batch)
+                await rig.reserve_each(rig.feeder.feed(batch))
                 await asyncio.sleep(self.world.pace)
             await rig.flush()
         except HeadraceError:
@@ -397,6 +397,3 @@ class _LivingRig(Rig):
         if doubled := admit(request, self.ledger, keys, self.resumption.may_land_until):
             self.ledger.double(request.spans, doubled)
         super().submit(request, batch)
-
-    async def take(self, batch):
-        await self._reserve_each(self.feeder.feed(batch))

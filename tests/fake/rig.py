@@ -55,7 +55,7 @@ class Fates(Journal):
         super().__init__()
         self.fates = {}
 
-    def settle(self, spans, verdict):
+    def settle(self, spans, verdict, keys=()):
         super().settle(spans, verdict)
         for span in spans:
             for row in range(span.start, span.start + span.count):
@@ -152,12 +152,13 @@ class Rig:
         batch = rows(keys, first=len(self.keys)).select(self.columns)
         source = SourceBatch(batch, "s", len(self.keys))
         self.keys += keys
-        await self._reserve_each(self.feeder.feed(source))
+        await self.reserve_each(self.feeder.feed(source))
 
     async def flush(self):
-        await self._reserve_each(self.feeder.flush())
+        await self.reserve_each(self.feeder.flush())
 
-    async def _reserve_each(self, charges):
+    async def reserve_each(self, charges):
+        """Wait for what a feeder asks for."""
         with contextlib.closing(charges):
             for charge in charges:
                 await asyncio.wrap_future(self.ledger.window.reserve(charge, outgoing=True))

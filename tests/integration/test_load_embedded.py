@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 
 import headrace
 
@@ -45,6 +46,25 @@ def test_a_database_that_was_made_again_gets_every_row(tmp_path):
     kept.close()
     report = headrace.load(SAMPLE, collection="words", uri=database, create=True, limit=300, verify="count")
     assert (report.rows_stored, report.rows_resumed, report.verify["status"]) == (300, 0, "ok")
+
+
+def test_documents_that_milvus_lite_cannot_hold_are_refused_row_by_row(tmp_path):
+    documents = ['{"a": 1}'] * 300
+    for row, text in ((3, "7"), (150, "true"), (299, "7.5")):
+        documents[row] = text
+    schema = headrace.CollectionSchema(
+        [
+            headrace.FieldSchema("id", headrace.DataType.INT64, is_primary=True, auto_id=True),
+            headrace.FieldSchema("document", headrace.DataType.JSON),
+            headrace.FieldSchema("v", headrace.DataType.FLOAT_VECTOR, dim=4),
+        ]
+    )
+    rows = {"document": documents, "v": np.ones((300, 4), np.float32)}
+    report = headrace.load(rows, collection="d", uri=tmp_path / "d.db", schema=schema, verify="count", check=False)
+    assert (report.exit_status, report.rows_stored, report.rows_rejected) == (3, 297, 3)
+    assert set(report.retries) == {"reject"}, "no attempt was unclear"
+    assert (report.rows_possibly_duplicated, report.verify["status"]) == (0, "ok")
+    assert sorted(pq.read_table(report.rejects_file).column("_row").to_pylist()) == [3, 150, 299]
 
 
 def test_a_loader_stores_what_a_program_makes(tmp_path):

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import headrace
-from headrace import CollectionSchema, DataType, FieldSchema, SchemaError
+from headrace import CollectionSchema, DataType, Endpoint, FieldSchema, SchemaError
+from headrace.speedtest import SpeedTest
 from tests.integration.readback import comparable, connect, count, stored_rows
 from tests.integration.rows235 import DIM, everything, simple
 
@@ -75,6 +76,14 @@ def test_a_dump_moves_every_type_into_another_collection(milvus235, client, coll
         ours.drop_collection(collection)
     report = load(milvus235, path, collection, create=True, dynamic=True, vector=("vector",), verify="full")
     assert (report.exit_status, report.rows_stored, report.verify["checked"]) == (0, 3_000, 3_000)
+
+
+def test_a_speed_test_leaves_nothing(milvus235, client):
+    before = client.list_collections()
+    report = SpeedTest(Endpoint.resolve(milvus235.uri), dim=64, seconds=3).run()
+    assert (report.status, report.removed, report.exit_status) == ("done", True, 0)
+    assert report.rows_per_second > 0
+    assert client.list_collections() == before
 
 
 @pytest.mark.parametrize("level", ["count", "sample", "full"])

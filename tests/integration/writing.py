@@ -19,7 +19,8 @@ def call(server, method, request):
 def send(server, method, packed):
     """Send a packed write and return its answer.
 
-    :raises MilvusException: if the server refuses it.
+    Raises:
+        MilvusException: If the server refuses it.
     """
     answer = milvus_pb2.MutationResult.FromString(call(server, method, packed))
     if error := status_error(answer.status, method):

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import headrace
 from headrace.state import state_home
 from tests.fake.behaviours import ok, vanish_and_die
+from tests.fake.store import Row
 
 DIM = 8
 
@@ -94,6 +95,14 @@ def hurry(seconds=1.0):
     until = time.time() + seconds
     for lock in state_home().glob("*/journal.lock"):
         os.utime(lock, (until, until))
+
+
+def somebody_stores(collection, *keys):
+    """Store rows under these keys as another writer's insert would: beside what is there."""
+    like = next(iter(collection.rows.values()))[0]
+    for key in keys:
+        batch = pa.RecordBatch.from_pylist([{**like.as_dict(), "id": key}], like.batch.schema)
+        collection.rows.setdefault(key, []).append(Row(like.version, batch, 0))
 
 
 def writes(fake):

@@ -8,8 +8,11 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from headrace import Endpoint, LoadOptions
+from headrace.loader import LoadJob
 from tests.loader.rows import DIM, counts, load, table, write_parquet
 
 
@@ -34,6 +37,7 @@ def test_loads_a_parquet_file_and_makes_it_searchable(fake, tmp_path):
         "source": str(tmp_path / "a.parquet"),
         "rows": 1000,
         "stored": 1000,
+        "verified": 1000,
         "identity": ...,
     }
 
@@ -109,4 +113,33 @@ def test_a_dry_run_sends_nothing(fake, tmp_path):
     report = load(fake, source, dry_run=True, vector=("dense",), check=False)
     assert counts(report) == {"skipped": 99, "rejected": 1}
     assert report.dry_run
+    assert report.status == "dry run: nothing was sent; 1 rows would be rejected"
+    assert (report.would_store["rows"], report.reject_reasons) == (99, {"dense: expected finite values": 1})
     assert fake.calls_of("Insert", "Upsert", "CreateCollection") == []
+
+
+def test_the_files_at_work_are_those_that_are_partly_settled(fake, tmp_path):
+    write_parquet(tmp_path / "a.parquet", 100)
+    write_parquet(tmp_path / "b.parquet", 300, start=100)
+    seen = []
+
+    async def look(call):
+        seen.append([(Path(file.source).name, file.rows) for file in job.files_at_work()])
+        return call.apply()
+
+    fake.always("Insert", look)
+    options = LoadOptions(create=True, batch_bytes=4096, max_in_flight=1, state_dir=tmp_path / "state")
+    job = LoadJob(str(tmp_path / "*.parquet"), collection="docs", endpoint=Endpoint.resolve(fake.uri), options=options)
+    assert job.run().rows_stored == 400
+    assert seen[0] == []
+    assert [("b.parquet", 300)] in seen
+    assert job.files_at_work() == []
+
+
+def test_a_dry_run_packs_the_bytes_that_a_load_sends(fake):
+    # A key that stands twice in a request is superseded in both.
+    source = pa.concat_tables([table(300), table(5)])
+    dry = load(fake, source, dry_run=True)
+    wet = load(fake, source)
+    assert (dry.rows_superseded, dry.would_store["rows"]) == (wet.rows_superseded, wet.rows_stored)
+    assert (dry.would_store["bytes"], dry.would_store["requests"]) == (wet.bytes_sent, wet.batches)

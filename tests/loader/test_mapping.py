@@ -88,3 +88,31 @@ def test_cut_values_are_counted(fake, path):
     assert (counts(report), report.verify["status"]) == ({"stored": 500}, "ok")
     assert "490 values of 'text' were cut to 5 bytes" in report.notes
     assert {len(row["text"]) for row in fake.collections["docs"].dicts()} == {5}
+
+
+def test_a_schema_in_a_file_makes_the_collection(fake, path, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("MILVUS_URI", fake.uri)
+    fields = [
+        {"name": "id", "type": "INT64", "is_primary": True},
+        {"name": "text", "type": "VARCHAR", "params": {"max_length": 30}},
+        {"name": "dense", "type": "FLOAT_VECTOR", "params": {"dim": 8}},
+    ]
+    (tmp_path / "schema.json").write_text(json.dumps({"fields": fields, "enable_dynamic_field": True}))
+    with pytest.raises(SystemExit) as ended:
+        main(
+            [
+                "load",
+                str(path),
+                "--collection",
+                "docs",
+                "--schema",
+                str(tmp_path / "schema.json"),
+                "--drop",
+                "sparse,meta",
+            ]
+        )
+    assert ended.value.code == 0, capfd.readouterr().err
+    assert [field.name for field in fake.collections["docs"].schema.fields][:3] == ["id", "text", "dense"]
+    with pytest.raises(SystemExit) as ended:
+        main(["inspect", str(path), "--schema", str(tmp_path / "schema.json"), "--drop", "sparse,meta"])
+    assert ended.value.code == 0

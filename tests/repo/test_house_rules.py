@@ -83,6 +83,10 @@ def test_modules_postpone_annotations_and_state_nothing_by_assert(path):
     assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)] == []
 
 
+def test_docstrings_say_what_is_raised_in_the_section_of_google():
+    assert places(re.compile(r"^\s*:raises\b"), sources("python/**/*.py", "python/**/*.pyi")) == []
+
+
 def test_every_suppression_says_why():
     suppressing = set(places(_SUPPRESSION, LIBRARY))
     assert suppressing - set(places(_REASONED, LIBRARY)) == set()

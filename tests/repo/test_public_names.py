@@ -60,12 +60,14 @@ def test_the_public_names_are_these():
         "MergedReport",
         "MilvusClient",
         "MilvusException",
+        "MismatchError",
         "MissingExtraError",
         "Plan",
         "PlanPart",
         "Preparation",
         "Progress",
         "RRFRanker",
+        "Recount",
         "RowsRejectedError",
         "RowsUnsentError",
         "RpcError",
@@ -73,6 +75,7 @@ def test_the_public_names_are_these():
         "SourceError",
         "StoppedError",
         "TransportError",
+        "Verification",
         "VerificationError",
         "WeightedRanker",
         "aload",
@@ -83,6 +86,8 @@ def test_the_public_names_are_these():
         "packing",
         "plan",
         "prepare",
+        "verify",
+        "verify_journal",
     ]
 
 

@@ -50,7 +50,8 @@ def _make(venv, requirements):
 def run(command, environ):
     """Run a command to its end.
 
-    :raises RuntimeError: with what it wrote on standard error, if it fails.
+    Raises:
+        RuntimeError: With what it wrote on standard error, if it fails.
     """
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -62,7 +62,8 @@ class ServerProcess:
     def _configure(self):
         """Choose free ports and write what the server reads at its start.
 
-        :raises PortTakenError: if a port is found not to be free.
+        Raises:
+            PortTakenError: If a port is found not to be free.
         """
         raise NotImplementedError
 
@@ -73,7 +74,8 @@ class ServerProcess:
     def _is_ready(self):
         """Whether the server answers; asked again and again while it starts.
 
-        :raises PortTakenError: if it never will.
+        Raises:
+            PortTakenError: If it never will.
         """
         raise NotImplementedError
 
@@ -104,7 +106,8 @@ class ServerProcess:
     def start(self):
         """Start on fresh data and free ports; returns when the server answers.
 
-        :raises ServerFailedError: if it does not within three minutes.
+        Raises:
+            ServerFailedError: If it does not within three minutes.
         """
         self.directory = Path(tempfile.mkdtemp(prefix=f"{self.name}-"))
         self._guard = Guard(self.directory)
@@ -123,7 +126,8 @@ class ServerProcess:
     def restart(self):
         """Kill it if it runs, and start it again on the same data and ports; returns when it answers.
 
-        :raises ServerFailedError: if it does not within three minutes.
+        Raises:
+            ServerFailedError: If it does not within three minutes.
         """
         self.kill()
         deadline = time.monotonic() + PATIENCE

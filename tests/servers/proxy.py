@@ -126,7 +126,8 @@ class Proxy:
     def wait_for(self, condition, timeout=120.0, *, unless=lambda: False):
         """Wait until ``condition()`` holds, asked again whenever bytes passed; whether it did before ``unless()``.
 
-        :raises TimeoutError: if neither holds within ``timeout`` seconds.
+        Raises:
+            TimeoutError: If neither holds within ``timeout`` seconds.
         """
         end = time.monotonic() + timeout
         with self._changed:

@@ -20,10 +20,13 @@ RAY = "ray[data]==2.60.0"
 PROGRAM_SECONDS = 240
 
 
-def run_ray(program, folder, **values):
-    """Run a program with Ray's interpreter, in ``folder``; ``values`` are the JSON document of its first argument.
+def run_ray(program, folder, *arguments, **values):
+    """Run a program with Ray's interpreter, in ``folder``.
 
-    :raises RuntimeError: with what it wrote, if it fails.
+    Its arguments are ``arguments``, and after them ``values`` as a JSON document where there are any.
+
+    Raises:
+        RuntimeError: With what it wrote, if it fails.
     """
     home = install("ray-2.60.0", RAY, *runtime())
     link(home)
@@ -37,7 +40,7 @@ def run_ray(program, folder, **values):
         "XDG_STATE_HOME": str(folder / "state"),
     }
     done = subprocess.run(
-        [str(home / "venv" / "bin" / "python"), str(program), json.dumps(values)],
+        [str(home / "venv" / "bin" / "python"), str(program), *arguments, *([json.dumps(values)] if values else [])],
         cwd=folder,
         env=environ,
         stdin=subprocess.DEVNULL,

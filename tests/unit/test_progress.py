@@ -9,7 +9,7 @@ import pytest
 
 from headrace.console import Console
 from headrace.progress import LineView, QuietView, Rate, TerminalView, describe, view
-from headrace.report import Progress
+from headrace.report import FileProgress, Progress
 
 
 def look(seconds, rows=0, **changes):
@@ -111,6 +111,40 @@ def test_a_log_for_programs_has_an_object_every_ten_seconds():
     assert (second["seconds"], second["rows_per_second"]) == (20, 10)
     assert line == {"time": 1_700_000_000.5, "event": "line", "message": "headrace: a line"}
     assert (error["event"], error["message"]) == ("error", "what went wrong")
+
+
+FILES = [FileProgress("a.parquet", 5, 10), FileProgress("b.csv", 7, None)]
+
+
+def test_files_are_shown_where_somebody_asked_for_them():
+    stream = io.StringIO()
+    shown = LineView(Console(stream=stream))
+    shown.files = lambda: FILES
+    shown(look(10.0, rows=100))
+    assert stream.getvalue().splitlines()[1:] == ["headrace:   a.parquet: 5 of 10 rows", "headrace:   b.csv: 7 rows"]
+
+
+def test_files_are_part_of_a_log_for_programs_where_somebody_asked_for_them():
+    stream = io.StringIO()
+    shown = view(Console(stream=stream, log_format="json"))
+    shown.files = lambda: FILES
+    shown(look(10.0, rows=100))
+    assert json.loads(stream.getvalue())["files"][1] == {"source": "b.csv", "settled": 7, "rows": None}
+
+
+def test_a_file_has_a_bar_of_its_own_while_it_is_loaded(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    at_work = list(FILES)
+    with TerminalView(Console(stream=stream)) as shown:
+        shown.files = lambda: at_work
+        shown(look(1.0, rows=10))
+        before = stream.getvalue()
+        at_work.clear()
+        shown(look(2.0, rows=20))
+        shown._bar.refresh()
+        assert "a.parquet" not in stream.getvalue()[len(before) :].rpartition("20 of")[2]
+    assert "a.parquet: 5 of 10 rows" in stream.getvalue()
 
 
 def test_a_terminal_has_a_bar_that_goes_away(monkeypatch):

@@ -169,6 +169,20 @@ def test_milvus_lite_has_numbers_of_its_own():
     assert classify_code(6, 1, "cross cluster routing") is AnswerClass.FATAL
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "Expected bytes, got a 'int' object",
+        "Expected bytes, got a 'bool' object",
+        "Could not convert 'x' with type str: tried to convert to int64",
+    ],
+)
+def test_a_value_that_a_column_of_milvus_lite_cannot_hold_is_a_refusal(reason):
+    assert classify_code(1, 0, reason, lite=True) is AnswerClass.REJECT
+    assert classify_code(1, 0, "list index out of range", lite=True) is AnswerClass.AMBIGUOUS
+    assert classify_code(1, 56, reason) is AnswerClass.RETRY, "on a real server it is not ready"
+
+
 def test_only_an_attempt_that_the_server_has_ended_cannot_land_later():
     unclear = [status for status in GRPC_STATUS if classify_status(status) is AnswerClass.AMBIGUOUS]
     assert {status for status in unclear if not status_may_land(status)} == {"UNKNOWN"}

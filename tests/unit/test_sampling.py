@@ -8,16 +8,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from headrace.batching import Placed, Span
 from headrace.sampling import Reservoir
 
 
-def rows(keys, marks=None, kind=None):
+def rows(keys, marks=None, kind=None, *, names=("id", "mark"), start=0):
     marks = list(range(len(keys))) if marks is None else marks
-    return pa.RecordBatch.from_arrays([pa.array(keys, kind), pa.array(marks, pa.int64())], names=["id", "mark"])
+    batch = pa.RecordBatch.from_arrays([pa.array(keys, kind), pa.array(marks, pa.int64())], names=names)
+    return Placed(batch, (Span("source", start, len(keys)),))
 
 
 def sampled(reservoir):
-    return [row for batch in reservoir.batches() for row in batch.to_pylist()]
+    return [row for found in reservoir.batches() for row in found.batch.to_pylist()]
 
 
 @pytest.mark.parametrize("key", ["id", None])
@@ -85,7 +87,7 @@ def test_kept_rows_share_no_memory_with_their_batch():
     numbers = np.arange(4, dtype=np.int64)
     batch = pa.RecordBatch.from_arrays([pa.array(numbers), pa.array(numbers)], names=["id", "mark"])
     reservoir = Reservoir(10, key=None)
-    reservoir.add(batch)
+    reservoir.add(Placed(batch, (Span("source", 0, 4),)))
     numbers[:] = 99
     assert [row["id"] for row in sampled(reservoir)] == [0, 1, 2, 3]
 
@@ -93,11 +95,21 @@ def test_kept_rows_share_no_memory_with_their_batch():
 def test_rows_of_two_schemas_come_back_as_two_batches():
     reservoir = Reservoir(10, key="id")
     reservoir.add(rows([1]))
-    reservoir.add(rows([2]).rename_columns(["id", "other"]))
-    assert [batch.schema.names for batch in reservoir.batches()] == [["id", "mark"], ["id", "other"]]
+    reservoir.add(rows([2], names=["id", "other"]))
+    assert [found.batch.schema.names for found in reservoir.batches()] == [["id", "mark"], ["id", "other"]]
 
 
 def test_an_empty_reservoir_has_no_batches():
     reservoir = Reservoir(10, key="id")
     reservoir.add(rows([], [], pa.int64()))
     assert reservoir.batches() == []
+
+
+def test_every_sampled_row_knows_where_it_comes_from():
+    reservoir = Reservoir(20, key="id", seed=2)
+    for start in range(0, 400, 50):
+        reservoir.add(rows(list(range(start, start + 50)), start=start))
+    (found,) = reservoir.batches()
+    assert [(span.source, span.start, span.count) for span in found.spans] == [
+        ("source", key, 1) for key in found.batch.column("id").to_pylist()
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headrace.report import LoadReport
-from headrace.summary import mapping_table, mismatch_lines, report_lines
+from headrace.summary import file_lines, mapping_table, mismatch_lines, report_lines
 
 
 def report(**changes):
@@ -107,7 +107,7 @@ def test_everything_that_went_otherwise_has_its_line():
         ({"interrupted": "SIGINT"}, "run the same command again"),
         (
             {"verify": {"level": "full", "status": "mismatch", "checked": 1, "mismatches": [], "note": ""}},
-            "load the rows that differ again with --mode upsert, and look for another writer",
+            "mend what differs with headrace verify --repair, and look for another writer",
         ),
     ],
 )
@@ -123,6 +123,37 @@ def test_verification_names_the_first_cells_that_differ():
     assert "             key 0, field 'f': expected 1, found 2" in lines
     assert "             and 2 more in the report" in lines
     assert len(mismatch_lines(mismatches)) == 6
+
+
+def test_files_have_a_line_each_where_there_are_several():
+    one = {"source": "a.parquet", "rows": 10, "stored": 10, "verified": 10}
+    two = {
+        "source": "b.parquet",
+        "rows": 1000,
+        "stored": 990,
+        "rejected": 4,
+        "unknown": 6,
+        "verified": 989,
+        "missing": 1,
+    }
+    assert file_lines([one]) == []
+    lines = report_lines(report(files=[one, two]))
+    assert [line for line in lines if "parquet" in line or "files" in line] == [
+        "  files      2, 1 of them with rows to look into",
+        "             b.parquet: 1,000 read = 990 stored + 4 rejected + 6 unknown; 989 verified, 1 missing",
+        "             a.parquet: 10 read = 10 stored; 10 verified",
+    ]
+
+
+def test_of_thousands_of_files_the_worst_are_shown():
+    files = [{"source": f"part-{number}", "rows": 5, "stored": 5} for number in range(3000)]
+    for number in range(0, 3000, 200):
+        files[number] |= {"stored": 5 - number // 1000, "unsent": 1 + number // 1000}
+    lines = file_lines(files)
+    assert len(lines) == 12
+    assert lines[0] == "  files      3,000, 15 of them with rows to look into"
+    assert [line.split(":")[0].strip() for line in lines[1:6]] == [f"part-{n}" for n in range(2000, 3000, 200)]
+    assert lines[-1] == "             and 2,990 more in the report, 5 of them with such rows"
 
 
 def test_the_mapping_is_a_table_with_long_types_cut():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 try:
-    from airflow.sdk import Asset, BaseHook, BaseOperator, BaseSensorOperator
+    from airflow.sdk import Asset, BaseHook, BaseOperator, BaseSensorOperator, ObjectStoragePath
 except ImportError:  # Airflow 2
     from airflow.datasets import Dataset as Asset
     from airflow.hooks.base import BaseHook
+    from airflow.io.path import ObjectStoragePath
     from airflow.models import BaseOperator
     from airflow.sensors.base import BaseSensorOperator
 
@@ -27,5 +28,6 @@ __all__ = [
     "BaseHook",
     "BaseOperator",
     "BaseSensorOperator",
+    "ObjectStoragePath",
     "mask_secret",
 ]

@@ -34,7 +34,10 @@ def task_state_dir(base: str | None, context: Any) -> Path:
     """
     instance = context["ti"]
     key = [instance.dag_id, instance.task_id, instance.run_id, instance.map_index]
-    readable = re.sub(r"[^\w.-]+", "_", f"{instance.dag_id}.{instance.task_id}")[:80]
+    name = ".".join(
+        [instance.dag_id, instance.task_id, *([str(instance.map_index)] if instance.map_index >= 0 else [])]
+    )
+    readable = re.sub(r"[^\w.-]+", "_", name)[-80:]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
     home = state_home() / "airflow" if base is None else Path(base)
     return home / f"{readable}-{digest}"

@@ -11,6 +11,7 @@ from headrace.airflow.base import MilvusOperator, failure
 from headrace.airflow.compat import AirflowException, AirflowFailException
 from headrace.airflow.defaults import default_deferrable
 from headrace.airflow.hooks import MilvusHook
+from headrace.airflow.storage import file_options, plain_paths
 from headrace.airflow.triggers import MilvusCollectionTrigger
 from headrace.calls import drive_sync
 from headrace.config import VerifyLevel
@@ -33,6 +34,7 @@ class MilvusFinishOperator(MilvusOperator):
     :param milvus_conn_id: the connection to the server (templated)
     :param reports: what the mapped :class:`MilvusLoadOperator` returned (``load.output``), to be joined (templated)
     :param source: what was loaded, where it is to be verified (templated)
+    :param source_conn_id: the connection to the object store of ``source`` (templated)
     :param verify: compare ``source`` with the collection: ``none``, ``count``, ``sample`` or ``full``
     :param key: the source's key column, where its name is not the key field's (templated)
     :param flush: seal what was written first
@@ -44,7 +46,7 @@ class MilvusFinishOperator(MilvusOperator):
     :param poll_interval: seconds between two looks of the triggerer
     """
 
-    template_fields: Sequence[str] = ("collection", "milvus_conn_id", "reports", "source", "key")
+    template_fields: Sequence[str] = ("collection", "milvus_conn_id", "reports", "source", "source_conn_id", "key")
     ui_color = "#b8dcf1"
 
     def __init__(
@@ -54,6 +56,7 @@ class MilvusFinishOperator(MilvusOperator):
         milvus_conn_id: str = MilvusHook.default_conn_name,
         reports: Any = None,
         source: str | list[str] | None = None,
+        source_conn_id: str | None = None,
         verify: VerifyLevel = "none",
         key: str | None = None,
         flush: bool = True,
@@ -67,6 +70,7 @@ class MilvusFinishOperator(MilvusOperator):
         super().__init__(collection=collection, milvus_conn_id=milvus_conn_id, emits_asset=True, **kwargs)
         self.reports = reports
         self.source = source
+        self.source_conn_id = source_conn_id
         self.verify = verify
         self.key = key
         self.flush = flush
@@ -79,8 +83,9 @@ class MilvusFinishOperator(MilvusOperator):
     def execute(self, context: Any) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
         """Finish, or wait in the triggerer first.
 
-        :raises AirflowException: if the server cannot be asked, or is not done in time.
-        :raises AirflowFailException: if another try cannot help.
+        Raises:
+            AirflowException: If the server cannot be asked, or is not done in time.
+            AirflowFailException: If another try cannot help.
         """
         if self.deferrable:
             if self.flush:
@@ -97,7 +102,8 @@ class MilvusFinishOperator(MilvusOperator):
     def execute_complete(self, context: Any, event: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - Airflow's signature
         """What follows once the indexes are built.
 
-        :raises AirflowException: as :meth:`execute`.
+        Raises:
+            AirflowException: As :meth:`execute`.
         """
         if event["status"] != "ready":
             raise AirflowException(event["message"])
@@ -112,8 +118,9 @@ class MilvusFinishOperator(MilvusOperator):
 
     def _finish(self, *, flush: bool) -> dict[str, Any]:
         try:
+            given = file_options(self.source_conn_id)
             found = finish(
-                self.source,
+                plain_paths(self.source, given),
                 collection=self.collection,
                 endpoint=self.endpoint,
                 verify=self.verify,
@@ -121,7 +128,8 @@ class MilvusFinishOperator(MilvusOperator):
                 load=self.load,
                 timeout=self.timeout,
                 reports=self.reports or (),
-                **({} if self.key is None else {"key": self.key}),
+                key=self.key,
+                **given,
             )
         except HeadraceError as error:
             raise failure(error) from error

@@ -14,6 +14,7 @@ from headrace.airflow.compat import AirflowException, AirflowFailException
 from headrace.airflow.defaults import most_mapped, task_state_dir
 from headrace.airflow.finishing import MilvusFinishOperator
 from headrace.airflow.hooks import MilvusHook
+from headrace.airflow.storage import file_options, plain_paths
 from headrace.calls import drive_sync
 from headrace.config import Endpoint, LoadOptions, Mode, VerifyLevel
 from headrace.errors import HeadraceError
@@ -39,6 +40,7 @@ class MilvusPlanOperator(MilvusOperator):
     :param source: paths, globs, directories or URIs of the files; one, or a list (templated)
     :param collection: the collection that they are loaded into (templated)
     :param milvus_conn_id: the connection to the server (templated)
+    :param source_conn_id: the connection to the object store of the files (templated)
     :param create: create the collection with its indexes where it is missing; first tries of the parts then insert
     :param parts: how many parts; by default as few as there can be with at most ``rows_per_part`` rows each
     :param rows_per_part: most rows of a part (1,000,000)
@@ -46,7 +48,7 @@ class MilvusPlanOperator(MilvusOperator):
     :param options: other fields of :class:`headrace.LoadOptions` that decide the schema: ``metric``, ``vector`` ...
     """
 
-    template_fields: Sequence[str] = ("source", "collection", "milvus_conn_id", "key")
+    template_fields: Sequence[str] = ("source", "collection", "milvus_conn_id", "source_conn_id", "key")
     ui_color = "#e8f4fd"
 
     def __init__(
@@ -55,6 +57,7 @@ class MilvusPlanOperator(MilvusOperator):
         source: str | list[str],
         collection: str,
         milvus_conn_id: str = MilvusHook.default_conn_name,
+        source_conn_id: str | None = None,
         create: bool = False,
         parts: int | None = None,
         rows_per_part: int | None = None,
@@ -64,6 +67,7 @@ class MilvusPlanOperator(MilvusOperator):
     ) -> None:
         super().__init__(collection=collection, milvus_conn_id=milvus_conn_id, emits_asset=False, **kwargs)
         self.source = source
+        self.source_conn_id = source_conn_id
         self.create = create
         self.parts = parts
         self.rows_per_part = rows_per_part
@@ -73,15 +77,18 @@ class MilvusPlanOperator(MilvusOperator):
     def execute(self, context: Any) -> list[dict[str, Any]]:  # noqa: ARG002 - Airflow's signature
         """Make the plan, and the collection where that is asked for.
 
-        :raises AirflowException: if a file cannot be read, or the server not be reached.
-        :raises AirflowFailException: if another try cannot help.
+        Raises:
+            AirflowException: If a file cannot be read, or the server not be reached.
+            AirflowFailException: If another try cannot help.
         """
         try:
-            found = plan(self.source, parts=self.parts, rows_per_part=self.rows_per_part)
+            given = {**file_options(self.source_conn_id), "key": self.key, **(self.options or {})}
+            paths = plain_paths(self.source, given)
+            found = plan(paths, parts=self.parts, rows_per_part=self.rows_per_part, **given)
             if len(found.parts) > (most := most_mapped()):
-                found = plan(self.source, parts=most)
+                found = plan(paths, parts=most, **given)
             if self.create:
-                options = LoadOptions(key=self.key, **(self.options or {}))
+                options = LoadOptions(**given)
                 made = prepare_collection(found, collection=self.collection, endpoint=self.endpoint, options=options)
                 self.log.info("%s", made.sentence())
         except HeadraceError as error:
@@ -108,6 +115,8 @@ class MilvusLoadOperator(MilvusOperator):
     :param part: instead of ``source``: an element of what :class:`MilvusPlanOperator` returns
     :param collection: the collection (templated)
     :param milvus_conn_id: the connection to the server (templated)
+    :param source_conn_id: the connection to the object store of the files: ``aws``, ``google_cloud_platform``,
+        ``wasb``, ``adls`` (templated)
     :param mode: ``auto``, ``insert`` or ``upsert``
     :param key: the column that is the primary key (templated)
     :param create: create the collection from the source's columns where it is missing
@@ -124,6 +133,7 @@ class MilvusLoadOperator(MilvusOperator):
         "part",
         "collection",
         "milvus_conn_id",
+        "source_conn_id",
         "key",
         "partition_name",
         "state_dir",
@@ -137,6 +147,7 @@ class MilvusLoadOperator(MilvusOperator):
         source: str | list[str] | None = None,
         part: dict[str, Any] | None = None,
         milvus_conn_id: str = MilvusHook.default_conn_name,
+        source_conn_id: str | None = None,
         mode: Mode = "auto",
         key: str | None = None,
         create: bool = False,
@@ -150,6 +161,7 @@ class MilvusLoadOperator(MilvusOperator):
     ) -> None:
         super().__init__(collection=collection, milvus_conn_id=milvus_conn_id, emits_asset=source is not None, **kwargs)
         self.source = source
+        self.source_conn_id = source_conn_id
         self.part = part
         self.mode = mode
         self.key = key
@@ -165,8 +177,9 @@ class MilvusLoadOperator(MilvusOperator):
     def execute(self, context: Any) -> dict[str, Any]:
         """Load, and return the report.
 
-        :raises AirflowException: if rows are unsent or unknown: a retry goes on.
-        :raises AirflowFailException: if another try cannot help.
+        Raises:
+            AirflowException: If rows are unsent or unknown: a retry goes on.
+            AirflowFailException: If another try cannot help.
         """
         if (self.source is None) == (self.part is None):
             raise AirflowFailException("MilvusLoadOperator: expected a source or a part, found both or none")
@@ -189,6 +202,7 @@ class MilvusLoadOperator(MilvusOperator):
     def _make_job(self, context: Any) -> LoadJob:
         endpoint = self.endpoint
         part = None if self.part is None else PlanPart.from_dict(self.part)
+        given = {**file_options(self.source_conn_id), **(self.options or {})}
         options = LoadOptions(
             mode=self._choose_mode(endpoint) if part is None else self.mode,
             key=self.key,
@@ -197,10 +211,10 @@ class MilvusLoadOperator(MilvusOperator):
             max_rejects=self.max_rejects,
             partition_name=self.partition_name,
             state_dir=task_state_dir(self.state_dir, context),
-            **(self.options or {}),
+            **given,
         )
         return LoadJob(
-            self.source if part is None else part,
+            plain_paths(self.source, given) if part is None else part,
             collection=self.collection,
             endpoint=endpoint,
             options=options,

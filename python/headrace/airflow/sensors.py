@@ -80,7 +80,8 @@ class MilvusCollectionSensor(BaseSensorOperator):
     def execute_complete(self, context: Any, event: dict[str, Any]) -> None:  # noqa: ARG002 - Airflow's signature
         """What follows when the trigger has fired.
 
-        :raises AirflowException: if the server refused.
+        Raises:
+            AirflowException: If the server refused.
         """
         if event["status"] != "ready":
             raise AirflowException(event["message"])

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from headrace.casts.base import Cast, Refusal, canonical_type, misfit, type_text
+from headrace.casts.base import Cast, Refusal, canonical_type, element_of, misfit, type_text
 from headrace.casts.dense import dense_cast
 from headrace.casts.layouts import is_list, is_text, packs_as_is
 from headrace.casts.lists import array_cast
@@ -80,5 +80,4 @@ def _plain_cast(source: pa.DataType, field: FieldSchema) -> Cast:
 def _array(source: pa.DataType, field: FieldSchema) -> Cast:
     if not is_list(source):
         raise misfit(field, f"a list column for {type_text(field)}", source, "choose another column or cast it")
-    element = FieldSchema(field.name, field.element_type or DataType.NONE, max_length=field.max_length)
-    return array_cast(field, find_cast(source.value_type, element))
+    return array_cast(field, find_cast(source.value_type, element_of(field)))

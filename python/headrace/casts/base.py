@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from headrace.arrow_types import SCALARS, row_bytes
 from headrace.errors import SchemaError, explain
 from headrace.ndarrays import numpy_dtype
 from headrace.schema import DataType, FieldSchema
@@ -18,33 +19,20 @@ __all__ = [
     "Run",
     "buffer_values",
     "canonical_type",
+    "element_of",
     "misfit",
     "null_mask",
     "type_text",
     "validity",
 ]
 
-_SCALARS: dict[DataType, pa.DataType] = {
-    DataType.BOOL: pa.bool_(),
-    DataType.INT8: pa.int8(),
-    DataType.INT16: pa.int16(),
-    DataType.INT32: pa.int32(),
-    DataType.INT64: pa.int64(),
-    DataType.FLOAT: pa.float32(),
-    DataType.DOUBLE: pa.float64(),
-    DataType.VARCHAR: pa.utf8(),
-    DataType.JSON: pa.utf8(),
-    DataType.GEOMETRY: pa.utf8(),
-    DataType.TEXT: pa.utf8(),
-    DataType.TIMESTAMPTZ: pa.utf8(),
-}
 #: Dense vectors, by their dim.
 _VECTORS: dict[DataType, Callable[[int], pa.DataType]] = {
     DataType.FLOAT_VECTOR: lambda dim: pa.list_(pa.float32(), dim),
     DataType.FLOAT16_VECTOR: lambda dim: pa.list_(pa.float16(), dim),
-    DataType.BFLOAT16_VECTOR: lambda dim: pa.binary(2 * dim),
+    DataType.BFLOAT16_VECTOR: lambda dim: pa.binary(row_bytes(DataType.BFLOAT16_VECTOR, dim)),
     DataType.INT8_VECTOR: lambda dim: pa.list_(pa.int8(), dim),
-    DataType.BINARY_VECTOR: lambda dim: pa.binary(dim // 8),
+    DataType.BINARY_VECTOR: lambda dim: pa.binary(row_bytes(DataType.BINARY_VECTOR, dim)),
 }
 
 
@@ -84,10 +72,10 @@ def canonical_type(field: FieldSchema) -> pa.DataType:
     Raises:
         SchemaError: If this version cannot write the field's type.
     """
-    if field.dtype in _SCALARS:
-        return _SCALARS[field.dtype]
+    if field.dtype in SCALARS:
+        return SCALARS[field.dtype]
     if field.dtype is DataType.ARRAY and field.element_type is not None:
-        return pa.list_(_SCALARS[field.element_type])
+        return pa.list_(SCALARS[field.element_type])
     if field.dtype in _VECTORS:
         return _VECTORS[field.dtype](field.dim or 0)
     if field.dtype is DataType.SPARSE_FLOAT_VECTOR:
@@ -101,6 +89,11 @@ def canonical_type(field: FieldSchema) -> pa.DataType:
         ),
         field=field.name,
     )
+
+
+def element_of(field: FieldSchema) -> FieldSchema:
+    """What one element of an array is, as a field of the same name."""
+    return FieldSchema(field.name, field.element_type or DataType.NONE, max_length=field.max_length)
 
 
 def type_text(field: FieldSchema) -> str:

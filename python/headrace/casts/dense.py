@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from headrace.arrow_types import row_bytes
 from headrace.casts.base import (
     Cast,
     Refusal,
@@ -84,12 +85,11 @@ def dense_layout(source: pa.DataType, field: FieldSchema) -> DenseLayout:
     Raises:
         SchemaError: If it cannot be, or its rows are of another fixed size.
     """
-    dim = field.dim or 0
-    row_bytes = {DataType.INT8_VECTOR: dim, DataType.BINARY_VECTOR: dim // 8}.get(field.dtype, 2 * dim)
+    width = row_bytes(field.dtype, field.dim or 0)
     if field.dtype is not DataType.FLOAT_VECTOR and (is_bytes(source) or pa.types.is_fixed_size_binary(source)):
-        layout: DenseLayout | None = DenseLayout(row_bytes, "bytes", _same, pa.uint8())
+        layout: DenseLayout | None = DenseLayout(width, "bytes", _same, pa.uint8())
     elif is_list(source):
-        layout = _of_items(source.value_type, field, row_bytes)
+        layout = _of_items(source.value_type, field)
     else:
         layout = None
     if layout is None:
@@ -121,13 +121,14 @@ _WANTED = {
 }
 
 
-def _of_items(item: pa.DataType, field: FieldSchema, row_bytes: int) -> DenseLayout | None:
+def _of_items(item: pa.DataType, field: FieldSchema) -> DenseLayout | None:
     """How lists of ``item`` are read; None where they cannot be."""
     dim, dtype = field.dim or 0, field.dtype
+    width = row_bytes(dtype, dim)
     if dtype is DataType.BINARY_VECTOR:
         if pa.types.is_boolean(item):
             return DenseLayout(dim, "bools", _bits, pa.bool_())
-        return _of_numbers(row_bytes, "bytes", item, pa.uint8()) if _is_integer(item) else None
+        return _of_numbers(width, "bytes", item, pa.uint8()) if _is_integer(item) else None
     if dtype is DataType.FLOAT_VECTOR:
         if item == pa.binary(2):
             return DenseLayout(dim, "numbers", _widened, pa.float32(), "bfloat16 is widened to float")
@@ -135,7 +136,7 @@ def _of_items(item: pa.DataType, field: FieldSchema, row_bytes: int) -> DenseLay
     if dtype is DataType.INT8_VECTOR:
         return _of_numbers(dim, "numbers", item, pa.int8()) if _is_integer(item) else None
     if item == pa.uint8():
-        return DenseLayout(row_bytes, "bytes", _same, pa.uint8(), "taken as the bytes of the vectors")
+        return DenseLayout(width, "bytes", _same, pa.uint8(), "taken as the bytes of the vectors")
     if dtype is DataType.FLOAT16_VECTOR:
         return _of_numbers(dim, "numbers", item, pa.float16()) if item == pa.float16() or _is_null(item) else None
     if item == pa.binary(2):

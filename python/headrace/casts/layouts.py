@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pyarrow as pa
 
-from headrace.casts.base import canonical_type
+from headrace.arrow_types import row_bytes
+from headrace.casts.base import canonical_type, element_of
 from headrace.casts.plain import is_bool8, is_list_view, is_permuted
 from headrace.schema import DataType, FieldSchema
 
@@ -14,20 +13,13 @@ __all__ = ["INDEX_TYPES", "is_bytes", "is_list", "is_text", "packs_as_is"]
 
 #: Arrow types of the indices of sparse vectors.
 INDEX_TYPES = frozenset({pa.int32(), pa.uint32(), pa.int64(), pa.uint64()})
-#: Dense vectors whose rows may also be the bytes that are sent, and how many a vector of a dim has.
-_ROW_BYTES: dict[DataType, Callable[[int], int]] = {
-    DataType.FLOAT16_VECTOR: lambda dim: 2 * dim,
-    DataType.BFLOAT16_VECTOR: lambda dim: 2 * dim,
-    DataType.INT8_VECTOR: lambda dim: dim,
-    DataType.BINARY_VECTOR: lambda dim: dim // 8,
-}
-#: What the items of a list may be, and how many of them a vector of a dim has.
-_ITEMS: dict[DataType, tuple[frozenset[pa.DataType], Callable[[int], int]]] = {
-    DataType.FLOAT_VECTOR: (frozenset({pa.float32()}), lambda dim: dim),
-    DataType.FLOAT16_VECTOR: (frozenset({pa.float16()}), lambda dim: dim),
-    DataType.BFLOAT16_VECTOR: (frozenset({pa.uint16(), pa.binary(2)}), lambda dim: dim),
-    DataType.INT8_VECTOR: (frozenset({pa.int8()}), lambda dim: dim),
-    DataType.BINARY_VECTOR: (frozenset({pa.uint8()}), lambda dim: dim // 8),
+#: What the items of a list may be that is a dense vector.
+_ITEMS: dict[DataType, frozenset[pa.DataType]] = {
+    DataType.FLOAT_VECTOR: frozenset({pa.float32()}),
+    DataType.FLOAT16_VECTOR: frozenset({pa.float16()}),
+    DataType.BFLOAT16_VECTOR: frozenset({pa.uint16(), pa.binary(2)}),
+    DataType.INT8_VECTOR: frozenset({pa.int8()}),
+    DataType.BINARY_VECTOR: frozenset({pa.uint8()}),
 }
 
 
@@ -60,8 +52,7 @@ def packs_as_is(kind: pa.DataType, field: FieldSchema) -> bool:
     if dtype is DataType.JSON:
         return is_text(kind) or is_bytes(kind)
     if dtype is DataType.ARRAY:
-        element = FieldSchema(field.name, field.element_type or DataType.NONE, max_length=field.max_length)
-        return _is_any_list(kind) and packs_as_is(kind.value_type, element)
+        return _is_any_list(kind) and packs_as_is(kind.value_type, element_of(field))
     if dtype is DataType.SPARSE_FLOAT_VECTOR:
         return _is_sparse(kind)
     if dtype in _ITEMS:
@@ -74,15 +65,16 @@ def _is_any_list(kind: pa.DataType) -> bool:
 
 
 def _is_dense(kind: pa.DataType, dtype: DataType, dim: int) -> bool:
-    if dtype in _ROW_BYTES:
+    if dtype is not DataType.FLOAT_VECTOR:
+        # Rows may also be the bytes that are sent.
         if is_bytes(kind):
             return True
         if pa.types.is_fixed_size_binary(kind):
-            return bool(kind.byte_width == _ROW_BYTES[dtype](dim))
-    items, count = _ITEMS[dtype]
-    if not _is_any_list(kind) or kind.value_type not in items:
+            return bool(kind.byte_width == row_bytes(dtype, dim))
+    if not _is_any_list(kind) or kind.value_type not in _ITEMS[dtype]:
         return False
-    return not pa.types.is_fixed_size_list(kind) or bool(kind.list_size == count(dim))
+    items = row_bytes(dtype, dim) if dtype is DataType.BINARY_VECTOR else dim
+    return not pa.types.is_fixed_size_list(kind) or bool(kind.list_size == items)
 
 
 def _is_sparse(kind: pa.DataType) -> bool:

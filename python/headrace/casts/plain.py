@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.casts.base import null_mask
+from headrace.ndarrays import list_column
 
 __all__ = ["is_bool8", "is_list_view", "is_permuted", "plain", "plain_type"]
 
@@ -98,6 +99,4 @@ def _from_list_view(array: pa.Array) -> pa.Array:
     else:
         positions = np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])
         values = values.take(pa.array(positions))
-    # A null offset makes its row null.
-    mask = None if nulls is None else np.append(nulls, [False])
-    return pa.LargeListArray.from_arrays(pa.array(offsets, mask=mask), values)
+    return list_column(sizes, values, nulls)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
+
+import numpy as np
 
 from headrace import operations as ops
 from headrace.calls import Forget, Operation, Recall
-from headrace.client_calls.checks import names_of, seconds, text_of
+from headrace.client_calls.checks import name_of, names_of, seconds, text_of
 from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, InputError, MilvusException, explain
 from headrace.schema import ConsistencyLevel
@@ -34,14 +36,24 @@ def level_of(level: Level) -> ConsistencyLevel | None:
 def rpc_timeout(timeout: float | None) -> float | None:
     """The deadline of an RPC in seconds; None for the default.
 
-    :raises ConfigError: if it is none.
+    Raises:
+        ConfigError: If it is none.
     """
     return ops.DEFAULT_TIMEOUT if timeout is None else seconds(timeout)
 
 
-def listed(keys: Keys) -> list[int] | list[str]:
-    """Keys as a list, one alone too."""
-    return [keys] if isinstance(keys, int | str) else list(keys)  # type: ignore[return-value]
+def listed(keys: Any) -> list[int | str]:
+    """Keys as a list, one alone too.
+
+    :raises ConfigError: if one is no key.
+    """
+    several = isinstance(keys, Iterable) and not isinstance(keys, str)
+    given: list[Any] = list(keys) if several else [keys]
+    if not all(isinstance(key, int | str | np.integer) and not isinstance(key, bool) for key in given):
+        raise ConfigError(
+            explain("ids", "a whole number, a text or a list of these", repr(keys), "give the rows' keys")
+        )
+    return [key if isinstance(key, str) else int(key) for key in given]
 
 
 def scope_of(  # noqa: PLR0917 - the order of what a read takes
@@ -54,7 +66,8 @@ def scope_of(  # noqa: PLR0917 - the order of what a read takes
 ) -> ops.Scope:
     """What a read looks at, as users give it.
 
-    :raises ConfigError: if a part of it cannot be used; the message names it.
+    Raises:
+        ConfigError: If a part of it cannot be used; the message names it.
     """
     return ops.Scope(
         text_of("filter", filter),
@@ -69,7 +82,8 @@ def scope_of(  # noqa: PLR0917 - the order of what a read takes
 def described(name: str, timeout: float | None) -> Operation[CollectionInfo]:
     """What the server knows of a collection.
 
-    :raises MilvusException: code 100 where there is none.
+    Raises:
+        MilvusException: Code 100 where there is none.
     """
     info = yield from ops.describe_collection(name, timeout=rpc_timeout(timeout))
     if info is None:
@@ -80,9 +94,10 @@ def described(name: str, timeout: float | None) -> Operation[CollectionInfo]:
 def known(name: str, timeout: float | None) -> Operation[CollectionInfo]:
     """What the server said of a collection when it was asked last, or says now where it was not.
 
-    :raises MilvusException: code 100 where there is none.
+    Raises:
+        MilvusException: Code 100 where there is none.
     """
-    info: CollectionInfo = yield Recall(name, lambda: described(name, timeout))
+    info: CollectionInfo = yield Recall(name_of("collection_name", name), lambda: described(name, timeout))
     return info
 
 
@@ -92,7 +107,8 @@ def with_known(name: str, timeout: float | None, use: Callable[[CollectionInfo],
     What is known may be of before a change that somebody else made (Milvus 2.6 then refuses with code 109, others with
     what does not fit): after a refusal the server is asked again, and where it answers otherwise, ``use`` runs again.
 
-    :raises HeadraceError: what ``use`` raises, the second time where there is one.
+    Raises:
+        HeadraceError: What ``use`` raises, the second time where there is one.
     """
     asked = False
 
@@ -101,7 +117,7 @@ def with_known(name: str, timeout: float | None, use: Callable[[CollectionInfo],
         asked = True
         return (yield from described(name, timeout))
 
-    info: CollectionInfo = yield Recall(name, ask)
+    info: CollectionInfo = yield Recall(name_of("collection_name", name), ask)
     try:
         return (yield from use(info))
     except (InputError, MilvusException) as error:

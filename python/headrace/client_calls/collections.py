@@ -57,8 +57,7 @@ def create_collection(  # noqa: PLR0917 - pymilvus's order
 ) -> Operation[None]:
     """Create a collection: with a dimension alone, or with a schema.
 
-    With a dimension (the quick form) it gets a key, a vector field and an AUTOINDEX, and is loaded. With a schema it is
-    indexed and loaded where ``index_params`` are given; what describes the quick form then means nothing.
+    With a dimension (the quick form) it is indexed and loaded; with a schema where ``index_params`` are given.
 
     Args:
         collection_name: Its name.
@@ -81,7 +80,8 @@ def create_collection(  # noqa: PLR0917 - pymilvus's order
         properties: Collection properties, for example ``{"collection.ttl.seconds": 3600}``.
         enable_mmap: What guides write for the property ``mmap.enabled``.
 
-    :raises ConfigError: if a parameter cannot be used; a SchemaError if the schema cannot be.
+    Raises:
+        ConfigError: If a parameter cannot be used; a SchemaError if the schema cannot be.
     """
     indexes = IndexParams.of(index_params) if index_params else None
     if schema is None:
@@ -213,7 +213,8 @@ def add_collection_field(
         timeout: Seconds for the call.
         **facts: What :class:`FieldSchema` takes: ``nullable=True``, ``default_value``, ``max_length`` ...
 
-    :raises SchemaError: if the field cannot be, or takes no nulls.
+    Raises:
+        SchemaError: If the field cannot be, or takes no nulls.
     """
     name = name_of("collection_name", collection_name)
     item = FieldSchema(field_name, data_type, text_of("desc", desc), **facts)

@@ -8,7 +8,7 @@ from typing import Any
 from headrace import operations as ops
 from headrace.calls import Operation
 from headrace.client_calls.base import Keys, Level, known, listed, scope_of
-from headrace.client_calls.checks import number
+from headrace.client_calls.checks import name_of, number
 from headrace.errors import ConfigError, explain
 from headrace.results import QueryResult
 
@@ -51,17 +51,19 @@ def query(  # noqa: PLR0917 - pymilvus's order
     Returns:
         A list of dicts, which also gives its columns (``to_arrow()``, ``to_numpy(field)``).
 
-    :raises ConfigError: if both ids and filter are given, or a parameter cannot be used.
+    Raises:
+        ConfigError: If both ids and filter are given, or a parameter cannot be used.
     """
     if ids is not None:
         if filter:
             raise ConfigError(explain("ids and filter", "one of them", "both", "leave one out"))
+        keys = listed(ids)
         info = yield from known(collection_name, timeout)
-        filter = ops.keys_filter(info.schema.primary_key.name, listed(ids))  # noqa: A001 - pymilvus's name
+        filter = ops.keys_filter(info.schema.primary_key.name, keys)  # noqa: A001 - pymilvus's name
     scope = scope_of(filter, filter_params, output_fields or ["*"], partition_names, consistency_level, timeout)
     params = {"limit": _count("limit", limit), "offset": _count("offset", offset), "timezone": timezone}
     params |= {"time_fields": time_fields, "ignore_growing": ignore_growing, "reduce_stop_for_best": False}
-    request = ops.query_request(collection_name, scope, params)
+    request = ops.query_request(name_of("collection_name", collection_name), scope, params)
     scope.put_into(request)
     batch, answer = yield from ops.ask_query(request, scope.timeout)
     return ops.query_result(batch, answer)

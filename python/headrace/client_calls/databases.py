@@ -51,7 +51,8 @@ def list_databases(timeout: float | None = None) -> Operation[list[str]]:
 def describe_database(db_name: str, timeout: float | None = None) -> Operation[dict[str, Any]]:
     """A database's name and its properties. Servers without that call tell only that it is there.
 
-    :raises MilvusException: code 800 where there is none.
+    Raises:
+        MilvusException: Code 800 where there is none.
     """
     name = name_of("db_name", db_name)
     request = admin_pb2.DescribeDatabaseRequest(db_name=name)

@@ -22,7 +22,8 @@ _NUMBERS = frozenset({"dim", "max_length", "max_capacity"})
 def describe_collection(collection_name: str, timeout: float | None = None) -> Operation[dict[str, Any]]:
     """What the server knows of a collection: fields, functions, aliases, properties, shards, partitions ...
 
-    :raises MilvusException: code 100 where there is none.
+    Raises:
+        MilvusException: Code 100 where there is none.
     """
     request = milvus_pb2.DescribeCollectionRequest(collection_name=name_of("collection_name", collection_name))
     answer = yield Rpc("DescribeCollection", request, milvus_pb2.DescribeCollectionResponse, rpc_timeout(timeout))

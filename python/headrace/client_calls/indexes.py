@@ -34,8 +34,9 @@ def create_index(
         timeout: Seconds for each call, and until each index is built; None waits without end.
         sync: Wait until the indexes are built.
 
-    :raises MilvusException: if the server refuses one, or cannot build it.
-    :raises TransportError: if one was not built in time; the server goes on building it.
+    Raises:
+        MilvusException: If the server refuses one, or cannot build it.
+        TransportError: If one was not built in time; the server goes on building it.
     """
     name, wait = name_of("collection_name", collection_name), flag("sync", sync)
     params = IndexParams.of(index_params)
@@ -65,7 +66,8 @@ def describe_index(
 ) -> Operation[dict[str, Any] | None]:
     """One index by name, as the server says it: parameters, field, state and how far it is; None where there is none.
 
-    :raises ConfigError: if no name is given and there are several.
+    Raises:
+        ConfigError: If no name is given and there are several.
     """
     name, wanted = name_of("collection_name", collection_name), text_of("index_name", index_name)
     found = yield from ops.index_descriptions(name, index_name=wanted, timeout=rpc_timeout(timeout))

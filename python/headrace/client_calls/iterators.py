@@ -48,7 +48,8 @@ def query_iterator(  # noqa: PLR0917 - pymilvus's order
     Returns:
         An iterator over pages, each a list as :meth:`query` gives it; ``next()`` gives the next one, empty at the end.
 
-    :raises ConfigError: if a parameter cannot be used.
+    Raises:
+        ConfigError: If a parameter cannot be used.
     """
     info = yield from known(collection_name, timeout)
     return QueryPages(
@@ -99,7 +100,8 @@ def search_iterator(  # noqa: PLR0917 - pymilvus's order
     Returns:
         An iterator over pages, each a list of hits; ``next()`` gives the next one, empty at the end.
 
-    :raises ConfigError: if a parameter cannot be used.
+    Raises:
+        ConfigError: If a parameter cannot be used.
     """
     info = yield from known(collection_name, timeout)
     return SearchPages(

@@ -44,8 +44,9 @@ def load_collection(
         skip_load_dynamic_field: Leave the dynamic field out (Milvus 2.5).
         refresh: Load what was imported since it was loaded.
 
-    :raises MilvusException: if the server refuses (code 700 without an index).
-    :raises TransportError: if it was not there in time; the server goes on loading it.
+    Raises:
+        MilvusException: If the server refuses (code 700 without an index).
+        TransportError: If it was not there in time; the server goes on loading it.
     """
     name, limit = name_of("collection_name", collection_name), seconds(timeout)
     request = milvus_pb2.LoadCollectionRequest(

@@ -20,8 +20,9 @@ _UNITS = {"b": 2**-20, "kb": 2**-10, "mb": 1, "gb": 2**10, "tb": 2**20, "pb": 2*
 def flush(collection_name: str, timeout: float | None = None) -> Operation[None]:
     """Seal what was written so far and wait until it is stored as segments. Acknowledged writes are durable without it.
 
-    :raises MilvusException: code 8 where the collection was flushed less than ten seconds ago (Milvus 2.4).
-    :raises TransportError: if it was not done in time.
+    Raises:
+        MilvusException: Code 8 where the collection was flushed less than ten seconds ago (Milvus 2.4).
+        TransportError: If it was not done in time.
     """
     name, limit = name_of("collection_name", collection_name), seconds(timeout)
     request = milvus_pb2.FlushRequest(collection_names=[name])

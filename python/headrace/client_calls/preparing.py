@@ -33,8 +33,15 @@ _OPTIONS = LoadOptions()
 
 
 def is_empty(data: Any) -> bool:
-    """Whether there is nothing to be sent: an empty list."""
-    return isinstance(data, list | tuple) and not data
+    """Whether there is nothing to be sent: an empty list.
+
+    :raises InputError: if it is nothing that holds rows.
+    """
+    if isinstance(data, list | tuple):
+        return not data
+    if not isinstance(data, Mapping) and not is_frame(data):
+        raise InputError(explain("data", _FORMS, f"one of type {type(data).__name__}", "give one of them"))
+    return False
 
 
 def is_small(data: Any) -> bool:
@@ -61,7 +68,8 @@ def prepare(
         partial_update: Whether upserted rows keep the values of the fields that ``data`` leaves out.
         partition_name: The partition; empty for the default one.
 
-    :raises InputError: if the data cannot be stored; a :class:`CellError` counts rows of ``data``.
+    Raises:
+        InputError: If the data cannot be stored; a :class:`CellError` counts rows of ``data``.
     """
     target = _target(info.schema, upsert=upsert)
     batches = list(_batches(data, target))
@@ -162,11 +170,9 @@ def _batches(data: Any, schema: CollectionSchema) -> Iterator[pa.RecordBatch]:
     elif is_frame(data):
         table = _table(data)
         yield from table.to_batches() if table.num_rows else [to_batch(table)]
-    elif isinstance(data, list | tuple):
+    else:
         rows = isinstance(data[0], Mapping)
         yield to_batch(_by_row(data, schema) if rows else _by_position(data, schema), schema)
-    else:
-        raise InputError(explain("data", _FORMS, type(data).__name__, "give one of them"))
 
 
 def _table(frame: Any) -> pa.Table:

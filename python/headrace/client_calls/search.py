@@ -8,7 +8,8 @@ from typing import Any
 from headrace import operations as ops
 from headrace.calls import Operation
 from headrace.client_calls.base import Level, scope_of
-from headrace.client_calls.checks import flag, mapping_of, number, text_of
+from headrace.client_calls.checks import flag, mapping_of, name_of, number, text_of
+from headrace.errors import ConfigError, explain
 from headrace.operations import AnnSearchRequest, RRFRanker, WeightedRanker
 from headrace.results import SearchResult
 
@@ -60,8 +61,9 @@ def search(  # noqa: PLR0917 - pymilvus's order
         page_retain_order: Whether pages keep one order (Milvus 2.6).
         consistency_level: A name or number; None for the collection's own.
 
-    :raises InputError: if the query vectors cannot be used.
-    :raises ConfigError: if a parameter cannot be used.
+    Raises:
+        InputError: If the query vectors cannot be used.
+        ConfigError: If a parameter cannot be used.
     """
     scope = scope_of(filter, filter_params, output_fields, partition_names, consistency_level, timeout)
     options = _options(offset, group_by_field, group_size, strict_group_size)
@@ -81,7 +83,7 @@ def _search(  # noqa: PLR0917 - search's order
 ) -> Operation[SearchResult]:
     return (
         yield from ops.search(
-            name,
+            name_of("collection_name", name),
             data,
             scope,
             anns_field=text_of("anns_field", anns_field),
@@ -137,12 +139,14 @@ def hybrid_search(  # noqa: PLR0917 - pymilvus's order
         strict_group_size: Whether every group has to have as many.
         consistency_level: A name or number; None for the collection's own.
 
-    :raises RpcError: with the status UNIMPLEMENTED on older servers.
+    Raises:
+        RpcError: With the status UNIMPLEMENTED on older servers.
     """
+    _check_parts(reqs, ranker)
     scope = scope_of("", None, output_fields, partition_names, consistency_level, timeout)
     return (
         yield from ops.hybrid_search(
-            collection_name,
+            name_of("collection_name", collection_name),
             reqs,
             ranker,
             scope,
@@ -151,3 +155,17 @@ def hybrid_search(  # noqa: PLR0917 - pymilvus's order
             options=_options(offset, group_by_field, group_size, strict_group_size),
         )
     )
+
+
+def _check_parts(reqs: Any, ranker: Any) -> None:
+    parts = list(reqs) if isinstance(reqs, list | tuple) else []
+    if not parts or not all(isinstance(part, AnnSearchRequest) for part in parts):
+        wrong = next((part for part in parts if not isinstance(part, AnnSearchRequest)), reqs)
+        found = "none" if reqs == [] else f"one of type {type(wrong).__name__}"
+        raise ConfigError(explain("reqs", "a list of AnnSearchRequest", found, "make one for each vector field"))
+    if not isinstance(ranker, RRFRanker | WeightedRanker):
+        found = f"one of type {type(ranker).__name__}"
+        raise ConfigError(explain("ranker", "an RRFRanker or a WeightedRanker", found, "make one of them"))
+    if isinstance(ranker, WeightedRanker) and len(ranker.weights) != len(parts):
+        found = f"{len(ranker.weights)} weights for {len(parts)} searches"
+        raise ConfigError(explain("ranker", "a weight for each search", found, "give as many weights"))

@@ -8,6 +8,7 @@ from typing import Any
 from headrace import operations as ops
 from headrace.calls import Compute, Operation
 from headrace.client_calls.base import Keys, Level, known, level_of, listed, rpc_timeout, with_known
+from headrace.client_calls.checks import name_of, seconds, text_of
 from headrace.client_calls.preparing import is_empty, is_small, prepare
 from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, explain
@@ -35,9 +36,10 @@ def insert(
     Returns:
         ``{"insert_count": n, "ids": [...]}``: the rows' keys in order, also those that the server made.
 
-    :raises InputError: if data and collection do not fit each other; a CellError names row and field. Nothing was sent.
-    :raises MilvusException: if the server refuses; code 100 where there is no such collection.
-    :raises TransportError: if an answer is missing. Of this and a refusal, ``rows`` says which rows are stored.
+    Raises:
+        InputError: If data and collection do not fit each other; a CellError names row and field. Nothing was sent.
+        MilvusException: If the server refuses; code 100 where there is no such collection.
+        TransportError: If an answer is missing. Of this and a refusal, ``rows`` says which rows are stored.
     """
     written = yield from _write(collection_name, data, timeout, partition_name, upsert=False)
     return {"insert_count": written.insert_count, "ids": written.ids} | _cost(written.cost)
@@ -63,7 +65,8 @@ def upsert(
     Returns:
         ``{"upsert_count": n, "ids": [...]}``: new keys where the server makes them (Milvus 2.4.15).
 
-    :raises HeadraceError: as :func:`insert`.
+    Raises:
+        HeadraceError: As :func:`insert`.
     """
     written = yield from _write(
         collection_name, data, timeout, partition_name, upsert=True, partial_update=partial_update
@@ -84,9 +87,11 @@ def _write(
     upsert: bool,
     partial_update: bool = False,
 ) -> Operation[ops.Written]:
+    deadline = ops.WRITE_TIMEOUT if timeout is None else seconds(timeout)
+    partition = text_of("partition_name", partition_name)
+    name_of("collection_name", collection_name)
     if is_empty(data):
         return ops.Written()
-    deadline = ops.WRITE_TIMEOUT if timeout is None else timeout
 
     def use(info: CollectionInfo) -> Operation[ops.Written]:
         def work() -> list[ops.Request]:
@@ -96,7 +101,7 @@ def _write(
                 collection_name,
                 upsert=upsert,
                 partial_update=partial_update,
-                partition_name=partition_name or "",
+                partition_name=partition,
             )
 
         requests = work() if is_small(data) else (yield Compute(work))
@@ -130,21 +135,23 @@ def delete(
         ``{"delete_count": n}``: the server counts the keys that were named, whether or not they existed, and some count
         0 for a filter. A list of the deleted keys where the server repeats them (Milvus Lite).
 
-    :raises ConfigError: if both ids and filter are given, or neither.
+    Raises:
+        ConfigError: If both ids and filter are given, or neither.
     """
-    if (ids is None) == (not filter):
+    if (ids is None) == (not text_of("filter", filter)):
         found = "both" if filter else "neither"
         raise ConfigError(explain("ids and filter", "one of them", found, "say which rows to delete"))
     expression = filter or ""
     if ids is not None:
+        named = listed(ids)
         info = yield from known(collection_name, timeout)
-        expression = ops.keys_filter(info.schema.primary_key.name, listed(ids))
-    count, keys = yield from ops.delete(
-        collection_name,
+        expression = ops.keys_filter(info.schema.primary_key.name, named)
+    count, deleted = yield from ops.delete(
+        name_of("collection_name", collection_name),
         expression,
         filter_params=filter_params,
-        partition_name=partition_name or "",
+        partition_name=text_of("partition_name", partition_name),
         consistency_level=level_of(consistency_level),
         timeout=rpc_timeout(timeout),
     )
-    return keys or {"delete_count": count}
+    return deleted or {"delete_count": count}

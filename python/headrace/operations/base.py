@@ -39,7 +39,8 @@ _GUARANTEES = {
 def ask(method: str, request: Message, response: type[M], timeout: float | None) -> Operation[M]:
     """One RPC whose answer is, or carries in ``status``, a success.
 
-    :raises MilvusException: if the server refuses.
+    Raises:
+        MilvusException: If the server refuses.
     """
     answer: M = yield Rpc(method, request, response, timeout)
     status: Any = answer if isinstance(answer, common_pb2.Status) else cast("Any", answer).status
@@ -53,7 +54,8 @@ def ask_columns(
 ) -> Operation[tuple[M, Columns]]:
     """One RPC whose answer has columns, under the field numbers ``path``: the answer without them, and the columns.
 
-    :raises MilvusException: if the server refuses.
+    Raises:
+        MilvusException: If the server refuses.
     """
     raw: bytes = yield Rpc(method, request, None, timeout)
 
@@ -85,7 +87,8 @@ def until(
         remedy: What to do where it does not come to be.
         timeout: Seconds to wait, counted by the pauses between looks; None waits without end.
 
-    :raises TransportError: if it was not done in time.
+    Raises:
+        TransportError: If it was not done in time.
     """
     waited, pause = 0.0, _FIRST_POLL
     while (found := (yield from look())) is not None:

@@ -35,7 +35,8 @@ def _describe(name: str, timeout: float | None) -> Operation[milvus_pb2.Describe
 def describe_collection(name: str, *, timeout: float | None = DEFAULT_TIMEOUT) -> Operation[CollectionInfo | None]:
     """What the server knows of a collection, by name or alias; None where there is none.
 
-    :raises SchemaError: if it has struct array fields, which headrace cannot write.
+    Raises:
+        SchemaError: If it has struct array fields, which headrace cannot write.
     """
     answer = yield from _describe(name, timeout)
     return None if answer is None else collection_info(answer)
@@ -75,7 +76,8 @@ def create_collection(
         properties: Collection properties.
         timeout: Seconds for the call.
 
-    :raises SchemaError: if the name or a default value cannot be used.
+    Raises:
+        SchemaError: If the name or a default value cannot be used.
     """
     check_name("collection", name)
     level = ConsistencyLevel.BOUNDED if consistency_level is None else consistency_level

@@ -77,7 +77,8 @@ def count(
 ) -> Operation[int]:
     """How many rows are stored, strongly consistent by default; rows stored twice under one key count twice.
 
-    :raises MilvusException: if the server refuses; code 101 where the collection is not loaded.
+    Raises:
+        MilvusException: If the server refuses; code 101 where the collection is not loaded.
     """
     request = milvus_pb2.QueryRequest(
         collection_name=name,
@@ -135,7 +136,8 @@ def query_request(name: str, scope: Scope, params: Mapping[str, Any]) -> milvus_
         scope: Its filter is put in.
         params: ``limit``, ``offset`` and the like; what is None is left out, servers take everything else as text.
 
-    :raises ConfigError: if a value of the filter has no form.
+    Raises:
+        ConfigError: If a value of the filter has no form.
     """
     return milvus_pb2.QueryRequest(
         collection_name=name,
@@ -150,7 +152,8 @@ def ask_query(
 ) -> Operation[tuple[pa.RecordBatch, milvus_pb2.QueryResults]]:
     """Send a query; its rows, and the answer without them.
 
-    :raises MilvusException: if the server refuses.
+    Raises:
+        MilvusException: If the server refuses.
     """
     answer, columns = yield from ask_columns("Query", request, milvus_pb2.QueryResults, [2], timeout)
     return columns.batch(), answer

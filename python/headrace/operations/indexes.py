@@ -98,7 +98,8 @@ def create_index(name: str, param: IndexParam, *, timeout: float | None = DEFAUL
     STL_SORT for other scalars (Milvus 2.3), RTREE for geometries, BIN_IVF_FLAT or BIN_FLAT for binary vectors, HNSW or
     FLAT for vectors of 16 and 8 bits.
 
-    :raises MilvusException: if the server refuses, also what headrace chose.
+    Raises:
+        MilvusException: If the server refuses, also what headrace chose.
     """
     try:
         yield from _create(name, param, timeout)
@@ -191,8 +192,9 @@ def wait_for_index(name: str, param: IndexParam, *, timeout: float | None = None
         param: The index, as it was created.
         timeout: Seconds until it must be built, counted by the pauses between looks; None waits without end.
 
-    :raises MilvusException: if it cannot be built, with the server's reason.
-    :raises TransportError: if it was not built in time; the server goes on building it.
+    Raises:
+        MilvusException: If it cannot be built, with the server's reason.
+        TransportError: If it was not built in time; the server goes on building it.
     """
 
     def look() -> Operation[str | None]:
@@ -210,7 +212,8 @@ def wait_for_index(name: str, param: IndexParam, *, timeout: float | None = None
 def check_indexes(indexes: Iterable[IndexInfo]) -> None:
     """Refuse indexes of which one cannot be built.
 
-    :raises MilvusException: with the server's reason.
+    Raises:
+        MilvusException: With the server's reason.
     """
     for index in indexes:
         if index.state == "Failed":
@@ -224,8 +227,9 @@ def wait_for_indexes(name: str, *, timeout: float | None = None) -> Operation[li
         name: The collection.
         timeout: Seconds until they must be built, counted by the pauses between looks; None waits without end.
 
-    :raises MilvusException: if one of them cannot be built, with the server's reason.
-    :raises TransportError: if they were not built in time; the server goes on building them.
+    Raises:
+        MilvusException: If one of them cannot be built, with the server's reason.
+        TransportError: If they were not built in time; the server goes on building them.
     """
 
     def look() -> Operation[str | None]:

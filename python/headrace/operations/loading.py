@@ -70,8 +70,9 @@ def load_collection(name: str, *, timeout: float | None = LOAD_TIMEOUT) -> Opera
         name: The collection, which needs an index on every vector field.
         timeout: Seconds until it must be there, counted by the pauses between looks; None waits without end.
 
-    :raises MilvusException: if the server refuses (code 700 without an index).
-    :raises TransportError: if it was not there in time; the server goes on loading it.
+    Raises:
+        MilvusException: If the server refuses (code 700 without an index).
+        TransportError: If it was not there in time; the server goes on loading it.
     """
     request = milvus_pb2.LoadCollectionRequest(collection_name=name, replica_number=1)
     # Milvus Lite loads, and builds its indexes, before it answers.
@@ -84,8 +85,9 @@ def wait_until_loaded(
 ) -> Operation[None]:
     """Wait until a collection, or partitions of it, is in memory.
 
-    :raises MilvusException: code 100 if it was dropped meanwhile.
-    :raises TransportError: if it was not there in time; the server goes on loading it.
+    Raises:
+        MilvusException: Code 100 if it was dropped meanwhile.
+        TransportError: If it was not there in time; the server goes on loading it.
     """
 
     def look() -> Operation[str | None]:
@@ -105,7 +107,8 @@ def wait_until_refreshed(
 ) -> Operation[None]:
     """Wait until what a refresh finds is in memory too. Milvus Lite tells no progress, and has nothing to wait for.
 
-    :raises TransportError: if it was not there in time; the server goes on loading it.
+    Raises:
+        TransportError: If it was not there in time; the server goes on loading it.
     """
     if LITE in (yield from get_server_version()):
         return

@@ -35,7 +35,8 @@ def patiently(
         budget: Seconds after which a failure is final.
         clock: Seconds, monotonic.
 
-    :raises HeadraceError: what the last attempt raised.
+    Raises:
+        HeadraceError: What the last attempt raised.
     """
     deadline, pause = clock() + budget, _FIRST_PAUSE
     while True:

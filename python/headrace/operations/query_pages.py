@@ -20,7 +20,8 @@ MOST_ROWS = 16_384
 def check_batch_size(batch_size: int) -> None:
     """Refuse a page that no query or search brings.
 
-    :raises ConfigError: if it is not from 1 to 16,384.
+    Raises:
+        ConfigError: If it is not from 1 to 16,384.
     """
     if not 1 <= batch_size <= MOST_ROWS:
         raise ConfigError(explain("batch_size", f"a number from 1 to {MOST_ROWS}", repr(batch_size), "choose another"))

@@ -161,8 +161,9 @@ def hybrid_search(
         round_decimal: Decimal places of scores; -1 for all.
         options: ``offset``, ``group_by_field`` and the like.
 
-    :raises InputError: if query vectors cannot be used.
-    :raises RpcError: with the status UNIMPLEMENTED on older servers.
+    Raises:
+        InputError: If query vectors cannot be used.
+        RpcError: With the status UNIMPLEMENTED on older servers.
     """
     _check_limit(limit)
     parts = []
@@ -209,8 +210,9 @@ def search_request(
         options: What a search takes beside the index's parameters: ``offset``, ``group_by_field`` ...
         vector_type: The field's type, where the caller knows it and the collection need not be asked.
 
-    :raises InputError: if the query vectors cannot be used, or are not of the field's type.
-    :raises ConfigError: if a parameter cannot be used.
+    Raises:
+        InputError: If the query vectors cannot be used, or are not of the field's type.
+        ConfigError: If a parameter cannot be used.
     """
     _check_limit(limit)
     sent = _parameters(params or {}, options or {})
@@ -234,7 +236,8 @@ def ask_search(
 ) -> Operation[tuple[SearchResult, milvus_pb2.SearchResults]]:
     """Send a search; its hits, and the answer without their fields.
 
-    :raises MilvusException: if the server refuses.
+    Raises:
+        MilvusException: If the server refuses.
     """
     answer, columns = yield from ask_columns(method, request, milvus_pb2.SearchResults, [2, 3], timeout)
     results = answer.results

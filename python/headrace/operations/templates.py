@@ -19,7 +19,8 @@ _KINDS = (bool, int, float, str, list)
 def template_values(params: Mapping[str, Any] | None) -> dict[str, schema_pb2.TemplateValue]:
     """The message for each value: bools, integers, floats, texts, and lists of these (arrays and tuples too).
 
-    :raises ConfigError: if a value is none of these; the message names it.
+    Raises:
+        ConfigError: If a value is none of these; the message names it.
     """
     return {name: _value(name, _plain(value)) for name, value in (params or {}).items()}
 

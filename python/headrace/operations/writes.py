@@ -70,7 +70,8 @@ def write(method: str, requests: Sequence[Request], *, timeout: float | None = W
         requests: In the order of their rows.
         timeout: Seconds for each request.
 
-    :raises MilvusException, TransportError: what ended it; ``rows`` says what became of which rows.
+    Raises:
+        MilvusException, TransportError: What ended it; ``rows`` says what became of which rows.
     """
     outcomes: dict[int, Any] = {}
     waited, pause = 0.0, _FIRST_PAUSE

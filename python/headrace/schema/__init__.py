@@ -7,7 +7,7 @@ Numbers are those of ``schema.proto`` of milvus-proto (2.6 and later; older serv
 from __future__ import annotations
 
 from headrace.schema.collection import CollectionSchema
-from headrace.schema.field import FieldSchema
+from headrace.schema.field import ELEMENT_TYPES, FieldSchema
 from headrace.schema.functions import Function, FunctionType
 from headrace.schema.indexes import IndexParam, IndexParams
 from headrace.schema.types import (
@@ -22,6 +22,7 @@ from headrace.schema.types import (
 
 __all__ = [
     "DYNAMIC_FIELD_NAME",
+    "ELEMENT_TYPES",
     "MAX_ARRAY_CAPACITY",
     "MAX_JSON_BYTES",
     "MAX_VARCHAR_BYTES",

@@ -126,7 +126,8 @@ class CollectionSchema:
             **facts: What :class:`FieldSchema` takes: ``is_primary``, ``dim``, ``max_length`` ... A ``max_length`` is
                 left out for types that have none, because guides give it to numbers.
 
-        :raises SchemaError: if the field cannot be, or its name stands already.
+        Raises:
+            SchemaError: If the field cannot be, or its name stands already.
         """
         if datatype not in _WITH_LENGTH:
             facts.pop("max_length", None)
@@ -167,8 +168,9 @@ class CollectionSchema:
     def verify(self) -> None:
         """Refuse a schema that no server would take.
 
-        :raises SchemaError: if there is not exactly one primary key, a key that is named is no field, or a function
-            reads or writes what is not there.
+        Raises:
+            SchemaError: If there is not exactly one primary key, a key that is named is no field, or a function reads
+                or writes what is not there.
         """
         keys = [item.name for item in self.fields if item.is_primary]
         if len(keys) != 1:
@@ -235,7 +237,8 @@ class CollectionSchema:
     def primary_key(self) -> FieldSchema:
         """The primary key field.
 
-        :raises SchemaError: if none is declared yet.
+        Raises:
+            SchemaError: If none is declared yet.
         """
         if self.primary_field is None:
             self.verify()

@@ -19,10 +19,10 @@ from headrace.schema.types import (
     check_name,
 )
 
-__all__ = ["FieldSchema"]
+__all__ = ["ELEMENT_TYPES", "FieldSchema"]
 
 #: Types an Array field may hold.
-_ELEMENT_TYPES = frozenset(
+ELEMENT_TYPES = frozenset(
     {
         DataType.BOOL,
         DataType.INT8,
@@ -187,9 +187,9 @@ class FieldSchema:
                 "give the longest value in UTF-8 bytes",
             )
         if dtype is DataType.ARRAY:
-            if self.element_type not in _ELEMENT_TYPES:
+            if self.element_type not in ELEMENT_TYPES:
                 found = "none" if self.element_type is None else self.element_type.name
-                allowed = ", ".join(t.name for t in sorted(_ELEMENT_TYPES))
+                allowed = ", ".join(t.name for t in sorted(ELEMENT_TYPES))
                 raise self._error(f"an element_type among {allowed}", found, "choose one of them or JSON")
             if self.max_capacity is None or not 1 <= self.max_capacity <= MAX_ARRAY_CAPACITY:
                 raise self._error(

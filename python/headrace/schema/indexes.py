@@ -82,7 +82,8 @@ class IndexParams(list[IndexParam]):
             params: Build parameters, for example ``{"M": 16}``.
             **build_params: Build parameters one by one.
 
-        :raises ConfigError: if a parameter's name is mistyped or a value cannot be used.
+        Raises:
+            ConfigError: If a parameter's name is mistyped or a value cannot be used.
         """
         for name in build_params:
             if match := closest(name, _NAMES):
@@ -100,7 +101,8 @@ class IndexParams(list[IndexParam]):
     def of(cls, given: Any) -> IndexParams:
         """Indexes however they are given: as such a list, or any other of IndexParam or dicts.
 
-        :raises ConfigError: if there is none, or something else is among them.
+        Raises:
+            ConfigError: If there is none, or something else is among them.
         """
         remedy = "make them with prepare_index_params() and add_index()"
         items = list(given) if isinstance(given, Iterable) and not isinstance(given, str | Mapping) else []

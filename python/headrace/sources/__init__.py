@@ -32,6 +32,7 @@ __all__ = [
     "decoded_bytes",
     "divide",
     "identify_all",
+    "is_path",
     "keyed_by_row",
     "keyed_rows",
     "open_source",
@@ -47,6 +48,13 @@ def identify_all(files: Sequence[SourceFile]) -> dict[str, FileIdentity]:
     """
     found = at_once(lambda file: file.identify(), files)
     return {file.label: identity for file, identity in zip(files, found, strict=True)}
+
+
+def is_path(source: object) -> bool:
+    """Whether ``source`` names files: a path, or a list of paths."""
+    if isinstance(source, str | os.PathLike):
+        return True
+    return isinstance(source, list | tuple) and bool(source) and all(is_path(item) for item in source)
 
 
 def open_source(
@@ -80,10 +88,8 @@ def open_source(
 
 
 def _open(source: Any, schema: CollectionSchema | None, options: LoadOptions) -> Source:
-    if _is_path(source):
-        return open_files([source], options)
-    if isinstance(source, list | tuple) and source and all(_is_path(item) for item in source):
-        return open_files(source, options)
+    if is_path(source):
+        return open_files(source if isinstance(source, list | tuple) else [source], options)
     if isinstance(source, Iterator) and not hasattr(source, "__arrow_c_stream__"):
         return _open_iterator(source, schema, options)
     return _in_memory(source, schema, options)
@@ -97,13 +103,9 @@ def _in_memory(source: Any, schema: CollectionSchema | None, options: LoadOption
     return open_memory(source, schema)
 
 
-def _is_path(value: object) -> bool:
-    return isinstance(value, str | os.PathLike)
-
-
 def _open_iterator(source: Iterator[Any], schema: CollectionSchema | None, options: LoadOptions) -> Source:
     for first in source:
-        if _is_path(first):
+        if isinstance(first, str | os.PathLike):
             return open_files([first, *source], options)
         return _in_memory(chain([first], source), schema, options)
     return _in_memory(iter(()), schema, options)

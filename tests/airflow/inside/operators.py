@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import threading
 from collections import Counter
 from pathlib import Path
@@ -27,6 +28,7 @@ from tests.loader.rows import age, rows_sent, table, writes
 
 SMALL = {"batch_bytes": 4096, "rpc_timeout": 20.0, "max_in_flight": 1, "give_up_after": 0.3}
 
+S3_SOURCE = "s3://bucket/rows.parquet"
 NOBODY = json.dumps({"conn_type": "milvus", "host": "127.0.0.1", "port": 1, "extra": {"timeout": 0.1}})
 
 
@@ -140,8 +142,7 @@ def test_each_mapped_task_has_a_state_of_its_own(fake, source, tmp_path):
         with pytest.raises(AirflowException):
             load(tmp_path, part=part).execute(context(map_index=index))
         fake.revive()
-    assert len(states(tmp_path)) == 2
-    assert {path.name[: len("dag.load-")] for path in states(tmp_path)} == {"dag.load-"}
+    assert [path.name.rpartition("-")[0] for path in states(tmp_path)] == ["dag.load.0", "dag.load.1"]
 
 
 def test_refused_rows_fail_the_task_for_good_and_are_named(fake, source, tmp_path):
@@ -256,6 +257,23 @@ def test_the_end_waits_in_the_triggerer_where_that_is_wanted(fake, source, tmp_p
     assert len(fake.calls_of("Flush")) == 1
     with pytest.raises(AirflowException, match="gone"):
         finish.execute_complete({}, {"status": "error", "message": "gone"})
+
+
+def test_files_behind_an_aws_connection_are_read_with_its_credentials_alone(fake, tmp_path):
+    assert not [name for name in os.environ if name.startswith("AWS_")]
+    given = {"source": S3_SOURCE, "source_conn_id": "store", "collection": "docs"}
+    parts = MilvusPlanOperator(task_id="plan", create=True, parts=2, **given).execute({})
+    assert {file["path"] for part in parts for file in part["files"]} == {S3_SOURCE}
+    assert "secret" not in json.dumps(parts)
+    reports = [load(tmp_path, part=part, source_conn_id="store").execute(context(n)) for n, part in enumerate(parts)]
+    done = MilvusFinishOperator(task_id="f", reports=reports, verify="count", deferrable=False, **given).execute({})
+    assert (done["rows"], done["verify"]["status"]) == (1000, "ok")
+    assert load(tmp_path, source=S3_SOURCE, source_conn_id="store").execute(context())["rows_stored"] == 1000
+
+
+def test_a_connection_that_is_no_object_store_is_refused(fake, tmp_path):
+    with pytest.raises(AirflowFailException, match="source_conn_id 'milvus_default': expected an aws connection"):
+        load(tmp_path, source="s3://bucket/a", source_conn_id="milvus_default").execute(context())
 
 
 # -- waiting ---------------------------------------------------------------------------------------------------------

@@ -103,6 +103,69 @@ CALLS = [
     ("neither way", lambda c: c.delete("c"), "ids and filter: expected one of them, found neither"),
 ]
 
+PART = headrace.AnnSearchRequest([[1, 2]], "v")
+#: The same of calls that move rows.
+CALLS += [
+    (
+        "insert without a name",
+        lambda c: c.insert("", [{"id": 1}]),
+        "collection_name: expected a text that is not empty",
+    ),
+    ("insert of a text", lambda c: c.insert("c", "row"), "data: expected a dict, a list of dicts, a dict of columns"),
+    ("insert of a number", lambda c: c.upsert("c", 5), "found one of type int; give one of them"),
+    ("insert's timeout", lambda c: c.insert("c", {"id": 1}, timeout=-1), "timeout: expected seconds above 0, found -1"),
+    ("partition is no text", lambda c: c.insert("c", {"id": 1}, partition_name=5), "partition_name: expected a text"),
+    ("ids are no keys", lambda c: c.delete("c", ids=[1.5]), "ids: expected a whole number, a text or a list of these"),
+    (
+        "ids are a number",
+        lambda c: c.get("c", 1.5),
+        "ids: expected a whole number, a text or a list of these, found 1.5",
+    ),
+    ("ids and a filter", lambda c: c.query("c", "id > 1", ids=[1]), "ids and filter: expected one of them, found both"),
+    ("filter is no text", lambda c: c.query("c", 5), "filter: expected a text, found 5"),
+    ("fields are a number", lambda c: c.query("c", "id > 1", 5), "output_fields: expected at least one name, found 5"),
+    (
+        "limit in words",
+        lambda c: c.query("c", limit="ten"),
+        "limit: expected a whole number of at least 0, found 'ten'",
+    ),
+    ("offset below 0", lambda c: c.query("c", offset=-1), "offset: expected a whole number of at least 0, found -1"),
+    ("query's level", lambda c: c.query("c", consistency_level=9), "consistency_level: expected one of Strong,"),
+    (
+        "value of no form",
+        lambda c: c.query("c", "id in {ids}", filter_params={"ids": object()}),
+        "filter_params['ids']: expected a bool, a 64-bit integer, a float, a text or a list of these",
+    ),
+    ("search for nothing", lambda c: c.search("c", []), "data: expected at least one query vector, found none"),
+    ("search for a text", lambda c: c.search("c", "cats"), "data: expected query vectors, found str"),
+    (
+        "search for NaN",
+        lambda c: c.search("c", [[1, float("nan")]]),
+        "data, vector 0: expected finite values, found nan",
+    ),
+    ("ragged queries", lambda c: c.search("c", [[1, 2], [1]]), "data, vector 1: expected 2 values like the first"),
+    ("limit 0", lambda c: c.search("c", [[1, 2]], limit=0), "limit: expected a whole number of at least 1, found 0"),
+    ("params in words", lambda c: c.search("c", [[1, 2]], search_params="ef"), "search_params: expected a dict"),
+    (
+        "parameter twice",
+        lambda c: c.search("c", [[1, 2]], search_params={"ef": 8, "params": {"ef": 16}}),
+        "search_params: expected each parameter once, found ef=8 and ef=16 in 'params'",
+    ),
+    ("mistyped option", lambda c: c.search("c", [[1, 2]], limits=3), "found 'limits'; did you mean 'limit'?"),
+    ("no parts", lambda c: c.hybrid_search("c", [], headrace.RRFRanker()), "reqs: expected a list of AnnSearchRequest"),
+    (
+        "parts are lists",
+        lambda c: c.hybrid_search("c", [[1]], headrace.RRFRanker()),
+        "found one of type list; make one",
+    ),
+    ("no ranker", lambda c: c.hybrid_search("c", [PART], None), "ranker: expected an RRFRanker or a WeightedRanker"),
+    (
+        "too few weights",
+        lambda c: c.hybrid_search("c", [PART, PART], headrace.WeightedRanker(0.5)),
+        "ranker: expected a weight for each search, found 1 weights for 2 searches",
+    ),
+]
+
 
 @pytest.fixture(scope="module")
 def server():

@@ -7,12 +7,13 @@ import pyarrow as pa
 import pytest
 
 from headrace import operations as ops
-from headrace import verify
+from headrace import readback
+from headrace.batching import Placed, Span
 from headrace.calls import drive_sync
 from headrace.config import Endpoint
+from headrace.readback import FileFindings, Findings, VerifyResult, verify_count, verify_key_counts, verify_rows
 from headrace.schema import CollectionSchema, DataType, FieldSchema, IndexParam
 from headrace.transport import SyncTransport
-from headrace.verify import Findings, VerifyResult, verify_count, verify_key_counts, verify_rows
 from tests.fake.encoding import encode_insert
 
 SCHEMA = CollectionSchema(
@@ -139,7 +140,7 @@ def test_rows_without_their_key_ask_nothing(server):
 
 
 def test_queries_are_cut_by_rows(server, monkeypatch):
-    monkeypatch.setattr(verify, "QUERY_ROWS", 3)
+    monkeypatch.setattr(readback, "QUERY_ROWS", 3)
     batch = rows(list(range(8)))
     server.insert(batch)
     assert server.run(verify_rows(server.info, batch)) == []
@@ -149,7 +150,7 @@ def test_queries_are_cut_by_rows(server, monkeypatch):
 
 def test_queries_are_cut_by_bytes(server, monkeypatch):
     batch = rows(list(range(8)), text="x" * 90)
-    monkeypatch.setattr(verify, "QUERY_BYTES", batch.slice(0, 3).nbytes)
+    monkeypatch.setattr(readback, "QUERY_BYTES", batch.slice(0, 3).nbytes)
     server.insert(batch)
     assert server.run(verify_rows(server.info, batch)) == []
     asked = [call.request for call in server.queries() if list(call.request.output_fields) != ["count(*)"]]
@@ -170,7 +171,7 @@ def test_a_partition_is_asked_where_one_is_named(server):
 
 
 def test_key_counts_name_missing_and_doubled_keys(server, monkeypatch):
-    monkeypatch.setattr(verify, "COUNT_KEYS", 10)
+    monkeypatch.setattr(readback, "COUNT_KEYS", 10)
     server.insert(rows([key for key in range(25) if key != 7]))
     server.insert(rows([21]))
     assert server.run(verify_key_counts(server.info, rows(list(range(25))).column("id"))) == [
@@ -231,38 +232,71 @@ def mismatch(key, field="f"):
     return {"key": key, "field": field, "expected": "a", "found": "b"}
 
 
+def placed(keys, source="a", start=0):
+    return Placed(pa.RecordBatch.from_pydict({"id": pa.array(keys)}), (Span(source, start, len(keys)),))
+
+
 def test_findings_without_mismatches_are_ok():
-    findings = Findings("full")
-    findings.add(pa.array([1, 2]), [])
-    assert findings.result() == VerifyResult("full", "ok", 2)
+    findings = Findings("full", "id")
+    findings.add(placed([1, 2]), [])
+    assert findings.result() == VerifyResult("full", "ok", 2, files={"a": FileFindings(2)})
 
 
 def test_findings_without_rows_prove_nothing():
-    result = Findings("sample").result()
+    result = Findings("sample", "id").result()
     assert (result.status, result.note) == ("not applicable", "no row with a key of its own to look up")
 
 
 def test_a_row_that_was_replaced_later_is_no_mismatch():
-    findings = Findings("full")
-    findings.add(pa.array([1, 2]), [mismatch(1), mismatch(2)])
-    findings.add(pa.array([1]), [])
-    assert findings.result().mismatches == [mismatch(2)]
+    findings = Findings("full", "id")
+    findings.add(placed([1, 2]), [mismatch(1), mismatch(2)])
+    findings.add(placed([1], "b"), [])
+    result = findings.result()
+    assert result.mismatches == [mismatch(2)]
+    assert result.files == {"a": FileFindings(0, different=1), "b": FileFindings(1)}
 
 
 def test_a_later_row_that_did_not_replace_an_earlier_one_is_a_mismatch():
-    findings = Findings("full")
-    findings.add(pa.array(["a"]), [])
-    findings.add(pa.array(["a"]), [mismatch("a")])
+    findings = Findings("full", "id")
+    findings.add(placed(["a"]), [])
+    findings.add(placed(["a"], start=1), [mismatch("a")])
     assert findings.result().status == "mismatch"
+    assert findings.result().differing == [Span("a", 1, 1)]
+
+
+def test_each_file_has_its_rows_by_what_was_found_of_them():
+    found = [
+        mismatch(10, "text"),
+        mismatch(10, "vector"),
+        {"key": 11, "field": "id", "expected": "1 row", "found": "no row"},
+        {"key": 20, "field": "id", "expected": "1 row", "found": "2 rows"},
+    ]
+    batch = pa.RecordBatch.from_pydict({"id": [9, 10, 11, 20, 21]})
+    findings = Findings("full", "id")
+    findings.add(Placed(batch, (Span("a", 7, 3), Span("b", 0, 2))), found)
+    result = findings.result()
+    assert result.files == {"a": FileFindings(1, missing=1, different=1), "b": FileFindings(1, doubled=1)}
+    assert result.files["b"].to_dict() == {"verified": 1, "doubled": 1}
+    assert result.differing == [Span("a", 8, 1), Span("a", 9, 1), Span("b", 0, 1)]
+
+
+def test_what_is_said_of_several_keys_at_once_names_no_row():
+    several = {"key": None, "field": "id", "expected": "3 rows", "found": "2 rows, 3 when they were read"}
+    findings = Findings("full", "id")
+    findings.add(placed([1, 2, 3]), [several])
+    findings.add(placed([4, 5], start=3), [several, mismatch(5)])
+    result = findings.result()
+    assert (result.mismatches, result.differing) == ([several, several, mismatch(5)], [Span("a", 4, 1)])
 
 
 def test_findings_name_the_first_hundred_and_count_the_rest(monkeypatch):
-    monkeypatch.setattr(verify, "REMEMBERED", 150)
-    findings = Findings("full")
-    findings.add(pa.array(range(200)), [mismatch(key) for key in range(200)])
+    monkeypatch.setattr(readback, "REMEMBERED", 150)
+    findings = Findings("full", "id")
+    findings.add(placed(list(range(200))), [mismatch(key) for key in range(200)])
     result = findings.result("a note")
     assert len(result.mismatches) == 100
     assert result.note == "200 differences in 150 rows or more; a note"
+    assert result.files == {"a": FileFindings(0, different=200)}
 
 
 def test_a_result_is_plain_values():

@@ -1,4 +1,4 @@
-"""Proves that a collection holds what was sent: by count, by a sample of rows, by every row.
+"""Reads rows back and compares them with what was sent: by count, by key, value by value.
 
 Operations without I/O, as in :mod:`headrace.operations`. All reads are strongly consistent. A key that is stored
 twice is found by ``count(*)`` over the keys, because a query shows a key once however often it is stored.
@@ -6,8 +6,9 @@ twice is found by ``count(*)`` over the keys, because a query shows a key once h
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,14 +17,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import operations as ops
+from headrace.batching import Placed, Span, locate, take_spans
 from headrace.calls import Operation
 from headrace.collection_messages import CollectionInfo
 from headrace.compare import differences
 from headrace.nearest import verify_nearest
-from headrace.sampling import Reservoir
 from headrace.schema import DYNAMIC_FIELD_NAME, ConsistencyLevel
 
-__all__ = ["Findings", "Reservoir", "VerifyResult", "verify_count", "verify_key_counts", "verify_rows"]
+__all__ = [
+    "DOUBLED_NAMED",
+    "REMEMBERED",
+    "FileFindings",
+    "Findings",
+    "Status",
+    "VerifyResult",
+    "last_rows",
+    "verify_count",
+    "verify_key_counts",
+    "verify_rows",
+    "watched",
+]
 
 #: Rows and bytes of one query, so that an answer stays far below what servers and clients accept.
 QUERY_ROWS = 256
@@ -31,15 +44,38 @@ QUERY_BYTES = 8 << 20
 #: Keys, and bytes of keys, of one count.
 COUNT_KEYS = 4096
 COUNT_BYTES = 1 << 20
-#: Doubled keys of one count that are named; finding each costs a count per halving.
+#: Doubled keys of one count that are named, where not all are wanted; finding each costs a count per halving.
 DOUBLED_NAMED = 10
 #: Mismatches that a result names.
 NAMED = 100
 #: Keys whose mismatches are remembered; beyond these they are counted.
-REMEMBERED = 10_000
+REMEMBERED = 100_000
+#: What is found of a key that is missing.
+NO_ROW = "no row"
 
 Status = Literal["ok", "mismatch", "not applicable"]
 Mismatch = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FileFindings:
+    """What was found of the rows of one file.
+
+    Attributes:
+        verified: Rows that are there, once, as they should be.
+        missing: Rows that are not there.
+        doubled: Rows that are there more than once.
+        different: Rows with other values, or that their own vectors do not find.
+    """
+
+    verified: int
+    missing: int = 0
+    doubled: int = 0
+    different: int = 0
+
+    def to_dict(self) -> dict[str, int]:
+        """What was verified, and whatever else is not 0."""
+        return {name: rows for name, rows in asdict(self).items() if rows or name == "verified"}
 
 
 @dataclass(frozen=True)
@@ -52,6 +88,8 @@ class VerifyResult:
         checked: Rows that were looked at.
         mismatches: What differs: dicts with ``key``, ``field``, ``expected``, ``found``; the first 100.
         note: What a person should know, such as why it cannot decide.
+        files: What was found of each file whose rows were looked up by their keys.
+        differing: Where the rows are that are missing, doubled or different; the first 100,000.
     """
 
     level: str
@@ -59,9 +97,11 @@ class VerifyResult:
     checked: int
     mismatches: list[Mismatch] = field(default_factory=list)
     note: str = ""
+    files: dict[str, FileFindings] = field(default_factory=dict)
+    differing: list[Span] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as plain values."""
+        """Level, status, checked, mismatches and note as plain values."""
         return {
             "level": self.level,
             "status": self.status,
@@ -75,41 +115,76 @@ class Findings:
     """Collects the mismatches of many batches of one source, in the order of its rows.
 
     A row that a later row with the same key replaced is no mismatch: what the later one finds counts.
+
+    Args:
+        level: What is proven.
+        key: The key column.
     """
 
-    def __init__(self, level: str) -> None:
+    def __init__(self, level: str, key: str) -> None:
         self._level = level
-        self._checked = 0
-        self._by_key: dict[Any, list[Mismatch]] = {}
-        self._forgotten = 0
+        self._key = key
+        self._by_key: dict[Any, tuple[Span, list[Mismatch]]] = {}
+        self._forgotten: Counter[tuple[str, str]] = Counter()
+        self._unnamed = 0
+        self._checked: Counter[str] = Counter()
+        self._replaced: Counter[str] = Counter()
 
-    def add(self, keys: pa.Array, mismatches: Sequence[Mismatch]) -> None:
-        """Take the mismatches of a batch with these keys."""
-        self._checked += len(keys)
+    def add(self, rows: Placed, mismatches: Sequence[Mismatch]) -> None:
+        """Take the mismatches of rows none of which has the key of another (:func:`last_rows`)."""
+        for span in rows.spans:
+            self._checked[span.source] += span.count
+        keys = rows.batch.column(self._key)
         if self._by_key and len(keys):
             held = pa.array(list(self._by_key), keys.type)
             for key in held.filter(pc.is_in(held, value_set=keys)).to_pylist():
-                del self._by_key[key]
+                span, _ = self._by_key.pop(key)
+                self._replaced[span.source] += 1
+        found: dict[Any, list[Mismatch]] = {}
         for mismatch in mismatches:
-            key = mismatch["key"]
-            if key in self._by_key or len(self._by_key) < REMEMBERED:
-                self._by_key.setdefault(key, []).append(mismatch)
+            found.setdefault(mismatch["key"], []).append(mismatch)
+        places = _find(pa.array(list(found), keys.type), keys).tolist() if found else []
+        for (key, differing), row in zip(found.items(), places, strict=True):
+            # What is said of several keys at once has no row of its own.
+            span = rows.spans[0] if row < 0 else Span(*locate(rows.spans, row), 1)
+            if key in self._by_key:
+                self._by_key[key][1].extend(differing)
+            elif len(self._by_key) < REMEMBERED:
+                self._by_key[key] = span, differing
             else:
-                self._forgotten += 1
+                self._forgotten[span.source, self._kind(differing)] += 1
+                self._unnamed += len(differing)
 
     def result(self, note: str = "") -> VerifyResult:
         """Everything found so far."""
-        mismatches = [mismatch for found in self._by_key.values() for mismatch in found]
-        total = len(mismatches) + self._forgotten
+        mismatches = [mismatch for _, found in self._by_key.values() for mismatch in found]
+        total, checked = len(mismatches) + self._unnamed, self._checked.total()
         if total:
             text = f"{total} differences in {len(self._by_key)} rows" + (" or more" if self._forgotten else "")
             status: Status = "mismatch"
-        elif self._checked:
+        elif checked:
             text, status = "", "ok"
         else:
             text, status = "no row with a key of its own to look up", "not applicable"
         text = "; ".join(part for part in (text, note) if part)
-        return VerifyResult(self._level, status, self._checked, mismatches[:NAMED], text)
+        differing = [span for key, (span, _) in self._by_key.items() if key is not None]
+        return VerifyResult(self._level, status, checked, mismatches[:NAMED], text, self._files(), differing)
+
+    def _files(self) -> dict[str, FileFindings]:
+        kinds = self._forgotten.copy()
+        kinds.update((span.source, self._kind(found)) for span, found in self._by_key.values())
+        files = {}
+        for source, checked in self._checked.items():
+            differing = {kind: kinds[source, kind] for kind in ("missing", "doubled", "different")}
+            verified = checked - self._replaced[source] - sum(differing.values())
+            files[source] = FileFindings(verified, **differing)
+        return files
+
+    def _kind(self, found: Sequence[Mismatch]) -> str:
+        first = found[0]
+        if first["field"] != self._key:
+            return "different"
+        return "missing" if first["key"] is None or first["found"] == NO_ROW else "doubled"
 
 
 def verify_count(info: CollectionInfo, *, before: int, sent: int, replaced_possible: bool) -> Operation[VerifyResult]:
@@ -138,13 +213,27 @@ def verify_count(info: CollectionInfo, *, before: int, sent: int, replaced_possi
     return VerifyResult("count", "ok", found)
 
 
-def verify_key_counts(info: CollectionInfo, keys: pa.Array, *, partition_name: str = "") -> Operation[list[Mismatch]]:
+def watched(info: CollectionInfo, proof: Operation[VerifyResult]) -> Operation[VerifyResult]:
+    """``proof``, and a word about whoever changed the number of the collection's rows meanwhile."""
+    before = yield from ops.count(info.name)
+    result = yield from proof
+    after = yield from ops.count(info.name)
+    if after == before:
+        return result
+    note = f"count(*) went from {before} to {after} rows meanwhile: another writer is at work"
+    return replace(result, note="; ".join(part for part in (result.note, note) if part))
+
+
+def verify_key_counts(
+    info: CollectionInfo, keys: pa.Array, *, partition_name: str = "", doubles: int = DOUBLED_NAMED
+) -> Operation[list[Mismatch]]:
     """Keys that are not stored exactly once: each is named with how often it is.
 
     Args:
         info: The collection.
         keys: Keys of rows that should be there, int64 or text; a key that stands twice counts once.
         partition_name: Look in this partition only.
+        doubles: How many doubled keys of each 4,096 are named; the others are counted.
     """
     name, mismatches = info.schema.primary_key.name, []
     distinct = keys.unique()
@@ -155,12 +244,17 @@ def verify_key_counts(info: CollectionInfo, keys: pa.Array, *, partition_name: s
         found = yield from _read(info, wanted, [name], partition_name)
         there = _find(part, found.column(name)) >= 0 if found.num_rows else np.zeros(length, np.bool_)
         mismatches += [_odd(name, wanted[row], 0) for row in np.flatnonzero(~there).tolist()]
-        mismatches += yield from _doubled(info, part.filter(pa.array(there)).to_pylist(), partition_name)
+        mismatches += yield from _doubled(info, part.filter(pa.array(there)).to_pylist(), partition_name, doubles)
     return mismatches
 
 
 def verify_rows(
-    info: CollectionInfo, batch: pa.RecordBatch, *, search: bool = False, partition_name: str = ""
+    info: CollectionInfo,
+    batch: pa.RecordBatch,
+    *,
+    search: bool = False,
+    partition_name: str = "",
+    doubles: int = DOUBLED_NAMED,
 ) -> Operation[list[Mismatch]]:
     """Read rows back by key and compare every value that was sent; name what is missing, doubled or different.
 
@@ -170,12 +264,13 @@ def verify_rows(
             the keys) nothing can be looked up and nothing is found.
         search: Whether each vector must also find its own row among the first hits.
         partition_name: Look in this partition only.
+        doubles: How many doubled keys of each 4,096 are named; the others are counted.
     """
     key = info.schema.primary_key.name
     if key not in batch.schema.names or batch.num_rows == 0:
         return []
     mismatches: list[Mismatch] = []
-    batch = _last_of_each_key(batch, key)
+    batch = last_rows(Placed(batch, ()), key).batch
     for start, length in _slices(batch.column(key), COUNT_KEYS, COUNT_BYTES):
         counted = batch.slice(start, length)
         present: list[Any] = []
@@ -188,7 +283,7 @@ def verify_rows(
                 mismatches += yield from verify_nearest(
                     info, part.filter(pa.array(there)), partition_name=partition_name
                 )
-        mismatches += yield from _doubled(info, present, partition_name)
+        mismatches += yield from _doubled(info, present, partition_name, doubles)
     return mismatches
 
 
@@ -233,8 +328,8 @@ def _count(info: CollectionInfo, keys: Sequence[Any], partition_name: str) -> Op
     return (yield from ops.count(info.name, filter_, partition_names=_partitions(partition_name)))
 
 
-def _doubled(info: CollectionInfo, keys: list[Any], partition_name: str) -> Operation[list[Mismatch]]:
-    """Which of ``keys``, all of them there, are stored more than once, found by halving; the first few by name."""
+def _doubled(info: CollectionInfo, keys: list[Any], partition_name: str, named: int) -> Operation[list[Mismatch]]:
+    """Which of ``keys``, all of them there, are stored more than once, found by halving; the first by name."""
     if not keys:
         return []
     name = info.schema.primary_key.name
@@ -249,7 +344,7 @@ def _doubled(info: CollectionInfo, keys: list[Any], partition_name: str) -> Oper
         part, surplus = waiting.pop()
         if surplus <= 0:
             continue
-        if len(mismatches) == DOUBLED_NAMED:
+        if len(mismatches) == named:
             more += surplus
         elif len(part) == 1:
             mismatches.append(_odd(name, part[0], 1 + surplus))
@@ -263,7 +358,7 @@ def _doubled(info: CollectionInfo, keys: list[Any], partition_name: str) -> Oper
 
 
 def _odd(name: str, key: Any, rows: int) -> Mismatch:
-    found = "no row" if rows == 0 else f"{rows} rows"
+    found = NO_ROW if rows == 0 else f"{rows} rows"
     return {"key": key, "field": name, "expected": "1 row", "found": found}
 
 
@@ -271,12 +366,13 @@ def _partitions(name: str) -> list[str]:
     return [name] if name else []
 
 
-def _last_of_each_key(batch: pa.RecordBatch, key: str) -> pa.RecordBatch:
-    keys = batch.column(key)
+def last_rows(rows: Placed, key: str) -> Placed:
+    """The last row of each key."""
+    keys = rows.batch.column(key)
     if len(keys.unique()) == len(keys):
-        return batch
-    last = {value: row for row, value in enumerate(keys.to_pylist())}
-    return batch.take(pa.array(sorted(last.values()), pa.int64()))
+        return rows
+    last = np.array(sorted({value: row for row, value in enumerate(keys.to_pylist())}.values()), np.int64)
+    return Placed(rows.batch.take(pa.array(last)), take_spans(rows.spans, last))
 
 
 def _find(wanted: pa.Array, among: pa.Array) -> npt.NDArray[np.int64]:
