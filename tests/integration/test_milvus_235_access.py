@@ -49,22 +49,23 @@ def verdicts(report):
 
 
 class Stroke:
-    """Batches of ``rows`` for a load; once ``after`` of them are stored something happens, and then the rest is read."""
+    """Batches of ``rows`` for a load; when ``after`` of them are stored something happens, then the rest is read."""
 
     def __init__(self, rows, after, happen):
         self._rows, self._after = rows, after
+        self._begun = threading.Event()
         self._thread = threading.Thread(target=happen)
 
     def progress(self, now):
         """Give this to the load."""
-        if now.rows_stored >= self._after and self._thread.ident is None:
+        if now.rows_stored >= self._after and not self._begun.is_set():
             self._thread.start()
+            self._begun.set()
 
     def __iter__(self):
         for number, batch in enumerate(self._rows.to_batches(max_chunksize=CHUNK)):
             if number * CHUNK == self._rows.num_rows // 2:
-                while self._thread.ident is None:
-                    threading.Event().wait(0.05)
+                assert self._begun.wait(60), "too little was stored"
                 self._thread.join()
             yield batch
 

@@ -12,7 +12,7 @@ __all__ = ["answers"]
 
 
 def answers(address, *, timeout, token=None, ca=None):
-    """Whether a server at ``host:port`` lists its collections within ``timeout`` seconds; ``ca``: of its certificate."""
+    """Whether a server at ``host:port`` lists its collections within ``timeout`` seconds; ``ca``: whom to trust."""
     metadata = () if token is None else (("authorization", base64.b64encode(token.encode()).decode()),)
     # A pool of its own: the shared one waits up to minutes after connections that were refused.
     options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
