@@ -56,7 +56,8 @@ def rpc_timeout(timeout: float | None) -> float | None:
 def rows_timeout(timeout: float | None) -> float | None:
     """The deadline of an RPC that moves rows; None for the default.
 
-    :raises ConfigError: if it is none.
+    Raises:
+        ConfigError: If it is none.
     """
     return ops.ROWS_TIMEOUT if timeout is None else seconds(timeout)
 
@@ -64,7 +65,8 @@ def rows_timeout(timeout: float | None) -> float | None:
 def listed(keys: Any) -> list[int | str]:
     """Keys as a list, one alone too.
 
-    :raises ConfigError: if one is no key.
+    Raises:
+        ConfigError: If one is no key.
     """
     several = isinstance(keys, Iterable) and not isinstance(keys, str)
     given: list[Any] = list(keys) if several else [keys]
