@@ -147,9 +147,9 @@ CASES = (
     ("insert of dicts, a numpy vector each", Bench.numpy_dicts, 2),
     ("insert of dicts, a list of floats each", Bench.dicts, 2),
     ("query of 10,000 vectors, as an array", Bench.query, 10),
-    ("query of 10,000 vectors, as dicts", Bench.query_rows, 2),
+    ("query of 10,000 vectors, as dicts", Bench.query_rows, None),
     ("search nq=100, topk=100 with vectors, as an array", Bench.search, 10),
-    ("search nq=100, topk=100 with vectors, as dicts", Bench.search_hits, 2),
+    ("search nq=100, topk=100 with vectors, as dicts", Bench.search_hits, None),
 )
 
 
@@ -205,7 +205,7 @@ def line(name, target, ours, theirs):
     ratio = median(their[0] / our[0] for our, their in zip(ours, theirs, strict=True))
     cpu = [f"{1e3 * median(spent[0] for spent in side):.0f} ms" for side in (ours, theirs)]
     rates = [f"{ROWS / median(spent[1] for spent in side):,.0f}" for side in (ours, theirs)]
-    return f"| {name} | {cpu[0]} | {cpu[1]} | {ratio:.1f} | {target} | {rates[0]} | {rates[1]} |"
+    return f"| {name} | {cpu[0]} | {cpu[1]} | {ratio:.1f} | {target or ''} | {rates[0]} | {rates[1]} |"
 
 
 if __name__ == "__main__":
