@@ -24,6 +24,7 @@ from headrace.casts.written import read_numbers
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.matching import ignored_columns
+from headrace.remembered import remembered_schema
 from headrace.schema import (
     DYNAMIC_FIELD_NAME,
     MAX_ARRAY_CAPACITY,
@@ -90,6 +91,8 @@ def infer_schema(
         SchemaError: If there is no key, no vector, or a column without a rule; the message names what would help.
     """
     shape = shape_of(arrow_schema, options, later=later_columns)
+    if (remembered := remembered_schema(shape.schema, options)) is not None:
+        return remembered
     shaped = None if sample is None else shape.apply(sample)[0]
     return _Inference(shape.schema, shaped, options, shape.made_of(frozenset(nulls)), timestamptz).schema()
 
