@@ -146,11 +146,12 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
 
 
 def _notes(session: LoadSession) -> list[str]:
+    """What a person should know."""
     notes = [*session.notes, *(session.parts.plan.notes if session.prepared else ())]
     notes += [] if session.resumption is None else session.resumption.notes
     if session.target is not None and not session.target.created:
         notes += _ignored(session.options)
-    return [*notes, *(f"{rows} {text}" for text, rows in session.ledger.notes.items())]
+    return notes + [f"{rows} {text}" for text, rows in session.ledger.notes.items()]
 
 
 def _files(session: LoadSession) -> list[dict[str, object]]:
