@@ -1,10 +1,12 @@
 """What the journal costs: seconds of a load of a file that keeps one, against the same load without.
 
 The file is an Arrow IPC file of float32 vectors, mapped into memory, and the server a sink in another process that
-takes every write at once: nothing is slower than the journal that could hide it. Turns with and without it alternate,
-each with a state directory of its own in `.cache/`: a temporary directory may be in memory.
+takes every write at once: nothing is slower than the journal that could hide it. Turns with and without it come in
+pairs, each with a state directory of its own in `.cache/`: a temporary directory may be in memory. Two pairs in
+opposite order make a quadruple (with, without, without, with), whose ratio a machine that gets slower or faster
+meanwhile leaves as it is; the figure is the median of the quadruples.
 
-    python -m benches.journal [--pairs 15] [--megabytes 1000]
+    python -m benches.journal [--quadruples 10] [--megabytes 500]
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 import headrace
+from benches.measure import environment, keep, require_release_build
 from benches.sink import Sink
 from headrace.loader import LoadJob
 
@@ -57,25 +60,31 @@ def turn(uri, path, rows, number, *, journal):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=15)
-    parser.add_argument("--megabytes", type=float, default=1000)
+    parser.add_argument("--quadruples", type=int, default=10)
+    parser.add_argument("--megabytes", type=float, default=500)
     arguments = parser.parse_args()
+    require_release_build()
     CACHE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as directory, Sink() as sink:
         path = Path(directory) / "rows.arrow"
         rows = write(path, arguments.megabytes)
         turn(sink.uri, path, rows, "warm", journal=True)
         ratios, cpu_ratios = [], []
-        for pair in range(arguments.pairs):
-            order = (True, False) if pair % 2 else (False, True)
-            taken = {kept: turn(sink.uri, path, rows, f"{pair}_{kept}", journal=kept) for kept in order}
-            ratios.append(taken[True][0] / taken[False][0])
-            cpu_ratios.append(taken[True][1] / taken[False][1])
-            rate = path.stat().st_size / 1e6 / taken[False][0]
-            print(f"pair {pair}: without {rate:.0f} MB/s, seconds {ratios[-1]:.3f}, CPU {cpu_ratios[-1]:.3f}")
-        for name, values in (("seconds", ratios), ("CPU seconds", cpu_ratios)):
-            low, middle, high = statistics.quantiles(values, n=4)
-            print(f"{name} with the journal, of those without: median {middle:.3f} ({low:.3f} to {high:.3f})")
+        for number in range(arguments.quadruples):
+            spent = {True: [0.0, 0.0], False: [0.0, 0.0]}
+            for at, kept in enumerate((True, False, False, True)):
+                for which, seconds in enumerate(turn(sink.uri, path, rows, f"{number}_{at}", journal=kept)):
+                    spent[kept][which] += seconds
+            ratios.append(spent[True][0] / spent[False][0])
+            cpu_ratios.append(spent[True][1] / spent[False][1])
+            rate = 2 * path.stat().st_size / 1e6 / spent[False][0]
+            print(f"{number}: without {rate:.0f} MB/s, seconds {ratios[-1]:.3f}, CPU {cpu_ratios[-1]:.3f}")
+    lines = ["| figure | target | median of the ratios with / without | quartiles |", "|---|---|---|---|"]
+    for name, target, values in (("seconds", "1.02", ratios), ("CPU seconds of the client", "none", cpu_ratios)):
+        low, middle, high = statistics.quantiles(values, n=4)
+        lines.append(f"| {name} | {target} | {middle:.3f} | {low:.3f} to {high:.3f} |")
+    how = f"{arguments.quadruples} quadruples of loads of {arguments.megabytes:.0f} MB."
+    keep("journal", "What the journal costs", f"{environment()} {how}\n\n" + "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Peak memory of ``headrace load``: a Parquet file with one huge row group, against one of a tenth of the rows.
+"""Memory of ``headrace load`` while the rows grow tenfold: a Parquet file with one huge row group, and a tenth of it.
 
-    python benches/memory.py [--gigabytes 2.0]
+    python -m benches.memory [--gigabytes 2.0]
 
-Each load is a process of its own (its peak resident set is the kernel's), into a sink in another process.
+Each load is a process of its own, into a sink in another process. Its peak is the kernel's; its resident set is sampled
+all along, and compared between the first and the second half of the time, so that a slow leak shows.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import argparse
 import json
 import multiprocessing
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -21,9 +24,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benches.measure import environment, keep, require_release_build
 from benches.sink import Sink
 
 DIM = 768
+#: Bytes that no load may exceed.
+BOUND = 500_000_000
 
 
 def write(path: Path, rows: int) -> None:
@@ -33,25 +39,44 @@ def write(path: Path, rows: int) -> None:
     pq.write_table(pa.table(columns), path, row_group_size=rows, compression="none", use_dictionary=False)
 
 
-def load(path: Path, uri: str, name: str, state: Path) -> tuple[int, float, dict]:
-    """Peak resident bytes, seconds and the report of one ``headrace load``."""
+def load(path: Path, uri: str, name: str, state: Path) -> tuple[int, list[int], float, dict]:
+    """Peak and sampled resident bytes, seconds and the report of one ``headrace load``."""
     command = [sys.executable, "-m", "headrace", "load", str(path), "--collection", name, "--uri", uri, "--create"]
     began = time.monotonic()
     process = subprocess.Popen(
         [*command, "--quiet", "--state-dir", str(state)], stdout=subprocess.PIPE, text=True, env=os.environ
     )
+    samples: list[int] = []
+    ended = threading.Event()
+    sampler = threading.Thread(target=sample, args=(process.pid, samples, ended))
+    sampler.start()
     output = process.stdout.read()
+    ended.set()
+    sampler.join()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, process.returncode
-    return usage.ru_maxrss * 1024, time.monotonic() - began, json.loads(output)
+    return usage.ru_maxrss * 1024, samples, time.monotonic() - began, json.loads(output)
+
+
+def sample(pid: int, samples: list[int], ended: threading.Event) -> None:
+    """Append the resident bytes of a process every twentieth of a second."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    while not ended.wait(0.05):
+        samples.append(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * page)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=2.0)
     arguments = parser.parse_args()
+    require_release_build()
     rows = int(arguments.gigabytes * 1e9 / (DIM * 4))
+    lines = [
+        "| file | rows | seconds | peak RSS, MB | median RSS, MB, first half | second half | in the window |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    peaks = []
     with tempfile.TemporaryDirectory() as folder, Sink() as sink:
         for number, count in enumerate((rows // 10, rows)):
             path = Path(folder) / f"{count}.parquet"
@@ -60,12 +85,19 @@ def main() -> None:
             writer.start()
             writer.join()
             groups = pq.ParquetFile(path).num_row_groups
-            peak, seconds, report = load(path, sink.uri, f"memory_{number}", Path(folder) / f"state_{number}")
-            assert report["rows_stored"] == count
-            size, window = path.stat().st_size / 1e6, report["peak_in_flight_bytes"] / 1e6
-            print(f"{size:.0f} MB in {groups} row group(s), {count} rows, {seconds:.1f} s:")
-            print(f"  peak RSS {peak / 1e6:.0f} MB, of which {window:.0f} MB in the window")
+            peak, samples, seconds, report = load(path, sink.uri, f"memory_{number}", Path(folder) / f"state_{number}")
+            assert (report["rows_stored"], groups) == (count, 1)
+            half = len(samples) // 2
+            first, second = (statistics.median(part) / 1e6 for part in (samples[:half], samples[half:]))
+            window = report["peak_in_flight_bytes"] / 1e6
+            size = f"{path.stat().st_size / 1e9:.1f} GB"
+            figures = f"{seconds:.1f} | {peak / 1e6:.0f} | {first:.0f} | {second:.0f} | {window:.0f} MB"
+            lines.append(f"| {size} | {count:,} | {figures} |")
+            peaks.append(peak)
             path.unlink()
+    assert peaks[1] <= BOUND, f"{peaks[1]} bytes"
+    how = f"Target: {BOUND / 1e6:.0f} MB for any file; ten times the rows took {peaks[1] / peaks[0]:.2f} of the peak."
+    keep("memory", "Memory of a load", f"{environment()} {how}\n\n" + "\n".join(lines))
 
 
 if __name__ == "__main__":

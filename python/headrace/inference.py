@@ -24,6 +24,7 @@ from headrace.casts.written import read_numbers
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.matching import ignored_columns
+from headrace.remembered import remembered_schema
 from headrace.schema import (
     DYNAMIC_FIELD_NAME,
     MAX_ARRAY_CAPACITY,
@@ -73,6 +74,7 @@ def infer_schema(
     options: LoadOptions,
     nulls: Collection[str] = (),
     timestamptz: bool = False,
+    later_columns: bool = False,
 ) -> CollectionSchema:
     """The schema of the collection to create for columns of ``arrow_schema``.
 
@@ -83,11 +85,14 @@ def infer_schema(
             :func:`~headrace.shaping.shape_of` takes its own.
         nulls: Columns that are known to have nulls beyond the sample.
         timestamptz: Whether the server has that type; else timestamps become INT64.
+        later_columns: Whether later batches may bring columns that these do not have.
 
     Raises:
         SchemaError: If there is no key, no vector, or a column without a rule; the message names what would help.
     """
-    shape = shape_of(arrow_schema, options)
+    shape = shape_of(arrow_schema, options, later=later_columns)
+    if (remembered := remembered_schema(shape.schema, options)) is not None:
+        return remembered
     shaped = None if sample is None else shape.apply(sample)[0]
     return _Inference(shape.schema, shaped, options, shape.made_of(frozenset(nulls)), timestamptz).schema()
 
@@ -389,9 +394,9 @@ def _is_document(kind: pa.DataType) -> bool:
 
 def _advice(kind: pa.DataType) -> str:
     if pa.types.is_null(kind):
-        return "drop the column: it has no values in the first rows"
+        return "leave it out with --drop, or cast it with --cast: it has no values in the first rows"
     if pa.types.is_temporal(kind):
-        return "cast it to int64 or to a string in the source, or drop it"
+        return "cast it to int64 or to a string in the source, or leave it out with --drop"
     if _is_quantised(kind):
         return "name it with --vector if it holds int8 vectors, cast it in the source, or create the collection first"
-    return "cast it in the source, drop it, or create the collection first"
+    return "cast it with --cast, leave it out with --drop, or create the collection first"

@@ -172,7 +172,7 @@ def test_a_write_quota_slows_a_load_down_and_loses_nothing(collection):
     settings = {
         "quotaAndLimits.enabled": "true",
         "quotaAndLimits.dml.enabled": "true",
-        "quotaAndLimits.dml.insertRate.collection.max": "3",
+        "quotaAndLimits.dml.insertRate.collection.max": "2",
     }
     with Milvus235(settings) as server:
         # The quota of a new collection takes effect some seconds after its creation; reading it back takes longer.

@@ -74,13 +74,19 @@ class Milvus235(ServerProcess):
 
     Args:
         settings: Milvus's configuration by dotted key, for example ``{"quotaAndLimits.dml.enabled": "true"}``.
+        tls: A directory with ``server.pem`` and ``server.key``, signed by its ``ca.pem``; None for no TLS.
     """
 
     name = "milvus-2.3.5"
 
-    def __init__(self, settings=None):
+    def __init__(self, settings=None, *, tls=None):
         super().__init__()
         self._settings = dict(settings or {})
+        self.ca = None
+        if tls is not None:
+            self.ca = tls / "ca.pem"
+            paths = {"tls.serverPemPath": tls / "server.pem", "tls.serverKeyPath": tls / "server.key"}
+            self._settings |= {"common.security.tlsMode": "1", **paths}
         self._ports = {}
         self._healthy_by = None
 
@@ -88,6 +94,11 @@ class Milvus235(ServerProcess):
     def address(self):
         """``host:port`` of the proxy."""
         return f"127.0.0.1:{self._ports['proxy_port']}"
+
+    @property
+    def uri(self):
+        """The address as headrace and pymilvus take it."""
+        return f"{'http' if self.ca is None else 'https'}://{self.address}"
 
     def _configure(self):
         self._ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
@@ -119,7 +130,7 @@ class Milvus235(ServerProcess):
         return [str(binaries / "milvus"), "run", "standalone"], environ
 
     def _is_ready(self):
-        answering = answers(self.address, timeout=ANSWER_SECONDS, token=ROOT_TOKEN)
+        answering = answers(self.address, timeout=ANSWER_SECONDS, token=ROOT_TOKEN, ca=self.ca)
         if answering and self._is_healthy():
             return True
         if answering and self._healthy_by is None:
