@@ -21,8 +21,9 @@
 //!
 //! Each module knows only those before it: [`error`], [`wire`] (protobuf, no Milvus), `json`, `column` (views of
 //! Arrow arrays), [`field`] (one Milvus data type, one size function, one write function), [`request`], and behind the
-//! feature `python` the binding. [`reply`], the way back, knows only [`wire`]. There is no I/O, no clock and no thread in here. What writes is safe code; `unsafe` are
-//! only the two functions that lend it memory which is not initialised, [`wire::fill_vec`] and one in the binding.
+//! feature `python` the binding. [`reply`], the way back, knows only [`wire`]. There is no I/O, no clock and no thread in
+//! here. What writes is safe code; `unsafe` are only the two functions that lend it memory which is not initialised,
+//! [`wire::fill_vec`] and one in the binding, and one there that borrows a list's numbers.
 
 #![deny(unsafe_code)]
 #![deny(missing_docs)]

@@ -11,6 +11,9 @@ class UuidType(pa.ExtensionType):
     def __init__(self):
         super().__init__(pa.binary(16), "arrow.uuid")
 
+    def __hash__(self):
+        return hash(self.extension_name)
+
     def __arrow_ext_serialize__(self):
         return b""
 

@@ -12,9 +12,9 @@ __all__ = ["Field", "Packer", "build_info", "decode_columns", "float_rows", "pac
 #: Bytes that were decoded, or start and length of those of the message.
 _Memory = bytes | tuple[int, int]
 #: Slot of ``schema.proto``, buffers, and of arrays the elements' data type and values.
-DecodedValues = tuple[str, list[_Memory], tuple[int, DecodedValues | None] | None]
+_DecodedValues = tuple[str, list[_Memory], tuple[int, _DecodedValues | None] | None]
 #: Name, data type, whether it is dynamic, dim, mask (a byte a row, or empty), values where they are known.
-DecodedColumn = tuple[str, int, bool, int, bytes, DecodedValues | None]
+_DecodedColumn = tuple[str, int, bool, int, bytes, _DecodedValues | None]
 
 @type_check_only
 class _ArrowArray(Protocol):
@@ -104,7 +104,7 @@ class Packer:
 def pack_field(field: Field, column: _ArrowArray) -> bytes:
     """One serialized ``schema.FieldData``. Raises as :class:`Packer` does."""
 
-def decode_columns(message: bytes, path: Sequence[int]) -> tuple[list[DecodedColumn], bytes]:
+def decode_columns(message: bytes, path: Sequence[int]) -> tuple[list[_DecodedColumn], bytes]:
     """The FieldData under the field numbers ``path`` in a message, and the message without them.
 
     Buffers are those of Arrow arrays: elements of one width; int32 offsets and bytes of texts; int32 offsets, uint32

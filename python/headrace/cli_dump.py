@@ -67,6 +67,9 @@ def dump(
         console.line(f"  resumed    {count(report.rows_resumed)} rows that earlier runs had read")
     speed = f"{duration(report.seconds)}, {count(report.rows_per_second)} rows/s, {size(report.bytes)} on disk"
     console.line(f"  speed      {speed}")
+    if report.metrics:
+        metrics = ", ".join(f"{field} {metric}" for field, metric in sorted(report.metrics.items()))
+        console.line(f"  metrics    {metrics}: what --metric is to say where a load creates a copy")
     if report.left_out:
         console.line(f"  left out   {', '.join(report.left_out)}: the server computes and keeps them")
     return report.exit_status

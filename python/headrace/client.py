@@ -120,6 +120,7 @@ class MilvusClient(ClientWords):
 
     def close(self) -> None:
         """End the calls in flight and close the connection."""
+        self._known.close()
         self._transport.close()
 
     def use_database(self, db_name: str, timeout: float | None = None) -> None:
@@ -133,16 +134,17 @@ class MilvusClient(ClientWords):
 
     using_database = use_database
 
-    def update_password(
+    def update_password(  # noqa: PLR0917 - pymilvus's order
         self,
         user_name: str,
         old_password: str,
         new_password: str,
         reset_connection: bool = False,
         timeout: float | None = None,
+        description: str | None = None,
     ) -> None:
         """Change a user's password; ``reset_connection`` makes this client go on as that user."""
-        self.run(calls.update_password(user_name, old_password, new_password, timeout))
+        self.run(calls.update_password(user_name, old_password, new_password, timeout, description))
         if reset_connection:
             self._transport.turn_to(token=f"{user_name}:{new_password}")
 
@@ -242,6 +244,7 @@ class AsyncMilvusClient(ClientWords):
 
     async def close(self) -> None:
         """End the calls in flight and close the connection."""
+        self._known.close()
         await self._transport.close()
 
     async def use_database(self, db_name: str, timeout: float | None = None) -> None:
@@ -255,16 +258,17 @@ class AsyncMilvusClient(ClientWords):
 
     using_database = use_database
 
-    async def update_password(
+    async def update_password(  # noqa: PLR0917 - pymilvus's order
         self,
         user_name: str,
         old_password: str,
         new_password: str,
         reset_connection: bool = False,
         timeout: float | None = None,
+        description: str | None = None,
     ) -> None:
         """Change a user's password; ``reset_connection`` makes this client go on as that user."""
-        await self.run(calls.update_password(user_name, old_password, new_password, timeout))
+        await self.run(calls.update_password(user_name, old_password, new_password, timeout, description))
         if reset_connection:
             self._transport.turn_to(token=f"{user_name}:{new_password}")
 

@@ -202,7 +202,7 @@ def plan_conform(
     Raises:
         SchemaError: If something does not fit; the message names every misfit.
     """
-    shape = shape_of(arrow_schema, options)
+    shape = shape_of(arrow_schema, options, later=later_columns)
     matched = match_columns(shape.schema, target, options)
     cuts = _cuts(target, options)
     plan = functools.partial(_plan, target=target, cuts=cuts, fill_defaults=fill_defaults, later_columns=later_columns)
@@ -312,7 +312,11 @@ def _renamed(error: SchemaError, source: str) -> SchemaError:
 
 
 def _missing(field: FieldSchema, schema: pa.Schema) -> SchemaError:
-    remedy = "name the key's column with --key" if field.is_primary else "add the column to the source"
+    remedy = (
+        "name the key's column with --key"
+        if field.is_primary
+        else "name its column with --map COLUMN:FIELD, or give it a value with --set"
+    )
     found = f"the columns {', '.join(map(repr, schema.names))}" if schema.names else "no columns"
     return SchemaError(
         explain(f"field {field.name!r}", f"a column for {type_text(field)}", found, remedy), field=field.name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,10 @@ from headrace.errors import TransportError, explain
 from headrace.protocol import parse
 from headrace.schema import ELEMENT_TYPES, DataType
 from headrace.texts import text_of_micros
+
+if TYPE_CHECKING:
+    from headrace._core import _DecodedColumn as DecodedColumn
+    from headrace._core import _DecodedValues as DecodedValues
 
 __all__ = ["TYPE_KEY", "Columns", "data_type_of", "decode_ids", "decode_request", "split_columns"]
 
@@ -64,7 +68,7 @@ class Columns:
     """
 
     raw: bytes
-    found: Sequence[_core.DecodedColumn]
+    found: Sequence[DecodedColumn]
 
     @property
     def names(self) -> list[str]:
@@ -102,7 +106,7 @@ class Columns:
             fields.append(pa.field(name, column.type, bool(mask), metadata))
         return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
 
-    def _decode(self, column: _core.DecodedColumn) -> tuple[DataType, pa.Array]:
+    def _decode(self, column: DecodedColumn) -> tuple[DataType, pa.Array]:
         name, number, _, dim, _, values = column
         if values is None:
             raise _malformed(name, "a column of a known type", f"none (type {number})")
@@ -120,7 +124,7 @@ class Columns:
         except pa.ArrowInvalid as error:
             raise _malformed(name, f"values of type {dtype.name}", str(error)) from error
 
-    def _arrays(self, offsets: pa.Buffer, number: int, items: _core.DecodedValues | None) -> pa.Array:
+    def _arrays(self, offsets: pa.Buffer, number: int, items: DecodedValues | None) -> pa.Array:
         if items is None:
             flat = pa.array(
                 [], _ARROW_TYPES.get(DataType(number), pa.null()) if number in list(DataType) else pa.null()

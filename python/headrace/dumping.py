@@ -22,6 +22,7 @@ from headrace.config import Endpoint, choose_endpoint
 from headrace.dump_files import DumpFiles
 from headrace.errors import HeadraceError, MilvusException, RpcError
 from headrace.paging import KEYS_PER_CALL, Key, keys_after, rows_between
+from headrace.remembered import memory_of
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_SIGNAL, EXIT_UNSENT, Progress
 from headrace.schema import FieldSchema
 from headrace.target import missing_collection
@@ -61,6 +62,7 @@ class DumpReport:
         rows_resumed: Rows that earlier runs of the same dump had read (part of ``rows``).
         fields: The columns of the file.
         left_out: Fields that the server computes and does not give away.
+        metrics: The metric of each vector field's index: what a load that creates a copy is to be told by ``--metric``.
         bytes: Size of the file; 0 where the dump was stopped.
         seconds: Wall-clock seconds of this run.
         rows_per_second: Rows that this run read, by its seconds.
@@ -77,6 +79,7 @@ class DumpReport:
     rows_resumed: int
     fields: list[str]
     left_out: list[str]
+    metrics: dict[str, str]
     bytes: int
     seconds: float
     rows_per_second: float
@@ -162,6 +165,7 @@ class DumpJob:
         self._progress = progress
         self._began = time.monotonic()
         self._stopped: str | None = None
+        self._metrics: dict[str, str] = {}
 
     def stop(self, reason: str) -> None:
         """Stop after the range that is being read; safe in any thread and in a signal handler."""
@@ -187,7 +191,9 @@ class DumpJob:
         fields = _dumped(info)
         schema = pa.schema([pa.field(f.name, canonical_type(f), not f.is_primary) for f in fields])
         described = drive_sync(transport, describe_collection(info.name))
-        schema = schema.with_metadata({"headrace.collection": json.dumps(described, ensure_ascii=False)})
+        indexes = drive_sync(transport, ops.describe_index(info.name))
+        self._metrics = {index.field_name: index.metric_type for index in indexes if index.metric_type}
+        schema = schema.with_metadata(memory_of(described))
         counted = None
         with self._files(info, schema) as files:
             resumed = files.rows
@@ -253,6 +259,7 @@ class DumpJob:
             rows_resumed=resumed,
             fields=files.schema.names,
             left_out=[field.name for field in info.schema.fields if field.name not in files.schema.names],
+            metrics=self._metrics,
             bytes=0 if counted is None else self._path.stat().st_size,
             seconds=round(seconds, 3),
             rows_per_second=round((files.rows - resumed) / seconds, 1),

@@ -19,7 +19,7 @@ from headrace.attempts import Request
 from headrace.batching import Aim, Batcher, Piece, Placed, Span, locate, take_spans
 from headrace.config import NullVectors
 from headrace.conform import ConformPlan, Refusal
-from headrace.errors import CellError
+from headrace.errors import CellError, SchemaError
 from headrace.freshness import LiveSchema
 from headrace.lanes import Lanes, Outgoing
 from headrace.ledger import Ledger
@@ -154,7 +154,11 @@ class Feeder:
         self._ledger.settle(piece.spans, piece.batch.num_rows, Verdict.UNSENT)
 
     def _conform(self, rows: Placed) -> Placed:
-        result = self._plan.apply(rows.batch)
+        try:
+            result = self._plan.apply(rows.batch)
+        except SchemaError as error:
+            where = f"{rows.spans[0].source}, from row {rows.spans[0].start} on"
+            raise SchemaError(f"{where}: {error}", field=error.field) from error
         for text, values in result.notes.items():
             self._ledger.note(text, values)
         if not result.refused:

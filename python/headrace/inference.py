@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from headrace.casts import plain, plain_type
 from headrace.casts.base import null_mask
 from headrace.casts.jsontext import has_json_form
-from headrace.casts.layouts import is_list
+from headrace.casts.layouts import is_list, is_text
 from headrace.casts.lists import open_list
 from headrace.casts.sparse import SparseLayout, sparse_layout
 from headrace.casts.texts import has_text, is_uuid
@@ -24,6 +24,7 @@ from headrace.casts.written import read_numbers
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.matching import ignored_columns
+from headrace.remembered import remembered_schema
 from headrace.schema import (
     DYNAMIC_FIELD_NAME,
     MAX_ARRAY_CAPACITY,
@@ -73,6 +74,7 @@ def infer_schema(
     options: LoadOptions,
     nulls: Collection[str] = (),
     timestamptz: bool = False,
+    later_columns: bool = False,
 ) -> CollectionSchema:
     """The schema of the collection to create for columns of ``arrow_schema``.
 
@@ -83,11 +85,14 @@ def infer_schema(
             :func:`~headrace.shaping.shape_of` takes its own.
         nulls: Columns that are known to have nulls beyond the sample.
         timestamptz: Whether the server has that type; else timestamps become INT64.
+        later_columns: Whether later batches may bring columns that these do not have.
 
     Raises:
         SchemaError: If there is no key, no vector, or a column without a rule; the message names what would help.
     """
-    shape = shape_of(arrow_schema, options)
+    shape = shape_of(arrow_schema, options, later=later_columns)
+    if (remembered := remembered_schema(shape.schema, options)) is not None:
+        return remembered
     shaped = None if sample is None else shape.apply(sample)[0]
     return _Inference(shape.schema, shaped, options, shape.made_of(frozenset(nulls)), timestamptz).schema()
 
@@ -173,7 +178,7 @@ class _Inference:
             name = _OTHER_KEY if _DEFAULT_KEY in self._names else _DEFAULT_KEY
         if dtype in _INTEGERS:
             return FieldSchema(name, DataType.INT64, is_primary=True)
-        if _is_text(self._types[column]):
+        if is_text(self._types[column]):
             return FieldSchema(name, DataType.VARCHAR, is_primary=True, max_length=MAX_VARCHAR_BYTES)
         return None
 
@@ -210,7 +215,7 @@ class _Inference:
     def _field(self, name: str, lists: dict[str, int]) -> FieldSchema:
         kind = self._types[name]
         if name in lists:
-            dtype = DataType.FLOAT_VECTOR if _is_text(kind) else _vector_type(kind)
+            dtype = DataType.FLOAT_VECTOR if is_text(kind) else _vector_type(kind)
             return FieldSchema(name, dtype, dim=lists[name])
         if _is_fixed_vector(kind) or (name in self._options.vector and _is_quantised(kind)):
             return FieldSchema(name, _vector_type(kind), dim=kind.list_size)
@@ -223,7 +228,7 @@ class _Inference:
             return self._partition_key_field(name, kind)
         if kind in _SCALARS:
             return FieldSchema(name, _SCALARS[kind], nullable=nullable)
-        if _is_text(kind):
+        if is_text(kind):
             return FieldSchema(name, DataType.VARCHAR, max_length=MAX_VARCHAR_BYTES, nullable=nullable)
         if pa.types.is_timestamp(kind):
             return FieldSchema(name, self._times, nullable=nullable)
@@ -246,7 +251,7 @@ class _Inference:
     def _partition_key_field(self, name: str, kind: pa.DataType) -> FieldSchema:
         if _SCALARS.get(kind) in _INTEGERS:
             return FieldSchema(name, DataType.INT64, is_partition_key=True)
-        if _is_text(kind):
+        if is_text(kind):
             return FieldSchema(name, DataType.VARCHAR, max_length=MAX_VARCHAR_BYTES, is_partition_key=True)
         raise _error(name, "a partition key of integers or strings", str(kind), "choose another column")
 
@@ -261,7 +266,7 @@ class _Inference:
     def _list_vectors(self) -> dict[str, int]:
         """Variable-length list columns that become dense vectors, with their dims."""
         lengths = {name: self._lengths(name) for name, kind in self._types.items() if _is_float_list(kind)}
-        texts = ((name, self._written(name)) for name, kind in self._types.items() if _is_text(kind))
+        texts = ((name, self._written(name)) for name, kind in self._types.items() if is_text(kind))
         lengths |= {name: seen for name, seen in texts if seen}
         named = [name for name in self._options.vector if name in lengths]
         if self._options.vector:
@@ -328,10 +333,6 @@ def _all_of(problems: Sequence[SchemaError]) -> SchemaError:
     return SchemaError(f"{len(problems)} columns have no place in a new collection:\n{lines}", field=problems[0].field)
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
 #: Elements of lists that are vectors. int8 and uint8 may be anything: such columns have to be named.
 _VECTOR_TYPES = {
     pa.float16(): DataType.FLOAT16_VECTOR,
@@ -377,7 +378,7 @@ def _element_type(kind: pa.DataType) -> DataType | None:
     if pa.types.is_fixed_size_list(kind) and value in (pa.int8(), pa.uint8()):
         # Quantised or packed vectors: an array of numbers would be a surprise.
         return None
-    return DataType.VARCHAR if _is_text(value) else _SCALARS.get(value)
+    return DataType.VARCHAR if is_text(value) else _SCALARS.get(value)
 
 
 def _is_document(kind: pa.DataType) -> bool:
@@ -389,9 +390,9 @@ def _is_document(kind: pa.DataType) -> bool:
 
 def _advice(kind: pa.DataType) -> str:
     if pa.types.is_null(kind):
-        return "drop the column: it has no values in the first rows"
+        return "leave it out with --drop, or cast it with --cast: it has no values in the first rows"
     if pa.types.is_temporal(kind):
-        return "cast it to int64 or to a string in the source, or drop it"
+        return "cast it to int64 or to a string in the source, or leave it out with --drop"
     if _is_quantised(kind):
         return "name it with --vector if it holds int8 vectors, cast it in the source, or create the collection first"
-    return "cast it in the source, drop it, or create the collection first"
+    return "cast it with --cast, leave it out with --drop, or create the collection first"

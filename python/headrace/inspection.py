@@ -236,13 +236,15 @@ def _plan(
     exists: bool,
 ) -> None:
     if schema is None:
-        schema = infer_schema(source.schema, sample=sample, options=options, nulls=source.nulls)
+        schema = infer_schema(
+            source.schema, sample=sample, options=options, nulls=source.nulls, later_columns=source.open_ended
+        )
     if not exists:
         found.indexes = [
             {"field": index.field_name, "metric": index.metric_type} for index in index_params(schema, options.metric)
         ]
     found.primary_key = schema.primary_key.name
-    plan = plan_conform(source.schema, schema, options=options, sample=sample)
+    plan = plan_conform(source.schema, schema, options=options, sample=sample, later_columns=source.open_ended)
     found.mapping = [asdict(entry) for entry in plan.mapping]
     found.notes += plan.notes
     if plan.left_out:

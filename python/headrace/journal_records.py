@@ -129,6 +129,7 @@ class FileRecord:
         settled: Rows by verdict.
         open: Rows that were marked and not settled: they may be stored.
         doubled: Rows that were sent again though they may have been stored, under a second key of the server's.
+        wanted: How many of its rows are to be loaded; None for all.
         keys: What is known of the keys of its stored rows.
     """
 
@@ -136,6 +137,7 @@ class FileRecord:
     identity: FileIdentity
     plan: str
     rows: int | None
+    wanted: int | None = None
     settled: dict[Verdict, IntervalSet] = field(default_factory=dict)
     open: IntervalSet = field(default_factory=IntervalSet)
     doubled: IntervalSet = field(default_factory=IntervalSet)
@@ -143,8 +145,9 @@ class FileRecord:
 
     @property
     def finished(self) -> bool:
-        """Whether every row of it is settled."""
-        return self.rows is not None and sum(len(rows) for rows in self.settled.values()) >= self.rows
+        """Whether every row of it that is to be loaded is settled."""
+        wanted = self.rows if self.wanted is None else self.wanted
+        return wanted is not None and sum(len(rows) for rows in self.settled.values()) >= wanted
 
 
 def distinct_keys(files: Sequence[FileRecord], runs: Sequence[Mapping[str, Any]] = ()) -> int | None:
@@ -246,9 +249,9 @@ class JournalReader:
         A rejected row of a run that never ended is as if it had not been read: its rejects file cannot be opened.
         """
         records = {
-            number: FileRecord(number, FileIdentity(**json.loads(identity)), plan, rows)
-            for number, identity, plan, rows in self._read(
-                "SELECT id, identity, plan, rows FROM file WHERE target = ? ORDER BY id", target
+            number: FileRecord(number, FileIdentity(**json.loads(identity)), plan, rows, wanted)
+            for number, identity, plan, rows, wanted in self._read(
+                "SELECT id, identity, plan, rows, wanted FROM file WHERE target = ? ORDER BY id", target
             )
         }
         for file, start, stop in self._intervals("mark", target):

@@ -50,7 +50,7 @@ CREATE TABLE run (
 );
 CREATE TABLE file (
     id INTEGER PRIMARY KEY, target INTEGER NOT NULL REFERENCES target ON DELETE CASCADE, path TEXT NOT NULL,
-    identity TEXT NOT NULL, plan TEXT NOT NULL, rows INTEGER,
+    identity TEXT NOT NULL, plan TEXT NOT NULL, rows INTEGER, wanted INTEGER,
     UNIQUE (target, path)
 );
 CREATE TABLE mark (
@@ -197,9 +197,19 @@ class JournalStore(JournalReader):
         )
 
     def begin_file(
-        self, target: int, identity: FileIdentity, plan: str, rows: int | None, *, former: FileRecord | None = None
+        self,
+        target: int,
+        identity: FileIdentity,
+        plan: str,
+        rows: int | None,
+        *,
+        wanted: int | None = None,
+        former: FileRecord | None = None,
     ) -> FileRecord:
-        """Note a file that is loaded as a whole; of ``former``, the file before, only how many rows it may leave."""
+        """Note a file that is loaded from its start; of ``former``, the file before, only how many rows it may leave.
+
+        ``wanted`` of its rows are to be loaded, or all.
+        """
         if former is not None:
             same = not former.identity.difference(identity) and former.plan == plan
             column = "rows_again" if same else "rows_replaced"
@@ -208,9 +218,11 @@ class JournalStore(JournalReader):
                 (len(former.settled.get(Verdict.STORED, ())) + len(former.open), target),
             )
         self._connection.execute("DELETE FROM file WHERE target = ? AND path = ?", (target, identity.path))
-        values = (target, identity.path, json.dumps(identity.to_dict()), plan, rows)
-        number = self._insert("INSERT INTO file (target, path, identity, plan, rows) VALUES (?, ?, ?, ?, ?)", values)
-        return FileRecord(number, identity, plan, rows)
+        values = (target, identity.path, json.dumps(identity.to_dict()), plan, rows, wanted)
+        number = self._insert(
+            "INSERT INTO file (target, path, identity, plan, rows, wanted) VALUES (?, ?, ?, ?, ?, ?)", values
+        )
+        return FileRecord(number, identity, plan, rows, wanted)
 
     def set_rows(self, file: int, rows: int) -> None:
         """Note how many rows a file has."""

@@ -55,6 +55,10 @@ class _Known:
     def _now(self) -> dict[str, Any]:
         return self._shared.databases.setdefault(self._database(), {})
 
+    def close(self) -> None:
+        """Let go of what is shared: the last client of an address takes it along."""
+        self._shared = Shared()
+
     def forget(self, key: str) -> None:
         """Forget one collection."""
         self._now().pop(key, None)

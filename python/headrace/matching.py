@@ -136,11 +136,11 @@ class _Matching:
                 continue
             if field.is_primary and field.auto_id:
                 found = "an auto-id key, which the server makes"
-                remedy = "leave the column out of the source, or rename it"
+                remedy = "leave it out with --drop, or rename it with --map"
                 self._refuse(column, f"no column for field {field.name!r}", found, remedy)
                 return True
             if field.is_function_output:
-                remedy = "leave the column out of the source"
+                remedy = "leave it out with --drop"
                 self._refuse(column, f"no column for field {field.name!r}", "a field the server computes", remedy)
                 return True
         return False
@@ -149,7 +149,7 @@ class _Matching:
         if not self._target.enable_dynamic_field:
             guess = difflib.get_close_matches(column, self._fields, n=1)
             found = "no such field" + (f" (there is {guess[0]!r})" if guess else "")
-            remedy = "drop or rename the column, or load into a collection with a dynamic field"
+            remedy = "leave it out with --drop, say its field with --map, or use a collection with a dynamic field"
             self._refuse(column, f"a field of the collection ({', '.join(self._fields)})", found, remedy)
         elif column in self._target:
             self._refuse(
@@ -160,7 +160,9 @@ class _Matching:
             self._refuse(column, "either undeclared columns or their JSON", found, "drop one of the two")
         elif not has_json_form(self._source.field(column).type):
             kind = self._source.field(column).type
-            self._refuse(column, "a type that JSON can say", str(kind), "cast the column in the source, or drop it")
+            self._refuse(
+                column, "a type that JSON can say", str(kind), "leave it out with --drop, or convert it in the source"
+            )
         else:
             return True
         return False

@@ -205,6 +205,11 @@ class _Facts:
         """Rows that may be there from before their file was loaded again: with the same keys they are the same rows."""
         return self.target.rows_replaced + (0 if keyed else self.target.rows_again)
 
+    @property
+    def doubled(self) -> int:
+        """Rows that may be there twice, because the server made new keys when they were sent again."""
+        return sum(len(file.doubled) for file in self.files)
+
     def lines(self) -> list[dict[str, object]]:
         lines = []
         for file in self.files:
@@ -224,7 +229,7 @@ def _proof(
     most = None
     if before is not None:
         new = facts.stored if distinct is None else distinct
-        most = before + new + facts.unclear + facts.left_over(keyed=keyed)
+        most = before + new + facts.unclear + facts.doubled + facts.left_over(keyed=keyed)
     same = place.identity == identity_of(info)
     found = yield from ops.count(info.name)
     mismatches = [] if same else [_other(info.name)]
@@ -307,6 +312,8 @@ def _open(facts: _Facts, distinct: int | None, *, keyed: bool) -> list[str]:
     before, left = facts.target.rows_before, []
     if facts.unclear:
         left.append(f"whether {facts.unclear:,} rows are stored, which no answer settled: run the load again")
+    if facts.doubled:
+        left.append(f"whether {facts.doubled:,} rows are there twice, which were sent again after an unclear answer")
     if over := facts.left_over(keyed=keyed):
         left.append(f"how many of {over:,} rows are left from files that were loaded again")
     if before is None:

@@ -96,12 +96,6 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     stored = account.rows(Verdict.STORED)
     resumption = session.resumption
     rejects = [*(() if resumption is None else resumption.rejects), *session.ledger.rejects.paths]
-    notes = [*session.notes, *([] if plan is None else plan.notes)]
-    notes += [] if resumption is None else resumption.notes
-    if target is not None and not target.created:
-        notes += _ignored(session.options)
-    notes += [f"{rows} {text}" for text, rows in session.ledger.notes.items()]
-    notes += [f"more refused rows are in {path}" for path in rejects[1:]]
     return LoadReport(
         collection=session.collection,
         uri=session.endpoint.uri,
@@ -143,12 +137,21 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         interrupted=session.interrupted,
         failure=None if session.failure is None else str(session.failure),
         mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],
-        notes=notes,
+        notes=[*_notes(session), *(f"more refused rows are in {path}" for path in rejects[1:])],
         part=None if session.part is None else _part_line(session.part),
         would_store={name: measured.withheld[name] for name in _WITHHELD} if session.options.dry_run else {},
         reject_reasons=session.ledger.rejects.reasons(),
         trace=session.finish_trace(),
     )
+
+
+def _notes(session: LoadSession) -> list[str]:
+    """What a person should know."""
+    notes = [*session.notes, *(session.parts.plan.notes if session.prepared else ())]
+    notes += [] if session.resumption is None else session.resumption.notes
+    if session.target is not None and not session.target.created:
+        notes += _ignored(session.options)
+    return notes + [f"{rows} {text}" for text, rows in session.ledger.notes.items()]
 
 
 def _files(session: LoadSession) -> list[dict[str, object]]:

@@ -63,6 +63,9 @@ class _Lazy(list[T]):
         if make is not None:
             list.__setitem__(self, slice(None), make())
 
+    def __radd__(self, other: list[T]) -> list[T]:
+        return [*other, *self]
+
     def __reduce__(self) -> tuple[Any, ...]:
         return list, (list(self),)
 
@@ -73,7 +76,10 @@ def _accessing(name: str) -> Callable[..., Any]:
     access = getattr(list, name)
 
     def method(self: _Lazy[Any], *args: Any, **kwargs: Any) -> Any:
-        self.materialize()
+        # Lists look into other lists without asking them.
+        for lazy in (self, *args):
+            if isinstance(lazy, _Lazy):
+                lazy.materialize()
         return access(self, *args, **kwargs)
 
     method.__name__ = name

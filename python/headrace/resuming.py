@@ -76,6 +76,8 @@ class Resumption:
         self._left_out: set[str] = set()
         self._passed = 0
         self._void = False
+        #: Whether an earlier run had begun to load something here.
+        self.begun = bool(store.targets())
         self._numbered = False
         #: The clock's (monotonic) time up to which a request of the run before may still be applied, or None.
         self.may_land_until: float | None = None
@@ -151,7 +153,12 @@ class Resumption:
                 if label not in self._records and label not in left_out:
                     identity = self._identities[label]
                     self._records[label] = self._store.begin_file(
-                        record.id, identity, plans[label], file.rows, former=former.get(identity.path)
+                        record.id,
+                        identity,
+                        plans[label],
+                        file.rows,
+                        wanted=file.wanted,
+                        former=former.get(identity.path),
                     )
             run_number = self._store.begin_run(record.id)
         self._target = record

@@ -24,10 +24,12 @@ _IGNORED = frozenset(
         "collection_id",
         "collection_name",
         "consistency_level",
+        "consistency_level_name",
         "created_timestamp",
         "enable_namespace",
         "num_partitions",
         "num_shards",
+        "schema_version",
         "update_timestamp",
     }
 )

@@ -200,7 +200,14 @@ class LoadSession:
         lite = transport.server_kind == "lite"
         if schema is None and options.create:
             times = has_timestamptz(transport.server_version, lite=lite)
-            schema = infer_schema(arrow_schema, sample=sample, options=options, nulls=nulls, timestamptz=times)
+            schema = infer_schema(
+                arrow_schema,
+                sample=sample,
+                options=options,
+                nulls=nulls,
+                timestamptz=times,
+                later_columns=later_columns,
+            )
         if self.info is not None and self._schema is not None:
             check_same(self.collection, self._schema, self.info.schema)
         if schema is None:

@@ -106,25 +106,27 @@ class Shape:
         return frozenset(name for name, column in self._columns.items() if column.path and column.path[0] in sources)
 
 
-def shape_of(schema: pa.Schema, options: LoadOptions, *, whole: bool = True) -> Shape:
+def shape_of(schema: pa.Schema, options: LoadOptions, *, whole: bool = True, later: bool = False) -> Shape:
     """The shape that options give the columns of ``schema``.
 
     Args:
         schema: The source's columns.
         options: ``only``, ``drop``, ``map``, ``cast`` and ``set`` are used; ``key`` and ``vector`` may be paths.
         whole: Whether these are all columns; else those that options name may be missing.
+        later: Whether later batches may bring others, so that columns to drop may not be there yet.
 
     Raises:
         SchemaError: If an option names no column, two columns get one name, or a type cannot be cast.
     """
-    return Shape(_Shaping(schema, options, whole=whole).columns(), schema)
+    return Shape(_Shaping(schema, options, whole=whole, later=later).columns(), schema)
 
 
 class _Shaping:
-    def __init__(self, schema: pa.Schema, options: LoadOptions, *, whole: bool) -> None:
+    def __init__(self, schema: pa.Schema, options: LoadOptions, *, whole: bool, later: bool) -> None:
         self._schema = schema
         self._options = options
         self._whole = whole
+        self._later = later
 
     def columns(self) -> list[_Column]:
         """The shaped columns in the source's order, then those out of structs, then constants."""
@@ -149,7 +151,7 @@ class _Shaping:
 
     def _dropped(self) -> frozenset[str]:
         for name in self._options.drop:
-            if self._whole and name not in self._schema.names:
+            if self._whole and not self._later and name not in self._schema.names:
                 raise self._unknown(name, "--drop")
         return frozenset(self._options.drop)
 

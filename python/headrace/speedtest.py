@@ -107,7 +107,9 @@ class SpeedTest:
     def run(self) -> SpeedReport:
         """Test.
 
-        :raises ConnectError, MilvusException: if the server does not answer, or refuses to make the collection.
+        Raises:
+            ConnectError: If the server does not answer.
+            MilvusException: If it refuses to make the collection.
         """
         with tempfile.TemporaryDirectory(prefix="headrace-") as state:
             self._job = LoadJob(

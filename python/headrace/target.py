@@ -169,11 +169,11 @@ def _create(
     consistency = None if options.consistency is None else _consistency(options.consistency)
     mark = uuid.uuid4().hex
     properties = {MARK: mark} if sharing is None or not sharing.plan else {MARK: mark, PLAN: sharing.plan}
-    info = yield from _make(
+    info, refused = yield from _make(
         collection, schema, num_shards=options.num_shards, consistency_level=consistency, properties=properties
     )
     # A server may take the second creation of one name for the first one repeated.
-    created = info.properties.get(MARK, mark) == mark
+    created = info.properties.get(MARK, None if refused else mark) == mark
     if not created:
         check_same(collection, schema, info.schema)
     try:
@@ -215,14 +215,14 @@ def ensure_indexes(collection: str, params: list[IndexParam]) -> Operation[None]
                 raise
 
 
-def _make(collection: str, schema: CollectionSchema, **options: Any) -> Operation[CollectionInfo]:
-    """The collection just created, by this load or by another one; a lost answer is looked for."""
+def _make(collection: str, schema: CollectionSchema, **options: Any) -> Operation[tuple[CollectionInfo, bool]]:
+    """The collection just created, and whether it was refused because there is one; a lost answer is looked for."""
     for last in (False, False, True):
-        info = None
+        info, refused = None, False
         try:
             yield from ops.create_collection(collection, schema, **options)
         except MilvusException as error:
-            info = yield from _made_by_another(collection, error)
+            info, refused = (yield from _made_by_another(collection, error)), True
             if info is None:
                 raise
         except RpcError as error:
@@ -233,7 +233,7 @@ def _make(collection: str, schema: CollectionSchema, **options: Any) -> Operatio
                 continue
         info = info or (yield from ops.describe_collection(collection))
         if info is not None:
-            return info
+            return info, refused
     raise SchemaError(explain(f"collection {collection!r}", "the collection just created", "none", "run again"))
 
 

@@ -24,6 +24,7 @@ def test_dumps_every_row_and_says_so_on_both_streams(headrace, filled, tmp_path)
     assert ended.status == 0, ended.err
     assert (ended.document["rows"], ended.document["rows_counted"], ended.document["status"]) == (600, 600, "done")
     assert ended.document["bytes"] == (tmp_path / "out.parquet").stat().st_size
+    assert ended.document["metrics"] == {"vector": "COSINE"}
     assert ended.err.splitlines()[0] == "headrace: done: 600 rows of c in out.parquet"
     assert pq.read_table(tmp_path / "out.parquet").to_pylist() == table(600).to_pylist()
 

@@ -61,6 +61,7 @@ def test_pymilvus_reads_back_every_value(loaded):
         assert (stored["pos"], stored["lexfile"], stored["gloss"]) == (row["pos"], row["lexfile"], row["gloss"])
 
 
+@pytest.mark.long
 def test_a_collection_moves_from_one_database_to_another(headrace, loaded):
     dumped = headrace.run("dump", "w", "w.parquet", "--uri", "./w.db")
     assert dumped.status == 0, dumped.err

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 
 import pytest
 
+from headrace import ConfigError, load
+from headrace.report_files import read_report
+from tests.cli.conftest import table
+
 
 @pytest.fixture
-def loaded(headrace, fake, source):
-    """The report of a load of 100 rows into collection ``c``."""
-    ended = headrace.run("load", source, "--collection", "c", "--uri", fake.uri, "--create", "--quiet")
-    assert ended.status == 0, ended.err
-    return ended.out
+def loaded(headrace, fake, monkeypatch):
+    """The report of a load of 100 rows into collection ``c``, in the state directory of the command."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(headrace.state))
+    return load(table(100), collection="c", uri=fake.uri, create=True).to_json()
 
 
 def test_a_page_is_written_of_a_report_by_file_collection_or_directory(headrace, loaded, tmp_path):
@@ -50,10 +54,15 @@ def test_the_report_has_its_trace_on_few_lines(headrace, loaded):
         ('{"status": "failed", "message": "no server"}', "a load that sent nothing: no server"),
     ],
 )
-def test_what_is_no_report_is_refused(headrace, tmp_path, content, complaint):
+def test_what_is_no_report_is_refused(tmp_path, content, complaint):
+    path = tmp_path / "load.json"
     if content is not None:
-        (tmp_path / "load.json").write_text(content)
-    ended = headrace.run("report", "load.json", "--html", "out.html")
-    assert ended.status == 2
-    assert complaint in ended.err
-    assert not (tmp_path / "out.html").exists()
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=re.escape(complaint)):
+        read_report(str(path))
+
+
+def test_a_page_that_cannot_be_written_ends_with_status_2(headrace, loaded, tmp_path):
+    (tmp_path / "load.json").write_text(loaded)
+    ended = headrace.run("report", "load.json", "--html", "no/such/folder.html")
+    assert (ended.status, "expected a file that can be written" in ended.err) == (2, True)

@@ -157,7 +157,7 @@ def test_each_file_has_its_line_the_worst_first(headrace, fake, tmp_path):
         ([], "name what was loaded, or give --journal"),
         (["a.parquet", "--journal"], "--journal goes without SOURCE"),
         (["--journal", "--repair", "--level", "full"], "--journal goes without --level, --repair"),
-        (["--journal", "--drop", "text", "--limit", "0"], "--journal goes without --limit, --drop"),
+        (["--journal", "--drop", "text", "--limit", "0"], "--journal goes without --drop, --limit"),
     ],
 )
 def test_options_that_do_not_go_together_are_status_2(headrace, arguments, complaint):

@@ -103,6 +103,35 @@ def test_a_collection_moves_from_one_server_to_another(fake, tmp_path):
         assert other.collections["docs"].dicts() == fake.collections["docs"].dicts()
 
 
+def test_a_collection_that_is_created_from_a_dump_is_the_one_that_was_dumped(fake, tmp_path):
+    headrace.load(everything(), collection="docs", uri=fake.uri, schema=EVERYTHING)
+    headrace.dump("docs", tmp_path / "docs.parquet", uri=fake.uri)
+    source = str(tmp_path / "docs.parquet")
+    report = headrace.load(source, collection="copy", uri=fake.uri, create=True, verify="full")
+    assert (report.rows_stored, report.verify["status"]) == (40, "ok")
+    assert fake.collections["copy"].schema == fake.collections["docs"].schema
+    assert fake.collections["copy"].dicts() == fake.collections["docs"].dicts()
+
+
+def test_keys_that_a_server_made_are_kept_by_the_next(fake, tmp_path):
+    load(fake, table(20).drop_columns(["id"]), auto_id=True)
+    headrace.dump("docs", tmp_path / "docs.parquet", uri=fake.uri)
+    headrace.load(str(tmp_path / "docs.parquet"), collection="copy", uri=fake.uri, create=True)
+    assert fake.collections["copy"].keys() == fake.collections["docs"].keys()
+    assert not fake.collections["copy"].schema.auto_id
+
+
+def test_options_that_say_what_a_collection_is_to_be_come_before_what_a_dump_remembers(fake, tmp_path):
+    schema = CollectionSchema([*list(EVERYTHING)[:1], FieldSchema("v", DataType.FLOAT_VECTOR, dim=4)], description="d")
+    rows = {"key": ["a"], "v": np.ones((1, 4), np.float32)}
+    headrace.load(rows, collection="docs", uri=fake.uri, schema=schema)
+    headrace.dump("docs", tmp_path / "docs.parquet", uri=fake.uri)
+    load(fake, str(tmp_path / "docs.parquet"), collection="same", create=True)
+    assert fake.collections["same"].schema.description == "d"
+    headrace.load(str(tmp_path / "docs.parquet"), collection="other", uri=fake.uri, create=True, key="key")
+    assert fake.collections["other"].schema.description == ""
+
+
 def test_rows_are_in_the_order_of_their_keys_in_ranges_that_grow(fake, tmp_path):
     report = headrace.dump("docs", tmp_path / "docs.parquet", uri=filled(fake))
     assert report.rows == 1000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 
 import numpy as np
@@ -75,3 +77,29 @@ def test_what_a_head_tells_is_refused_before_anything_is_sent(fake, tmp_path, na
         load(fake, tmp_path)
     assert text in str(caught.value)
     assert fake.calls_of("CreateCollection", "Insert", "Upsert") == []
+
+
+def write_later(path):
+    """JSON lines of which one has a column that none before it has."""
+    rows = [{"id": row, "v": [0.5] * 8, **({"new": "x"} if row == 900 else {})} for row in range(1000)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_column_of_later_lines_goes_to_the_dynamic_field(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr("headrace.sources.text._BLOCK_BYTES", 4000)
+    report = load(fake, write_later(tmp_path / "a.jsonl"), dynamic=True, verify="full")
+    assert (counts(report), report.verify["status"]) == ({"stored": 1000}, "ok")
+    stored = {row["id"]: row for row in fake.collections["docs"].dicts()}
+    assert json.loads(stored[900]["$meta"]) == {"new": "x"}
+
+
+def test_a_column_of_later_lines_without_a_field_ends_the_load_with_its_place(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr("headrace.sources.text._BLOCK_BYTES", 4000)
+    path = write_later(tmp_path / "a.jsonl")
+    report = load(fake, path, check=False)
+    assert report.exit_status == 4
+    assert re.search(rf"{path}, from row 8\d\d on: column 'new': expected a field of the collection", report.failure)
+    assert counts(report)["stored"] == fake.collections["docs"].count() > 700
+    again = load(fake, path, drop="new", verify="full")
+    assert (counts(again), again.rows_resumed) == ({"stored": 1000}, report.rows_stored)

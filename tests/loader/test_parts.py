@@ -10,6 +10,7 @@ import pytest
 
 import headrace
 from headrace import ConfigError, MilvusException
+from headrace.journals import find_journals
 from tests.fake.behaviours import refuse, refuse_rows
 from tests.loader.rows import counts, interrupted, load, rows_sent, table, write_parquet, writes
 
@@ -95,6 +96,21 @@ def test_a_part_that_was_interrupted_goes_on_where_it_ended(fake, source):
     assert fake.collections["docs"].keys() == Counter(range(1000))
     merged = headrace.merge_reports([second, other])
     assert (merged.exit_status, merged.rows_resumed) == (0, first.rows_stored)
+
+
+def test_a_first_attempt_that_was_interrupted_is_none_any_more(fake, source):
+    plan = headrace.plan(source, parts=2)
+    prepare(fake, plan)
+    interrupted(fake, plan.parts[0], create=False, first_attempt=True)
+    assert load(fake, plan.parts[0], first_attempt=True).mode == "upsert"
+
+
+def test_a_part_whose_rows_are_all_settled_is_finished(fake, source):
+    plan = headrace.plan(source, parts=2)
+    report = load(fake, plan.parts[1])
+    (journal,) = find_journals([report.state_dir])
+    assert journal.finished
+    assert sum(file.verdicts["stored"] for file in journal.files) == report.rows_stored
 
 
 def test_rejected_rows_are_in_the_joint_account(fake, source):

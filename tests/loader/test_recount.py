@@ -12,6 +12,7 @@ import pytest
 import headrace
 from headrace import ConfigError, MismatchError, SchemaError, distinct
 from headrace.journal_store import JournalStore
+from tests.fake.behaviours import apply_then, vanish_and_die
 from tests.loader.rows import DIM, interrupted, load, somebody_stores, table, write_parquet
 
 DOCS = "docs"
@@ -174,6 +175,17 @@ def test_with_server_made_keys_their_number_is_proven_and_nothing_else(fake, tmp
     assert "which rows are there: the server made their keys" in found.open
     load(fake, tmp_path / "a.parquet", auto_id=True, again=True)
     assert (recount(fake).result.status, recount(fake).most) == ("not applicable", 200)
+
+
+def test_rows_that_may_be_doubled_under_keys_of_the_server_leave_their_number_open(fake, tmp_path):
+    pq.write_table(table(300).drop_columns(["id"]), tmp_path / "a.parquet", row_group_size=100)
+    interrupted(fake, tmp_path / "a.parquet", auto_id=True, lost=apply_then(vanish_and_die))
+    report = load(fake, tmp_path / "a.parquet", auto_id=True)
+    found = recount(fake)
+    assert (found.rows_stored, found.most) == (300, 300 + report.rows_possibly_duplicated)
+    assert found.result.checked > 300
+    assert found.result.status == "not applicable"
+    assert f"whether {report.rows_possibly_duplicated} rows are there twice" in found.open[0]
 
 
 def test_files_that_were_loaded_again_are_counted_once_or_as_what_may_be_left(fake, tmp_path):

@@ -13,11 +13,13 @@ import pytest
 import headrace
 
 #: Faces that need an extra, and programs that run when they are imported.
-_NOT_IMPORTED = {"headrace.__main__", "headrace._embedded_child", "headrace.airflow", "headrace.ray"}
+_NOT_IMPORTED = {"headrace.__main__", "headrace._embedded_child", "headrace.ray"}
+#: Generated modules, and those that need Airflow.
+_FOREIGN = ("headrace._proto", "headrace.airflow.")
 MODULES = sorted(
     module.name
     for module in pkgutil.walk_packages(headrace.__path__, "headrace.")
-    if module.name not in _NOT_IMPORTED and "._proto" not in module.name
+    if module.name not in _NOT_IMPORTED and not module.name.startswith(_FOREIGN)
 )
 SLOW_OR_OPTIONAL = {
     "airflow",

@@ -263,3 +263,12 @@ def test_what_was_asked_for_before_a_change_is_not_remembered_after_it():
 
     assert memory.recall("key", ask) == "of before"
     assert memory.recall("key", lambda: "of now") == "of now"
+
+
+def test_what_is_known_goes_with_the_last_client_of_an_address():
+    first, second = Known("here", lambda: ""), Known("here", lambda: "")
+    assert first.recall("key", lambda: "old") == "old"
+    first.close()
+    assert second.recall("key", lambda: "new") == "old"
+    second.close()
+    assert Known("here", lambda: "").recall("key", lambda: "new") == "new"

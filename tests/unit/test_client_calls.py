@@ -160,6 +160,13 @@ def test_a_collection_is_loaded_in_part_and_refreshed_to_the_end():
         server.run(calls.refresh_load("c", timeout=0.01))
 
 
+@pytest.mark.parametrize("answers", [{}, {"GetVersion": milvus_pb2.GetVersionResponse(version="milvus_lite-3.2.2")}])
+def test_an_embedded_engine_tells_no_progress_of_a_refresh(answers):
+    server = Server(LoadCollection=OK, GetLoadState=milvus_pb2.GetLoadStateResponse(state=3), **answers)
+    server.run(calls.refresh_load("c"))
+    assert server.slept == []
+
+
 def test_loading_partitions_waits_for_them():
     states = [milvus_pb2.GetLoadStateResponse(state=state) for state in (2, 3)]
     server = Server(LoadPartitions=OK, GetLoadState=states)
@@ -194,16 +201,34 @@ def index(state, **facts):
 
 def test_an_index_is_waited_for_unless_nobody_wants_that():
     server = Server(CreateIndex=OK, DescribeIndex=[index(2), index(1), index(3)])
-    server.run(calls.create_index("c", [IndexParam("v")], sync=False))
+    server.run(calls.create_index("c", [IndexParam("v", "HNSW")], sync=False))
     assert [method for method, *_ in server.asked] == ["CreateIndex"]
     server.run(calls.create_index("c", [{"field_name": "v", "metric_type": "L2"}]))
     assert len(server.slept) == 2
     failed = Server(CreateIndex=OK, DescribeIndex=index(4, index_state_fail_reason="no memory"))
     with pytest.raises(MilvusException, match="CreateIndex: the server refused with code 5: no memory"):
-        failed.run(calls.create_index("c", [IndexParam("v")]))
+        failed.run(calls.create_index("c", [IndexParam("v", "HNSW")]))
     late = Server(CreateIndex=OK, DescribeIndex=index(2))
     with pytest.raises(TransportError, match=r"index of 'v': expected built within 0\.1 s, found state InProgress"):
-        late.run(calls.create_index("c", [IndexParam("v")], timeout=0.1))
+        late.run(calls.create_index("c", [IndexParam("v", "HNSW")], timeout=0.1))
+
+
+@pytest.mark.parametrize(
+    ("field", "metric"),
+    [
+        (schema_pb2.FieldSchema(name="v", data_type=100, type_params=pairs(dim="8")), "HAMMING"),
+        (schema_pb2.FieldSchema(name="v", data_type=104), "IP"),
+        (schema_pb2.FieldSchema(name="v", data_type=104, is_function_output=True), "BM25"),
+        (schema_pb2.FieldSchema(name="v", data_type=101, type_params=pairs(dim="8")), None),
+    ],
+)
+def test_an_autoindex_without_a_metric_gets_one_that_its_vectors_have(field, metric):
+    key = schema_pb2.FieldSchema(name="id", data_type=5, is_primary_key=True)
+    described = milvus_pb2.DescribeCollectionResponse(schema=schema_pb2.CollectionSchema(name="c", fields=[key, field]))
+    server = Server(CreateIndex=OK, DescribeCollection=described)
+    server.run(calls.create_index("c", [IndexParam("v")], sync=False))
+    sent = {item.key: item.value for item in server.sent(milvus_pb2.CreateIndexRequest).extra_params}
+    assert sent.get("metric_type") == metric
 
 
 def test_a_scalar_autoindex_with_a_metric_is_asked_for_without_it():

@@ -13,6 +13,7 @@ import pytest
 
 from headrace.client import AsyncMilvusClient, MilvusClient
 from headrace.errors import MilvusException, RpcError
+from headrace.operations import base
 from headrace.schema import CollectionSchema, DataType, FieldSchema, IndexParam
 from tests.fake.behaviours import refuse, stall, stall_forever
 
@@ -163,6 +164,25 @@ def test_a_blocking_client_inserts_and_searches_inside_a_running_loop(docs):
             return inserted["insert_count"], len(client.search("docs", [[0.0] * 4], limit=5)[0])
 
     assert asyncio.run(main()) == (100, 5)
+
+
+def test_a_large_answer_is_taken_apart_off_the_loop(docs, monkeypatch):
+    threads = []
+    to_thread = asyncio.to_thread
+
+    def recording(work, *args):
+        threads.append(work)
+        return to_thread(work, *args)
+
+    async def main(client):
+        few = await client.query("docs", "id < 3")
+        assert not threads
+        monkeypatch.setattr(base, "_FEW_BYTES", 0)
+        return few == await client.query("docs", "id < 3")
+
+    monkeypatch.setattr(asyncio, "to_thread", recording)
+    assert run(main, docs)
+    assert len(threads) == 1
 
 
 def test_both_kinds_of_clients_live_side_by_side(docs):

@@ -234,7 +234,8 @@ def test_nullable_fields_of_later_types_may_be_missing():
 def test_a_missing_required_field_is_named():
     schema = pa.schema([("id", pa.int64()), ("vec", pa.list_(F32, 2))])
     assert problem(schema, target(VECTOR, dynamic=True)) == (
-        "field 'v': expected a column for FLOAT_VECTOR(2), found the columns 'id', 'vec'; add the column to the source"
+        "field 'v': expected a column for FLOAT_VECTOR(2), found the columns 'id', 'vec'; "
+        "name its column with --map COLUMN:FIELD, or give it a value with --set"
     )
 
 
@@ -249,7 +250,7 @@ def test_an_unknown_column_is_named_with_its_likely_field():
     schema = pa.schema([("id", pa.int64()), ("v", pa.list_(F32, 2)), ("titel", pa.string())])
     assert problem(schema, target(VECTOR, text("title", nullable=True))) == (
         "column 'titel': expected a field of the collection (id, v, title), found no such field (there is 'title'); "
-        "drop or rename the column, or load into a collection with a dynamic field"
+        "leave it out with --drop, say its field with --map, or use a collection with a dynamic field"
     )
 
 
@@ -257,7 +258,7 @@ def test_a_column_of_the_wrong_type_is_named_with_its_field():
     schema = pa.schema([("ID", pa.string()), ("v", pa.list_(F32, 2))])
     assert problem(schema, target(VECTOR)) == (
         "column 'ID' for field 'id': expected a column of numbers for INT64, found a column of string; "
-        "cast the column in the source"
+        "cast the column with --cast, or in the source"
     )
 
 
@@ -306,7 +307,7 @@ def test_a_column_for_an_auto_id_key_is_refused(name):
     schema = pa.schema([(name, pa.int64()), ("v", pa.list_(F32, 2))])
     assert problem(schema, target(VECTOR, key=AUTO, dynamic=True)) == (
         f"column '{name}': expected no column for field 'id', found an auto-id key, which the server makes; "
-        "leave the column out of the source, or rename it"
+        "leave it out with --drop, or rename it with --map"
     )
 
 
@@ -380,33 +381,3 @@ def test_a_later_batch_without_undeclared_columns_has_empty_documents():
     later = batch(id=pa.array([2]), v=vectors([3, 4]))
     assert json.loads(conform.apply(first).batch.column(2)[0].as_py()) == {"x": 5}
     assert conform.apply(later).batch.column(2).to_pylist() == ["{}"]
-
-
-# Cutting
-
-
-CUT = CollectionSchema(
-    [
-        FieldSchema("id", DataType.INT64, is_primary=True),
-        FieldSchema("t", DataType.VARCHAR, max_length=4, nullable=True),
-    ]
-)
-
-
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
-def test_long_text_is_cut_at_a_code_point_where_that_was_asked_for(kind):
-    batch = pa.record_batch({"id": [1, 2, 3, 4, 5], "t": pa.array(["abcd", "abcde", "ab水車", None, "水水"], kind)})
-    result = plan_conform(batch.schema, CUT, options=LoadOptions(truncate={"t": None})).apply(batch)
-    assert result.batch.column("t").to_pylist() == ["abcd", "abcd", "ab", None, "水"]
-    assert result.notes == {"values of 't' were cut to 4 bytes": 3}
-    result = plan_conform(batch.schema, CUT, options=LoadOptions(truncate={"t": 2})).apply(batch)
-    assert result.batch.column("t").to_pylist() == ["ab", "ab", "ab", None, ""]
-    untouched = plan_conform(batch.schema, CUT, options=LoadOptions()).apply(batch)
-    assert (untouched.batch.column("t").to_pylist()[1], untouched.notes) == ("abcde", {})
-
-
-@pytest.mark.parametrize(("name", "found"), [("id", "INT64"), ("nope", "no such field")])
-def test_only_text_can_be_cut(name, found):
-    schema = pa.schema([("id", pa.int64())])
-    with pytest.raises(SchemaError, match=f"--truncate {name}: expected a field of text, found {found}"):
-        plan_conform(schema, CUT, options=LoadOptions(truncate={name: None}))

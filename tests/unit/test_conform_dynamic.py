@@ -76,7 +76,8 @@ def test_types_without_one_json_form_are_refused(kind):
     with pytest.raises(SchemaError) as caught:
         plan_conform(schema, SCHEMA, options=LoadOptions())
     assert str(caught.value) == (
-        f"column 'x': expected a type that JSON can say, found {kind}; cast the column in the source, or drop it"
+        f"column 'x': expected a type that JSON can say, found {kind}; "
+        "leave it out with --drop, or convert it in the source"
     )
 
 

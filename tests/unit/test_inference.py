@@ -108,15 +108,18 @@ def test_uuids_are_text_of_36_bytes():
 @pytest.mark.parametrize(
     ("kind", "remedy"),
     [
-        (pa.binary(), "cast it in the source, drop it, or create the collection first"),
-        (pa.duration("us"), "cast it to int64 or to a string in the source, or drop it"),
-        (pa.null(), "drop the column: it has no values in the first rows"),
+        (pa.binary(), "cast it with --cast, leave it out with --drop, or create the collection first"),
+        (pa.duration("us"), "cast it to int64 or to a string in the source, or leave it out with --drop"),
+        (pa.null(), "leave it out with --drop, or cast it with --cast: it has no values in the first rows"),
         (
             pa.list_(pa.int8(), 8),
             "name it with --vector if it holds int8 vectors, cast it in the source, or create the collection first",
         ),
-        (pa.list_(pa.uint8(), 8), "cast it in the source, drop it, or create the collection first"),
-        (pa.struct([("t", pa.timestamp("us"))]), "cast it in the source, drop it, or create the collection first"),
+        (pa.list_(pa.uint8(), 8), "cast it with --cast, leave it out with --drop, or create the collection first"),
+        (
+            pa.struct([("t", pa.timestamp("us"))]),
+            "cast it with --cast, leave it out with --drop, or create the collection first",
+        ),
     ],
 )
 def test_types_without_a_rule_are_refused_by_name(kind, remedy):

@@ -129,7 +129,7 @@ def test_over_a_half_open_connection_requests_or_answers_never_arrive(fake, netw
             send(b"", method="GetVersion")
             network.half_open(direction)
             assert send(request(), timeout=SOON) == "DEADLINE_EXCEEDED"
-        assert fake.collections["docs"].count() == stored
+        fake.wait_for(lambda stored=stored: fake.collections["docs"].count() == stored)
     with client(network) as send:
         assert send(request()) == "OK"
 

@@ -12,11 +12,13 @@ from headrace.inference import infer_schema
 from headrace.schema import CollectionSchema, DataType, FieldSchema
 from headrace.shaping import shape_of
 
+#: Said, because older versions of pyarrow sort the fields of structs that they infer.
+META = pa.struct([("title", pa.string()), ("in", pa.struct([("n", pa.int64())]))])
 BATCH = pa.record_batch(
     {
         "id": [1, 2, 3],
         "emb": pa.array([[1.0, 2.0]] * 3, pa.list_(pa.float32(), 2)),
-        "meta": [{"title": "a", "in": {"n": 1}}, {"title": "b", "in": None}, None],
+        "meta": pa.array([{"title": "a", "in": {"n": 1}}, {"title": "b", "in": None}, None], META),
         "price": ["1.5", "2", "free"],
     }
 )

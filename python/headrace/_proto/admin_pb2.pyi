@@ -355,22 +355,26 @@ class AlterIndexRequest(_message.Message):
     def __init__(self, db_name: _Optional[str] = ..., collection_name: _Optional[str] = ..., index_name: _Optional[str] = ..., extra_params: _Optional[_Iterable[_Union[_common_pb2.KeyValuePair, _Mapping]]] = ..., delete_keys: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateCredentialRequest(_message.Message):
-    __slots__ = ("username", "password")
+    __slots__ = ("username", "password", "description")
     USERNAME_FIELD_NUMBER: _ClassVar[int]
     PASSWORD_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     username: str
     password: str
-    def __init__(self, username: _Optional[str] = ..., password: _Optional[str] = ...) -> None: ...
+    description: str
+    def __init__(self, username: _Optional[str] = ..., password: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
 
 class UpdateCredentialRequest(_message.Message):
-    __slots__ = ("username", "oldPassword", "newPassword")
+    __slots__ = ("username", "oldPassword", "newPassword", "description")
     USERNAME_FIELD_NUMBER: _ClassVar[int]
     OLDPASSWORD_FIELD_NUMBER: _ClassVar[int]
     NEWPASSWORD_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     username: str
     oldPassword: str
     newPassword: str
-    def __init__(self, username: _Optional[str] = ..., oldPassword: _Optional[str] = ..., newPassword: _Optional[str] = ...) -> None: ...
+    description: str
+    def __init__(self, username: _Optional[str] = ..., oldPassword: _Optional[str] = ..., newPassword: _Optional[str] = ..., description: _Optional[str] = ...) -> None: ...
 
 class DeleteCredentialRequest(_message.Message):
     __slots__ = ("username",)

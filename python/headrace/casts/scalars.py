@@ -17,9 +17,9 @@ __all__ = ["json_text", "scalar_cast"]
 _TEXTS = frozenset({DataType.VARCHAR, DataType.TEXT, DataType.GEOMETRY})
 #: What a field that takes no numbers wants, and what to do where a column is something else.
 _WANTED = {
-    DataType.BOOL: ("a column of bool", "cast the column in the source"),
-    DataType.VARCHAR: ("a column of strings", "cast the column in the source"),
-    DataType.TEXT: ("a column of strings", "cast the column in the source"),
+    DataType.BOOL: ("a column of bool", "cast the column with --cast, or in the source"),
+    DataType.VARCHAR: ("a column of strings", "cast the column with --cast, or in the source"),
+    DataType.TEXT: ("a column of strings", "cast the column with --cast, or in the source"),
     DataType.GEOMETRY: ("a column of strings in WKT", "write the geometries as WKT in the source"),
     DataType.TIMESTAMPTZ: (
         "a column of timestamps, or of strings in ISO 8601",
@@ -49,7 +49,9 @@ def scalar_cast(source: pa.DataType, field: FieldSchema) -> Cast:
         return text_cast(source)
     if field.dtype is DataType.INT64 and pa.types.is_timestamp(source):
         return microseconds_cast(field)
-    expected, remedy = _WANTED.get(field.dtype, ("a column of numbers", "cast the column in the source"))
+    expected, remedy = _WANTED.get(
+        field.dtype, ("a column of numbers", "cast the column with --cast, or in the source")
+    )
     raise misfit(field, f"{expected} for {type_text(field)}", source, remedy)
 
 
@@ -71,7 +73,9 @@ def _json_cast(source: pa.DataType, field: FieldSchema) -> Cast:
     if is_text(source) or is_bytes(source):
         return Cast(note="taken as JSON documents")
     if not jsontext.has_json_form(source):
-        raise misfit(field, "a column with a JSON form", source, "cast the column in the source, or drop it")
+        raise misfit(
+            field, "a column with a JSON form", source, "leave it out with --drop, or convert it in the source"
+        )
 
     def run(array: pa.Array) -> tuple[pa.Array, list[Refusal]]:
         texts: list[str | None] = []

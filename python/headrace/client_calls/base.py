@@ -14,7 +14,18 @@ from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, InputError, MilvusException, explain
 from headrace.schema import ConsistencyLevel
 
-__all__ = ["Keys", "Level", "described", "known", "level_of", "listed", "rpc_timeout", "scope_of", "with_known"]
+__all__ = [
+    "Keys",
+    "Level",
+    "described",
+    "known",
+    "level_of",
+    "listed",
+    "rows_timeout",
+    "rpc_timeout",
+    "scope_of",
+    "with_known",
+]
 
 T = TypeVar("T")
 
@@ -42,10 +53,20 @@ def rpc_timeout(timeout: float | None) -> float | None:
     return ops.DEFAULT_TIMEOUT if timeout is None else seconds(timeout)
 
 
+def rows_timeout(timeout: float | None) -> float | None:
+    """The deadline of an RPC that moves rows; None for the default.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    return ops.ROWS_TIMEOUT if timeout is None else seconds(timeout)
+
+
 def listed(keys: Any) -> list[int | str]:
     """Keys as a list, one alone too.
 
-    :raises ConfigError: if one is no key.
+    Raises:
+        ConfigError: If one is no key.
     """
     several = isinstance(keys, Iterable) and not isinstance(keys, str)
     given: list[Any] = list(keys) if several else [keys]
@@ -75,7 +96,7 @@ def scope_of(  # noqa: PLR0917 - the order of what a read takes
         names_of("output_fields", output_fields) if output_fields else [],
         names_of("partition_names", partition_names) if partition_names else [],
         level_of(level),
-        rpc_timeout(timeout),
+        rows_timeout(timeout),
     )
 
 

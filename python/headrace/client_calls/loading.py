@@ -62,9 +62,14 @@ def load_collection(
     yield from _wait(name, [], refresh=refresh, timeout=limit)
 
 
-def refresh_load(collection_name: str, timeout: float | None = None) -> Operation[None]:
-    """Load what was imported since the collection was loaded, and wait until it is there."""
-    yield from load_collection(collection_name, timeout, refresh=True)
+def refresh_load(
+    collection_name: str, timeout: float | None = None, *, partition_names: str | Sequence[str] | None = None
+) -> Operation[None]:
+    """Load what was imported since the collection, or partitions of it, were loaded, and wait until it is there."""
+    if partition_names:
+        yield from load_partitions(collection_name, partition_names, timeout, refresh=True)
+    else:
+        yield from load_collection(collection_name, timeout, refresh=True)
 
 
 def load_partitions(

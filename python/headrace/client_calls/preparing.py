@@ -35,7 +35,8 @@ _OPTIONS = LoadOptions()
 def is_empty(data: Any) -> bool:
     """Whether there is nothing to be sent: an empty list.
 
-    :raises InputError: if it is nothing that holds rows.
+    Raises:
+        InputError: If it is nothing that holds rows.
     """
     if isinstance(data, list | tuple):
         return not data

@@ -8,7 +8,7 @@ from typing import Any
 from headrace._proto import admin_pb2, common_pb2
 from headrace.calls import Operation
 from headrace.client_calls.base import rpc_timeout
-from headrace.client_calls.checks import name_of
+from headrace.client_calls.checks import name_of, text_of
 from headrace.errors import ConfigError, explain
 from headrace.operations.base import ask
 
@@ -23,22 +23,31 @@ def _hidden(parameter: str, password: Any) -> str:
     raise ConfigError(explain(parameter, "a text that is not empty", found, "give a password"))
 
 
-def create_user(user_name: str, password: str, timeout: float | None = None) -> Operation[None]:
-    """Make a user; real servers want 6 to 256 characters for a password."""
+def create_user(
+    user_name: str, password: str, timeout: float | None = None, description: str | None = None
+) -> Operation[None]:
+    """Make a user; real servers want 6 to 256 characters for a password, and take a description from 3.0 on."""
     request = admin_pb2.CreateCredentialRequest(
-        username=name_of("user_name", user_name), password=_hidden("password", password)
+        username=name_of("user_name", user_name),
+        password=_hidden("password", password),
+        description=text_of("description", description),
     )
     yield from ask("CreateCredential", request, common_pb2.Status, rpc_timeout(timeout))
 
 
 def update_password(
-    user_name: str, old_password: str, new_password: str, timeout: float | None = None
+    user_name: str,
+    old_password: str,
+    new_password: str,
+    timeout: float | None = None,
+    description: str | None = None,
 ) -> Operation[None]:
     """Change a user's password."""
     request = admin_pb2.UpdateCredentialRequest(
         username=name_of("user_name", user_name),
         oldPassword=_hidden("old_password", old_password),
         newPassword=_hidden("new_password", new_password),
+        description=text_of("description", description),
     )
     yield from ask("UpdateCredential", request, common_pb2.Status, rpc_timeout(timeout))
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from headrace import operations as ops
 from headrace.calls import Compute, Operation
-from headrace.client_calls.base import Keys, Level, known, level_of, listed, rpc_timeout, with_known
-from headrace.client_calls.checks import name_of, seconds, text_of
+from headrace.client_calls.base import Keys, Level, known, level_of, listed, rows_timeout, with_known
+from headrace.client_calls.checks import name_of, text_of
 from headrace.client_calls.preparing import is_empty, is_small, prepare
 from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, explain
@@ -87,7 +87,7 @@ def _write(
     upsert: bool,
     partial_update: bool = False,
 ) -> Operation[ops.Written]:
-    deadline = ops.WRITE_TIMEOUT if timeout is None else seconds(timeout)
+    deadline = rows_timeout(timeout)
     partition = text_of("partition_name", partition_name)
     name_of("collection_name", collection_name)
     if is_empty(data):
@@ -152,6 +152,6 @@ def delete(
         filter_params=filter_params,
         partition_name=text_of("partition_name", partition_name),
         consistency_level=level_of(consistency_level),
-        timeout=rpc_timeout(timeout),
+        timeout=rows_timeout(timeout),
     )
     return deleted or {"delete_count": count}

@@ -8,7 +8,7 @@ Run them with :func:`drive_sync` or :func:`drive_async`, or from another operati
 from __future__ import annotations
 
 from headrace.calls import Operation, Rpc, Sleep, drive_async, drive_sync
-from headrace.operations.base import DEFAULT_TIMEOUT, Scope
+from headrace.operations.base import DEFAULT_TIMEOUT, ROWS_TIMEOUT, Scope
 from headrace.operations.collections import (
     create_collection,
     describe_collection,
@@ -62,12 +62,12 @@ from headrace.operations.search import (
 )
 from headrace.operations.search_pages import SearchPages
 from headrace.operations.server import Health, check_health, get_server_version
-from headrace.operations.writes import WRITE_TIMEOUT, Request, Written, write
+from headrace.operations.writes import Request, Written, write
 
 __all__ = [
     "DEFAULT_TIMEOUT",
     "METRICS",
-    "WRITE_TIMEOUT",
+    "ROWS_TIMEOUT",
     "AnnSearchRequest",
     "Health",
     "IndexInfo",

@@ -15,10 +15,21 @@ from headrace.errors import TransportError, explain
 from headrace.protocol import status_error
 from headrace.schema import ConsistencyLevel
 
-__all__ = ["DEFAULT_TIMEOUT", "Scope", "ask", "ask_columns", "consistency_fields", "extra_info", "until"]
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "ROWS_TIMEOUT",
+    "Scope",
+    "ask",
+    "ask_columns",
+    "consistency_fields",
+    "extra_info",
+    "until",
+]
 
 #: Seconds for one RPC where the caller says nothing.
 DEFAULT_TIMEOUT = 60.0
+#: Seconds for one request that moves rows. Engines that take one at a time let the others wait.
+ROWS_TIMEOUT = 600.0
 
 #: Pauses between two looks at something that is under way: doubled from the first to the last.
 _FIRST_POLL, _LAST_POLL = 0.05, 1.0

@@ -39,6 +39,8 @@ METRICS: Mapping[DataType, tuple[str, ...]] = {
     DataType.BINARY_VECTOR: ("HAMMING", "JACCARD", "TANIMOTO", "SUBSTRUCTURE", "SUPERSTRUCTURE", "MHJACCARD"),
     DataType.SPARSE_FLOAT_VECTOR: ("IP",),
 }
+#: Vectors for which the metric of floats is a mistake that servers find late.
+_UNLIKE_FLOATS = frozenset({DataType.BINARY_VECTOR, DataType.SPARSE_FLOAT_VECTOR})
 _GRAPH = ("HNSW", {"M": 18, "efConstruction": 240})
 #: What to ask for, in turn, where AUTOINDEX is refused for a vector field; build parameters as AUTOINDEX has them.
 _VECTOR_INDEXES: Mapping[DataType, tuple[tuple[str, Mapping[str, Any]], ...]] = {
@@ -101,6 +103,8 @@ def create_index(name: str, param: IndexParam, *, timeout: float | None = DEFAUL
     Raises:
         MilvusException: If the server refuses, also what headrace chose.
     """
+    if param.index_type == "AUTOINDEX" and not param.metric_type:
+        param = yield from _with_metric(name, param)
     try:
         yield from _create(name, param, timeout)
     except MilvusException as error:
@@ -135,6 +139,21 @@ def _create(name: str, param: IndexParam, timeout: float | None) -> Operation[No
         extra_params=property_pairs(extra),
     )
     yield from ask("CreateIndex", request, common_pb2.Status, timeout)
+
+
+def _with_metric(name: str, param: IndexParam) -> Operation[IndexParam]:
+    """An index of bits or of a sparse vector with a metric that such have.
+
+    Milvus 2.3.5 chooses IP for either where none is said, and refuses every search of bits afterwards.
+    """
+    info = yield from describe_collection(name)
+    if info is None or param.field_name not in info.schema:
+        return param
+    item = info.schema[param.field_name]
+    if item.dtype not in _UNLIKE_FLOATS:
+        return param
+    # The one function that writes such vectors is BM25.
+    return replace(param, metric_type="BM25" if item.is_function_output else metric_for(item.dtype))
 
 
 def _instead(name: str, param: IndexParam) -> Operation[list[IndexParam]]:

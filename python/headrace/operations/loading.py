@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from headrace._proto import admin_pb2, common_pb2, milvus_pb2
 from headrace.calls import Operation, Rpc
-from headrace.errors import MilvusException
+from headrace.errors import MilvusException, RpcError
 from headrace.operations.base import DEFAULT_TIMEOUT, ask, until
 from headrace.operations.server import get_server_version
 from headrace.protocol import is_missing_collection, status_error
@@ -110,7 +110,14 @@ def wait_until_refreshed(
     Raises:
         TransportError: If it was not there in time; the server goes on loading it.
     """
-    if LITE in (yield from get_server_version()):
+    try:
+        version = yield from get_server_version()
+    except RpcError as error:
+        if error.status != "UNIMPLEMENTED":
+            raise
+        # Milvus Lite 2.5 tells no version either.
+        return
+    if LITE in version:
         return
     request = admin_pb2.GetLoadingProgressRequest(collection_name=name, partition_names=partition_names)
 

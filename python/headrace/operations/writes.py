@@ -8,13 +8,12 @@ from typing import Any
 
 from headrace.calls import Operation, Rpc, Several, Sleep
 from headrace.errors import HeadraceError, MilvusException, RowsWritten, RpcError, TransportError
+from headrace.operations.base import ROWS_TIMEOUT
 from headrace.protocol import MutationReply, mutation_reply
 from headrace.retry import AnswerClass, classify_code, classify_status
 
-__all__ = ["WRITE_TIMEOUT", "Request", "Written", "write"]
+__all__ = ["Request", "Written", "write"]
 
-#: Seconds for one request of rows. An engine that takes one writer at a time lets the others wait.
-WRITE_TIMEOUT = 600.0
 #: Requests of one call in flight on an event loop: enough to pack while the server works, few enough for a small one.
 IN_FLIGHT = 4
 #: Pauses after a server asked for less: doubled from the first to the last, for so long altogether.
@@ -60,7 +59,7 @@ class Written:
         self.cost += int(reply.status.extra_info.get("report_value", 0))
 
 
-def write(method: str, requests: Sequence[Request], *, timeout: float | None = WRITE_TIMEOUT) -> Operation[Written]:
+def write(method: str, requests: Sequence[Request], *, timeout: float | None = ROWS_TIMEOUT) -> Operation[Written]:
     """Send requests of rows, several at a time where that is possible; nothing is sent twice that may be stored.
 
     A server that asks for less is given pauses of a minute altogether.

@@ -86,11 +86,13 @@ class SourceFile:
         label: As :attr:`Part.label`.
         rows: How many rows it has, or None where that is known only after reading.
         identify: In which state it is now.
+        wanted: How many of its rows are wanted, where the source is one part of several and that is known; else None.
     """
 
     label: str
     rows: int | None
     identify: Callable[[], FileIdentity] = field(repr=False, compare=False)
+    wanted: int | None = None
 
 
 class FileReader(Protocol):

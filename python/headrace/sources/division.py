@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from headrace.errors import SourceError, explain
-from headrace.sources.base import Part, Read, Source
+from headrace.sources.base import Part, Read, Source, SourceFile
 
 __all__ = ["RowRange", "divide", "ranged"]
 
@@ -120,10 +120,15 @@ def ranged(source: Source, ranges: Sequence[RowRange]) -> Source:
         replayable=source.replayable,
         nulls=lambda: source.nulls,
         skipped=source.skipped,
-        files=source.files,
+        files=tuple(_wanted(file, ranges) for file in source.files),
         notes=source.notes,
         open_ended=source.open_ended,
     )
+
+
+def _wanted(file: SourceFile, ranges: Sequence[RowRange]) -> SourceFile:
+    rows = [wanted.rows for wanted in ranges if wanted.file == file.label]
+    return replace(file, wanted=None if None in rows else sum(count or 0 for count in rows))
 
 
 def _piece(part: Part, wanted: RowRange) -> Part | None:

@@ -10,18 +10,19 @@ import json
 import os
 import signal
 import sys
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import ray
+from ray.data.block import BlockAccessor
 
 import headrace
 from headrace.ray import MilvusDatasink
 
 WORKERS = 4
 DIM = 8
+#: Made by the process that is killed; absolute, because workers may be anywhere.
+KILLED = Path(os.environ["HOME"]) / "killed"
 
 
 def rows(batch):
@@ -31,47 +32,44 @@ def rows(batch):
     return {"id": ids, "text": np.array([f"row {number}" for number in ids]), "vector": vectors}
 
 
-class Watched(MilvusDatasink):
-    """Notes which process writes, once, as long as it does."""
+class DyingOnce(MilvusDatasink):
+    """The first process that writes is killed once some of its rows are stored, and others are not sent yet."""
 
     def write(self, blocks, ctx):
-        note = Path(f"writing-{os.getpid()}")
-        note.touch()
-        try:
-            return super().write(blocks, ctx)
-        finally:
-            note.unlink(missing_ok=True)
+        return super().write(self._halves(blocks), ctx)
+
+    def _halves(self, blocks):
+        for block in blocks:
+            table = BlockAccessor.for_block(block).to_arrow()
+            half = table.num_rows // 2
+            yield table.slice(0, half)
+            if half and first_of_all():
+                wait_until_stored(self._endpoint.uri, table.column("id")[0].as_py())
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield table.slice(half)
 
 
-def kill_one(uri, killed):
-    """Kill a process that writes, once the first rows are there."""
-    client = headrace.MilvusClient(uri)
-    while not killed:
-        writing = sorted(Path.cwd().glob("writing-*"))
-        state = client.has_collection("rows") and json.loads(json.dumps(stored(client)))
-        if len(writing) >= 2 and state:
-            killed.append(int(writing[0].name.partition("-")[2]))
-            os.kill(killed[0], signal.SIGKILL)
-        time.sleep(0.02)
-    client.close()
-
-
-def stored(client):
+def first_of_all():
     try:
+        KILLED.open("x").write(str(os.getpid()))
+    except FileExistsError:
+        return False
+    return True
+
+
+def wait_until_stored(uri, key):
+    with headrace.MilvusClient(uri) as client:
         client.load_collection("rows")
-        return client.query("rows", output_fields=["count(*)"], consistency_level="Strong")[0]["count(*)"]
-    except headrace.HeadraceError:
-        return 0
+        while not client.query("rows", filter=f"id == {key}", output_fields=["id"], consistency_level="Strong"):
+            pass
 
 
 def main(given):
-    os.chdir(Path(given["answer"]).parent)
     ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=True)
     dataset = ray.data.range(given["rows"], override_num_blocks=2 * WORKERS).map_batches(rows)
-    sink = Watched(collection="rows", uri=given["uri"], **given["options"])
-    killed, answer = [], {"name": sink.get_name(), "repr": repr(sink)}
-    if given["kill"]:
-        threading.Thread(target=kill_one, args=(given["uri"], killed), daemon=True).start()
+    kind = DyingOnce if given["kill"] else MilvusDatasink
+    sink = kind(collection="rows", uri=given["uri"], **given["options"])
+    answer = {"name": sink.get_name(), "repr": repr(sink)}
     try:
         dataset.write_datasink(sink)
         answer["report"] = sink.report.to_dict()
@@ -80,7 +78,7 @@ def main(given):
         cause = error if isinstance(error, headrace.LoadError) else error.__cause__
         if isinstance(cause, headrace.LoadError):
             answer["report"] = cause.report.to_dict()
-    answer["killed"] = killed
+    answer["killed"] = KILLED.exists()
     Path(given["answer"]).write_text(json.dumps(answer))
 
 
