@@ -232,8 +232,8 @@ class FileFates(Journal):
         self._world = world
         self.fates = {}
 
-    def settle(self, spans, verdict):
-        super().settle(spans, verdict)
+    def settle(self, spans, verdict, keys=()):
+        super().settle(spans, verdict, keys)
         for span in spans:
             self._note(span.source, span.start, span.start + span.count, verdict)
 
@@ -273,10 +273,17 @@ class Life:
 
     def begin(self):
         """Open the journal, prove what it says, begin to read and to send."""
+        self._store = Store(self.world)
+        try:
+            self._begin()
+        except BaseException:
+            self._store.close()
+            raise
+
+    def _begin(self):
         world = self.world
         ledger = make_ledger(world.directory, FileFates(world))
         self._source = world.source()
-        self._store = Store(world)
         self.resumption = Resumption(
             self._store,
             self._source.files,
@@ -367,7 +374,7 @@ class Life:
             await self._feed()
             rig.feeder.abandon()
             rig.sender.finish()
-            await rig.sender.settled(STOP_GRACE)
+            await rig.sender.settled(lambda: STOP_GRACE)
             await running
         finally:
             running.cancel()

@@ -170,6 +170,9 @@ class Wire:
     def _GetLoadState(self, request):  # noqa: N802
         return milvus_pb2.GetLoadStateResponse(state=3 if self.loaded else 1).SerializeToString()
 
+    def _DescribeIndex(self, request):  # noqa: N802
+        return milvus_pb2.DescribeIndexResponse().SerializeToString()
+
     def _DescribeCollection(self, request):  # noqa: N802
         if self.schema is None:
             answer = milvus_pb2.DescribeCollectionResponse()
