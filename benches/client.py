@@ -147,9 +147,9 @@ CASES = (
     ("insert of dicts, a numpy vector each", Bench.numpy_dicts, 2),
     ("insert of dicts, a list of floats each", Bench.dicts, 2),
     ("query of 10,000 vectors, as an array", Bench.query, 10),
-    ("query of 10,000 vectors, as dicts", Bench.query_rows, None),
+    ("query of 10,000 vectors, as dicts", Bench.query_rows, 2),
     ("search nq=100, topk=100 with vectors, as an array", Bench.search, 10),
-    ("search nq=100, topk=100 with vectors, as dicts", Bench.search_hits, None),
+    ("search nq=100, topk=100 with vectors, as dicts", Bench.search_hits, 2),
 )
 
 
