@@ -37,6 +37,10 @@ def channel_options(index: int, endpoint: Endpoint) -> list[tuple[str, Any]]:
         ("grpc.http2.lookahead_bytes", 16 << 20),
         ("headrace.channel", index),
     ]
+    if endpoint.is_embedded:
+        # gRPC's own server ends a connection with too many pings, and with it a call that takes long; and a process of
+        # this machine that ends closes its connections.
+        options = [(name, value) for name, value in options if not name.startswith("grpc.keepalive")]
     if endpoint.server_name is not None:
         options.append(("grpc.ssl_target_name_override", endpoint.server_name))
     return options

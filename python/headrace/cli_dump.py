@@ -19,6 +19,7 @@ __all__ = ["dump"]
 
 
 @click.command(
+    short_help="Write a collection into one Parquet file.",
     epilog="""\b
 Examples:
   headrace dump docs docs.parquet --uri ./docs.db
@@ -27,7 +28,7 @@ Examples:
 
 Exit status: as of load; 5 where the server counts other rows than were read. Run the same command again to go on
 where a run ended.
-"""
+""",
 )
 @click.argument("collection")
 @click.argument("path", metavar="OUT.parquet", type=click.Path(dir_okay=False, path_type=Path))

@@ -66,7 +66,7 @@ def at_edge(function: Callable[..., int]) -> Callable[..., int]:
         help="json: standard error gets an object a line, for a program to read.",
     )
     @functools.wraps(function)
-    def command(*, quiet: bool, log_format: LogFormat, **options: Any) -> int:
+    def command(*, quiet: bool, log_format: LogFormat = "text", **options: Any) -> int:
         console = Console(quiet=quiet, log_format=log_format)
         try:
             with Signals(quiet=quiet, log_format=log_format) as signals:

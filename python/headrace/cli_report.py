@@ -19,6 +19,7 @@ __all__ = ["report"]
 
 
 @click.command(
+    short_help="Show how a load went, as a page with plots.",
     epilog="""\b
 Examples:
   headrace report docs --html docs.html
@@ -27,7 +28,7 @@ Examples:
   headrace report ~/.local/state/headrace/docs-1a2b3c4d5e6f/report.json --html - > load.html
   headrace report --merge part-1.json part-2.json part-3.json
   headrace report --merge STATE_DIR/part-*
-"""
+""",
 )
 @click.argument("reports", nargs=-1, required=True, metavar="REPORT...")
 @click.option(

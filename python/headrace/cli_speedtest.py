@@ -19,11 +19,12 @@ __all__ = ["speedtest"]
 
 
 @click.command(
+    short_help="Find what a server takes.",
     epilog="""\b
 Examples:
   headrace speedtest --uri http://localhost:19530
   headrace speedtest --uri https://milvus:19530 --dim 1536 --seconds 20 --yes
-"""
+""",
 )
 @quiet_option
 @endpoint_options

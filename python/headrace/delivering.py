@@ -162,7 +162,7 @@ class Delivery:
             channel = next(self._channels) % self._transport.channels
             # Nor is it alone to blame for the end of a server that was not well.
             accompanied = self._traffic.calls > 1 or (self._traffic.probing and not alone)
-            began = self._clock()
+            before, began = self._traffic.begun, self._clock()
             # Should this be cancelled, nobody knows.
             doubtful, request.doubtful = request.doubtful, True
             self._ledger.measurements.bytes_sent += len(request.payload)
@@ -182,7 +182,8 @@ class Delivery:
             expired = answer.status == "DEADLINE_EXCEEDED"
             self._throttle.answered(sent, answer.kind, rate=answer.rate, expired=expired)
             request.doubtful = doubtful
-            accompanied = accompanied or self._traffic.calls > 1
+            # Who was lost at the same moment may have been told first.
+            accompanied = accompanied or self._traffic.begun > before
         if answer.may_land and self._target.key is not None:
             request.may_land_until = max(request.may_land_until or 0.0, began + timeout)
             request.uncountable = False

@@ -11,7 +11,6 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from headrace.casts import plain, plain_type
 from headrace.casts.base import null_mask
@@ -20,7 +19,7 @@ from headrace.casts.layouts import is_list, is_text
 from headrace.casts.lists import open_list
 from headrace.casts.sparse import SparseLayout, sparse_layout
 from headrace.casts.texts import has_text, is_uuid
-from headrace.casts.written import read_numbers
+from headrace.casts.written import written_lengths
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.matching import ignored_columns
@@ -63,8 +62,6 @@ _MOST_OFFERED = 5
 _UUID_BYTES = 36
 #: A decimal of 256 bits has 76 digits, a sign, a point, and perhaps an exponent.
 _MOST_DIGITS = 96
-#: Text of as many numbers without brackets is taken for a vector without being named.
-_SURELY_WRITTEN = 8
 
 
 def infer_schema(
@@ -299,14 +296,7 @@ class _Inference:
         if values is None or name in (self._options.key or _DEFAULT_KEY, self._options.partition_key):
             return []
         texts = plain(values).drop_null()
-        # Two numbers in a text may be anything; a list in brackets, or many of them, are meant as a vector.
-        short = not pc.all(pc.starts_with(texts, "[")).as_py()
-        lists, bad = read_numbers(texts)
-        if bad.any() or not len(lists):
-            return []
-        lengths = [int(length) for length in np.unique(pc.list_value_length(lists))]
-        named = name in self._options.vector
-        return lengths if named or min(lengths) >= (_SURELY_WRITTEN if short else 2) else []
+        return written_lengths(texts, named=name in self._options.vector)
 
     def _named_dim(self, name: str, lengths: Sequence[int]) -> int:
         if self._options.dim is not None:

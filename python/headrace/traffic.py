@@ -33,6 +33,7 @@ class Traffic:
         self._delivering = 0
         self._resting = 0
         self._calls = 0
+        self._begun = 0
         self._wanting_solitude = 0
         self._solitary = False
         #: Why nothing more is sent, or None.
@@ -57,6 +58,11 @@ class Traffic:
     def calls(self) -> int:
         """Calls that are in flight."""
         return self._calls
+
+    @property
+    def begun(self) -> int:
+        """Calls that have begun so far."""
+        return self._begun
 
     @property
     def active(self) -> int:
@@ -145,6 +151,7 @@ class Traffic:
         else:
             await self._admit(size, lambda: not self._solitary and not self._wanting_solitude)
         self._calls += 1
+        self._begun += 1
         try:
             yield
         finally:

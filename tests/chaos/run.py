@@ -73,18 +73,18 @@ def _carry_out(server, seed, loader):
             "doubled": proof.doubled,
             "wrong": proof.wrong,
             "late": sum(held.delivered for held in network.held),
-            **_told(loading),
+            **_told(loading, trial.status),
             "ok": proof.holds and trial.status == 0,
         }
         _drop(server, collection)
     return line
 
 
-def _told(loading):
+def _told(loading, status):
     """What the loader itself says of it."""
     report = loading.report
     if report is None or "rows_read" not in report:
-        return {"said": loading.said}
+        return {"said": loading.said} if status else {}
     names = ("mode", "rows_read", "rows_stored", "rows_superseded", "rows_unknown", "rows_unsent", "rows_resumed")
     return {name: report[name] for name in (*names, "retries", "notes")}
 

@@ -74,6 +74,20 @@ def test_the_traceback_of_an_unexpected_error_is_shown_on_request(capfdbinary, m
     assert "Traceback (most recent call last)" in err
 
 
+def test_an_error_is_an_object_in_a_log_for_programs(capfdbinary):
+    assert at_edge(raises(errors.ConfigError("x")))(quiet=True, log_format="json") == 2
+    line = json.loads(capfdbinary.readouterr().err)
+    assert (line["event"], line["message"]) == ("error", "x")
+
+
+def test_a_signal_is_an_object_in_a_log_for_programs(capfdbinary):
+    with Signals(log_format="json") as signals:
+        signals.stop = lambda name: None
+        os.kill(os.getpid(), signal.SIGTERM)
+    line = json.loads(capfdbinary.readouterr().err)
+    assert line["message"] == "SIGTERM: finishing what is in flight; once more to leave at once"
+
+
 def test_usage_errors_are_left_to_click():
     with pytest.raises(click.UsageError):
         at_edge(raises(click.UsageError("x")))(quiet=False)

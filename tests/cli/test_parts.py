@@ -46,9 +46,7 @@ def test_parts_of_a_source_need_no_plan(headrace, fake, source):
     ("arguments", "said"),
     [
         (("load",), "Missing argument 'SOURCE...', or --plan FILE."),
-        (("load", "a", "--plan", "b"), "SOURCE, --plan: give one of them"),
         (("load", "--plan", "b"), "--plan: say with --part which part to load"),
-        (("prepare",), "Missing argument 'SOURCE...', or --plan FILE."),
         (("finish", "a", "--plan", "b"), "SOURCE, --plan: give one of them"),
     ],
 )

@@ -118,7 +118,7 @@ def test_empty_columns():
     [
         (pa.list_(F32, 2), "expected vectors of 3 numbers, found a column of fixed_size_list<item: float>[2]"),
         (pa.list_(pa.string()), "expected lists of numbers for FLOAT_VECTOR(3), found a column of list<item: string>"),
-        (pa.string(), "expected lists of numbers for FLOAT_VECTOR(3), found a column of string"),
+        (pa.int64(), "expected lists of numbers for FLOAT_VECTOR(3), found a column of int64"),
         (pa.list_(pa.list_(F32)), "expected lists of numbers for FLOAT_VECTOR(3), found a column of list<"),
     ],
 )

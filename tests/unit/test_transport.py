@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from headrace._proto import milvus_pb2
+from headrace.channels import channel_options
 from headrace.config import Endpoint
 from headrace.errors import ConfigError, ConnectError, MilvusException, RpcError, TransportError
 from headrace.transport import AsyncTransport, SyncTransport
@@ -351,3 +352,10 @@ def test_tls_transport_is_built_and_used_inside_a_loop_without_blocking_it(tls):
 def test_database_name_that_cannot_travel_is_refused(open_transport, fake, name):
     with pytest.raises(ConfigError, match="db_name: expected an ASCII name, found"):
         open_transport(fake.uri, db_name=name)
+
+
+def test_the_embedded_engine_is_not_pinged():
+    """Its server, gRPC's own for Python, ends connections with calls that take minutes for too many pings."""
+    pinged = {name for name, _ in channel_options(0, Endpoint(uri="http://127.0.0.1:1")) if "keepalive" in name}
+    assert pinged
+    assert not pinged & {name for name, _ in channel_options(0, Endpoint(uri="a.db"))}

@@ -10,11 +10,13 @@ from headrace.casts.base import Cast, Refusal
 from headrace.casts.dense import dense_cast
 from headrace.schema import FieldSchema
 
-__all__ = ["read_numbers", "written_cast"]
+__all__ = ["read_numbers", "written_cast", "written_lengths"]
 
 #: What may stand between and around numbers.
 _BETWEEN = r"[\s,;\[\]()]+"
 _SHOWN = 40
+#: Text of as many numbers without brackets is taken for a vector without being named.
+_SURELY_WRITTEN = 8
 
 
 def written_cast(field: FieldSchema) -> Cast:
@@ -49,3 +51,17 @@ def read_numbers(array: pa.Array) -> tuple[pa.Array, np.ndarray]:
                 bad[number] = True
                 rows.append(None)
         return pa.array(rows, pa.list_(pa.float32())), bad
+
+
+def written_lengths(texts: pa.Array, *, named: bool) -> list[int]:
+    """The different lengths of the vectors that texts without nulls are; none where some of them are no vectors.
+
+    Two numbers in a text may be anything: unless the column was ``named``, lists in brackets or many numbers are
+    meant as a vector.
+    """
+    lists, bad = read_numbers(texts)
+    if bad.any() or not len(lists):
+        return []
+    lengths = [int(length) for length in np.unique(pc.list_value_length(lists))]
+    least = 2 if pc.all(pc.starts_with(texts, "[")).as_py() else _SURELY_WRITTEN
+    return lengths if named or min(lengths) >= least else []

@@ -23,13 +23,6 @@ def schema_of(lib, *, sparse=True, auto_id=False, dynamic=False):
 
 def index_params(lib, **metrics):
     """A FLAT index on each vector field, an inverted one on sparse ones."""
-    if not hasattr(lib.MilvusClient, "prepare_index_params"):
-        from headrace.schema import IndexParam
-
-        return [
-            IndexParam(field, "SPARSE_INVERTED_INDEX" if field == "sparse" else "FLAT", metric)
-            for field, metric in metrics.items()
-        ]
     params = lib.MilvusClient.prepare_index_params()
     for field, metric in metrics.items():
         kind = "SPARSE_INVERTED_INDEX" if field == "sparse" else "FLAT"
