@@ -26,6 +26,7 @@ class Terminal:
     def __init__(self):
         self.ours, self.theirs = pty.openpty()
         self.text = ""
+        self._written = threading.Condition()
         self._reader = threading.Thread(target=self._read)
 
     def resize(self, columns):
@@ -50,7 +51,14 @@ class Terminal:
             if not part:
                 break
             parts += part
-            self.text = parts.decode(errors="replace")
+            with self._written:
+                self.text = parts.decode(errors="replace")
+                self._written.notify_all()
+
+    def wait_for(self, condition):
+        """Return once the text is so that ``condition()`` holds."""
+        with self._written:
+            assert self._written.wait_for(condition, 30), self.text
 
 
 @pytest.fixture
@@ -90,23 +98,24 @@ def test_a_terminal_shows_a_live_bar_and_then_the_account(loading):
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
 
 
-def test_the_bar_follows_the_size_of_the_terminal(loading, terminal, fake):
+def test_the_bar_follows_the_size_of_the_terminal(loading, terminal):
     start, end = loading
     process = start(columns=100)
-    fake.wait_for(lambda: "rows stored" in terminal.text, 30)
+    terminal.wait_for(lambda: "rows stored" in terminal.text)
     terminal.resize(40)
     before = len(terminal.text)
     # The first frame after it may have been measured before.
-    fake.wait_for(lambda: terminal.text.count("\x1b[2K", before) >= 3, 30)
+    terminal.wait_for(lambda: terminal.text.count("\x1b[2K", before) >= 3)
     frames = [_ESCAPES.sub("", frame).strip("\r\n") for frame in terminal.text[before:].split("\x1b[2K")]
     end(process)
-    assert all(len(frame) <= 40 for frame in frames[2:-1])
+    assert max(map(len, frames[2:-1])) <= 40, frames
 
 
-def test_no_color_is_honoured(loading):
+def test_no_color_is_honoured(loading, terminal):
     start, end = loading
-    text = end(start(environ={"NO_COLOR": "1"}))
-    assert "rows stored" in text
+    process = start(environ={"NO_COLOR": "1"})
+    terminal.wait_for(lambda: "rows stored" in terminal.text)
+    text = end(process)
     assert not _COLOURS.search(text)
 
 

@@ -76,15 +76,12 @@ class World:
         self.keys = [key for keys in files for key in keys]
         self.schema = KEYED if keyed else AUTO_ID
         self.options = LoadOptions(mode=mode, create=True, at_most_once=at_most_once)
+        self.clock = self.loop.time
         self.limit, self.target_bytes, self.lag, self.marks, self.pace = limit, target_bytes, lag, marks, pace
         self.wire = Wire(self.clock, self.schema, loaded=loaded)
         self.may_land_until = -3600.0
         self.lives = []
         self.errors = []
-
-    @property
-    def clock(self):
-        return self.loop.time
 
     def run(self, coroutine):
         """Run a coroutine to its end, and everything that goes on meanwhile."""
@@ -118,10 +115,9 @@ class World:
 
     def close(self):
         """End everything."""
-        tasks = asyncio.all_tasks(self.loop)
-        for task in tasks:
-            task.cancel()
-        if tasks:
+        if tasks := asyncio.all_tasks(self.loop):
+            for task in tasks:
+                task.cancel()
             self.loop.run_until_complete(asyncio.wait(tasks))
         self.loop.close()
 
@@ -210,9 +206,7 @@ class Writer(JournalWriter):
         self._store.beat(self._reach)
         if self._notes and world.clock() - self._written_at >= world.lag:
             self._write_now()
-        self._ticking = world.loop.call_later(
-            journal_writer.BEAT if world.lag > journal_writer.BEAT else world.lag, self._tick
-        )
+        self._ticking = world.loop.call_later(min(world.lag, journal_writer.BEAT), self._tick)
 
     def _write_now(self):
         if self._dead:
