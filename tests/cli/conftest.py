@@ -39,7 +39,8 @@ class Commands:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MILVUS_", "HEADRACE_"))}
         self.started = []
         self.environ = {**kept, "XDG_STATE_HOME": str(self.state), "HOME": str(directory), "TERM": "xterm"}
-        self.environ.pop("XDG_CONFIG_HOME", None)
+        for name in ("XDG_CONFIG_HOME", "COLUMNS", "LINES"):
+            self.environ.pop(name, None)
 
     def start(self, *arguments, environ=None, **streams):
         process = subprocess.Popen(

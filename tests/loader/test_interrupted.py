@@ -18,8 +18,17 @@ from tests.loader.rows import SMALL, counts, eventually, hurry, load, table, wri
 ROWS = 300
 
 
+@pytest.fixture
 def our_threads():
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("headrace")]
+    """The threads of headrace's that this test has begun and that are not over."""
+    others = set(threading.enumerate())
+
+    def running():
+        return [
+            thread for thread in threading.enumerate() if thread.name.startswith("headrace") and thread not in others
+        ]
+
+    return running
 
 
 def interrupt(call):
@@ -50,7 +59,9 @@ async def interrupt_and_answer(call):
         ("Query", interrupt_and_stay_silent),
     ],
 )
-def test_a_keyboard_interrupt_ends_the_call_and_the_same_call_completes_the_load(fake, tmp_path, method, behaviour):
+def test_a_keyboard_interrupt_ends_the_call_and_the_same_call_completes_the_load(
+    fake, tmp_path, our_threads, method, behaviour
+):
     path = write_parquet(tmp_path / "a.parquet", ROWS)
     fake.script(method, behaviour)
     with pytest.raises(KeyboardInterrupt):
@@ -90,7 +101,7 @@ async def rows():
 
 
 @pytest.mark.parametrize("source", [rows, lambda: table(ROWS)], ids=["async iterator", "table"])
-def test_aload_can_be_cancelled_at_any_await(fake, source):
+def test_aload_can_be_cancelled_at_any_await(fake, our_threads, source):
     async def main(point, name):
         running = headrace.aload(source(), collection=name, uri=fake.uri, create=True, **SMALL)
         task = asyncio.ensure_future(_run(cancelled_at(point, running)))

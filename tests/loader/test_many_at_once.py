@@ -53,7 +53,7 @@ def test_one_journal_serves_one_loader_and_the_second_is_told_whose_it_is(fake, 
     path = write_parquet(tmp_path / "a.parquet", 500)
     fake.always("Insert", stall)
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(load, fake, path)
+        first = pool.submit(load, fake, path, max_in_flight=1)
         fake.wait_for(lambda: fake.open_writes > 0)
         sent = len(writes(fake))
         with pytest.raises(JournalError, match=f"process {os.getpid()} on .*--state-dir each"):
