@@ -88,7 +88,7 @@ fn names_the_arrow_version_that_is_built_in() {
 }
 
 #[test]
-fn only_the_binding_names_pyo3_and_unsafe_only_lends_memory() {
+fn only_the_binding_names_pyo3_and_unsafe_is_where_it_has_a_reason() {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("rust")];
     let mut seen = 0;
     while let Some(folder) = folders.pop() {
@@ -103,8 +103,9 @@ fn only_the_binding_names_pyo3_and_unsafe_only_lends_memory() {
             let source = fs::read_to_string(&path).unwrap();
             seen += 1;
             assert!(path.ends_with("py.rs") || !source.contains("pyo3"), "{} names pyo3", path.display());
-            // Memory that is not initialised: `fill_vec` in wire/sink.rs, `pack_bytes` in py.rs.
-            let allowed = if path.ends_with("py.rs") { 3 } else { usize::from(path.ends_with("wire/sink.rs")) };
+            // Memory that is not initialised: `fill_vec` in wire/sink.rs, `pack_bytes` in py.rs (3). Numbers of a list that
+            // are not counted: `put_number` in py.rs.
+            let allowed = if path.ends_with("py.rs") { 4 } else { usize::from(path.ends_with("wire/sink.rs")) };
             let blocks = source.matches("unsafe {").count();
             assert_eq!(blocks, allowed, "{} has {blocks} unsafe blocks", path.display());
         }
