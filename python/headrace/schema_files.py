@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import MissingExtraError, SchemaError, explain
-from headrace.schema import CollectionSchema, DataType, FieldSchema, Function, FunctionType
+from headrace.schema import MAX_VARCHAR_BYTES, CollectionSchema, DataType, FieldSchema, Function, FunctionType
 
 __all__ = ["read_schema", "schema_of"]
 
@@ -86,12 +86,15 @@ def _field(item: object, where: str, number: int) -> FieldSchema:
         **(item.get("params") or {}),
         **{flag: bool(item[flag]) for flag in _FLAGS if flag in item},
     }
-    element = item.get("element_type")
+    element = _type(item["element_type"], place) if item.get("element_type") else None
+    if element is DataType.VARCHAR:
+        # Milvus Lite 3.2 keeps no length of the elements of an array, and does not describe any.
+        facts.setdefault("max_length", MAX_VARCHAR_BYTES)
     return FieldSchema(
         str(item["name"]),
         _type(item["type"], place),
         description=item.get("description", ""),
-        element_type=_type(element, place) if element else None,
+        element_type=element,
         default_value=item.get("default_value"),
         **facts,
     )

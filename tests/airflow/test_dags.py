@@ -47,6 +47,8 @@ with DAG("slow", schedule="@once", catchup=False, is_paused_upon_creation=False)
         verify="full",
         deferrable=True,
         poll_interval=0.5,
+        retries=2,
+        retry_delay=timedelta(0),
     )
     load >> finish
 """

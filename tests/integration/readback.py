@@ -7,6 +7,7 @@ import contextlib
 import numpy as np
 from pymilvus import DataType as PymilvusType
 from pymilvus import MilvusClient
+from pymilvus.exceptions import MilvusException
 
 from headrace.schema import DataType
 
@@ -17,6 +18,8 @@ _INDEXES = {
     DataType.BINARY_VECTOR: ("BIN_FLAT", "HAMMING"),
     DataType.SPARSE_FLOAT_VECTOR: ("SPARSE_INVERTED_INDEX", "IP"),
 }
+#: The code of pymilvus's own for a connection that could not be made.
+_CONNECT_FAILED = 2
 #: Rows of one page.
 _PAGE = 2000
 
@@ -24,11 +27,22 @@ _PAGE = 2000
 @contextlib.contextmanager
 def connect(server, **credentials):
     """A pymilvus client that is closed at the end."""
-    client = MilvusClient(server.uri, **credentials)
+    client = _connected(server.uri, credentials)
     try:
         yield client
     finally:
         client.close()
+
+
+def _connected(uri, credentials, attempts=5):
+    """A client. A busy server lets the first connections expire, and ends an old one that pymilvus asked too often."""
+    for left in reversed(range(attempts)):
+        try:
+            return MilvusClient(uri, **credentials)
+        except MilvusException as error:
+            if not left or error.code != _CONNECT_FAILED:
+                raise
+    raise AssertionError
 
 
 def create(client, name, schema, **options):

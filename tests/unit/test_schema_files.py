@@ -89,3 +89,14 @@ def test_without_pyyaml_its_name_is_said(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(MissingExtraError, match="install PyYAML, or write the schema as JSON"):
         read_schema(tmp_path / "a.yaml")
+
+
+def test_elements_of_text_whose_length_was_not_described_may_be_as_long_as_milvus_has_them(tmp_path):
+    fields = [
+        {"name": "id", "type": "INT64", "is_primary": True},
+        {"name": "words", "type": "ARRAY", "element_type": "VARCHAR", "params": {"max_capacity": 8}},
+        {"name": "v", "type": "FLOAT_VECTOR", "params": {"dim": 4}},
+    ]
+    (tmp_path / "a.json").write_text(json.dumps({"fields": fields}))
+    _, words, _ = read_schema(tmp_path / "a.json")
+    assert words.max_length == 65_535
