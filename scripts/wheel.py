@@ -22,12 +22,13 @@ from dependencies import oldest, requirements
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 #: What the tests below import; no library that headrace itself needs is among them.
-TEST_TOOLS = ["blockbuster", "hypothesis", "pytest", "pytest-timeout"]
+TEST_TOOLS = ["blockbuster", "hypothesis", "pytest", "pytest-timeout", "pytest-xdist"]
 TEST_TOOLS += ["duckdb", "flask", "flask-cors", "h5py", "ml_dtypes", "moto[s3]", "pandas", "polars", "pyyaml", "scipy"]
 #: Everything that needs neither an extra nor pymilvus.
 TESTS = ["tests/smoke", "tests/unit", "tests/loader", "tests/cli", "tests/property/test_packing_roundtrip.py"]
-NEEDS_LITE = "--ignore=tests/cli/test_embedded.py"
+LEFT_OUT = ["--ignore=tests/cli/test_embedded.py", "--ignore=tests/unit/test_templates.py"]
 NEEDS_PYMILVUS = "not pymilvus and not official"
+WORKERS = ["--numprocesses", "auto", "--maxprocesses", "4", "--dist", "worksteal"]
 
 
 def run(*command: object, env: dict[str, str] | None = None) -> None:
@@ -80,7 +81,8 @@ def test(wheel: Path, name: str, pins: list[str]) -> None:
     run(python, "-c", f"import headrace; assert headrace.__file__.startswith({str(venv)!r}), headrace.__file__")
     run(python, "-m", "pip", "install", "--quiet", *pins, *TEST_TOOLS, env=free)
     run(python, "-m", "pip", "list", "--format", "freeze")
-    run(python, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not long", "-k", NEEDS_PYMILVUS, NEEDS_LITE, *TESTS)
+    chosen = ["-m", "not long", "-k", NEEDS_PYMILVUS, *LEFT_OUT, *TESTS]
+    run(python, "-m", "pytest", "-p", "no:cacheprovider", *WORKERS, *chosen)
 
 
 def main() -> None:
