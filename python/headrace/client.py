@@ -13,11 +13,10 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from headrace import client_calls as calls
-from headrace.arguments import misuse
+from headrace.arguments import explained
 from headrace.calls import Operation, drive_async, drive_sync
 from headrace.client_words import ClientWords
 from headrace.config import Endpoint
-from headrace.errors import ConfigError
 from headrace.known import AsyncKnown, Known
 from headrace.pages import AsyncPages, Pages, PagesOperation
 from headrace.transport import AsyncTransport, SyncTransport
@@ -39,39 +38,31 @@ def _signed(method: Callable[..., Any], call: Callable[..., Any]) -> None:
     method.__signature__ = signature.replace(parameters=[own, *signature.parameters.values()])  # type: ignore[attr-defined]
 
 
-def _begun(call: Callable[P, Operation[T]], *args: P.args, **kwargs: P.kwargs) -> Operation[T]:
-    """A call's operation; arguments that it does not take are refused by their names.
-
-    Raises:
-        ConfigError: If there are such.
-    """
-    try:
-        return call(*args, **kwargs)
-    except TypeError as error:
-        if reason := misuse(call, args, kwargs):
-            raise ConfigError(reason) from error
-        raise
-
-
 def _sync(call: Callable[P, Operation[T]]) -> Callable[Concatenate[MilvusClient, P], T]:
+    begin = explained(call)
+
     def method(self: MilvusClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.run(_begun(call, *args, **kwargs))
+        return self.run(begin(*args, **kwargs))
 
     _signed(method, call)
     return method
 
 
 def _awaited(call: Callable[P, Operation[T]]) -> Callable[Concatenate[AsyncMilvusClient, P], Coroutine[Any, Any, T]]:
+    begin = explained(call)
+
     async def method(self: AsyncMilvusClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.run(_begun(call, *args, **kwargs))
+        return await self.run(begin(*args, **kwargs))
 
     _signed(method, call)
     return method
 
 
 def _sync_pages(call: Callable[P, Operation[PagesOperation[S]]]) -> Callable[Concatenate[MilvusClient, P], Pages[S]]:
+    begin = explained(call)
+
     def method(self: MilvusClient, /, *args: P.args, **kwargs: P.kwargs) -> Pages[S]:
-        return Pages(self.run, self.run(_begun(call, *args, **kwargs)))
+        return Pages(self.run, self.run(begin(*args, **kwargs)))
 
     _signed(method, call)
     return method
@@ -80,8 +71,10 @@ def _sync_pages(call: Callable[P, Operation[PagesOperation[S]]]) -> Callable[Con
 def _awaited_pages(
     call: Callable[P, Operation[PagesOperation[S]]],
 ) -> Callable[Concatenate[AsyncMilvusClient, P], Coroutine[Any, Any, AsyncPages[S]]]:
+    begin = explained(call)
+
     async def method(self: AsyncMilvusClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncPages[S]:
-        return AsyncPages(self.run, await self.run(_begun(call, *args, **kwargs)))
+        return AsyncPages(self.run, await self.run(begin(*args, **kwargs)))
 
     _signed(method, call)
     return method

@@ -91,8 +91,12 @@ for _name in _ACCESSES:
     setattr(_Lazy, _name, _accessing(_name))
 
 
-def _numpy(column: pa.Array, field: pa.Field) -> np.ndarray[Any, Any]:
+def _numpy(batch: pa.RecordBatch, name: str) -> np.ndarray[Any, Any]:
     """A column as an array; vectors of shape (n, d) on the column's own memory."""
+    at = batch.schema.get_field_index(name)
+    if at < 0:
+        raise KeyError(name)
+    field, column = batch.schema.field(at), batch.column(at)
     dtype = data_type_of(field)
     if dtype is DataType.SPARSE_FLOAT_VECTOR:
         expected, found = "a column of one length a row", "sparse vectors"
@@ -135,10 +139,7 @@ class QueryResult(_Lazy[dict[str, Any]]):
             KeyError: If the result has no such field.
             SchemaError: For sparse vectors.
         """
-        at = self._batch.schema.get_field_index(field_name)
-        if at < 0:
-            raise KeyError(field_name)
-        return _numpy(self._batch.column(at), self._batch.schema.field(at))
+        return _numpy(self._batch, field_name)
 
     def __str__(self) -> str:
         shown = [str(row) for row in self[:_SHOWN]]
@@ -322,10 +323,7 @@ class SearchResult(list[Hits]):
             KeyError: If the result has no such field.
             SchemaError: For sparse vectors.
         """
-        at = self._fields.schema.get_field_index(field_name)
-        if at < 0:
-            raise KeyError(field_name)
-        return _numpy(self._fields.column(at), self._fields.schema.field(at))
+        return _numpy(self._fields, field_name)
 
     def materialize(self) -> None:
         """Make all hits now."""

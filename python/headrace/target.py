@@ -9,8 +9,9 @@ import contextlib
 import difflib
 import re
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from headrace import operations as ops
 from headrace.calls import Operation
@@ -31,6 +32,8 @@ __all__ = [
     "open_target",
     "readable_collection",
 ]
+
+T = TypeVar("T")
 
 #: A property of collections that headrace created; Milvus Lite 3.2 and Milvus 2.3.5 keep it.
 MARK = "headrace.id"
@@ -204,7 +207,11 @@ def ensure_indexes(collection: str, params: list[IndexParam]) -> Operation[None]
     Raises:
         MilvusException: If the server refuses.
     """
-    indexed = {index.field_name for index in (yield from ops.describe_index(collection))}
+    yield from _add_indexes(collection, params, (yield from ops.describe_index(collection)))
+
+
+def _add_indexes(collection: str, params: list[IndexParam], known: Sequence[ops.IndexInfo]) -> Operation[None]:
+    indexed = {index.field_name for index in known}
     for param in params:
         if param.field_name in indexed:
             continue
@@ -240,15 +247,20 @@ def _make(collection: str, schema: CollectionSchema, **options: Any) -> Operatio
 def _finish_indexes(collection: str, schema: CollectionSchema, metric: str | None) -> Operation[None]:
     """Make the indexes that whoever created the collection did not come to make."""
     # Who may not ask could not make them either; if they are missing, loading the collection says so.
+    if (known := (yield from _if_permitted(ops.describe_index(collection)))) is not None:
+        yield from _add_indexes(collection, index_params(schema, metric), known)
+
+
+def _if_permitted(operation: Operation[T]) -> Operation[T | None]:
+    """What an operation returns; None where the server refuses it, because a role may be for writing only."""
     try:
-        yield from ops.describe_index(collection)
+        return (yield from operation)
     except MilvusException:
-        return
+        return None
     except RpcError as error:
         if error.status != "PERMISSION_DENIED":
             raise
-        return
-    yield from ensure_indexes(collection, index_params(schema, metric))
+        return None
 
 
 def _wake(collection: str) -> Operation[None]:
@@ -284,17 +296,11 @@ def _unsearchable(collection: str, options: LoadOptions) -> ConfigError:
 
 def _count(collection: str) -> Operation[int | None]:
     """A strongly consistent count, or None where the collection cannot be read: not loaded, or not allowed."""
-    try:
-        if not (yield from ops.is_loaded(collection)):
-            return None
-        return (yield from ops.count(collection))
-    except MilvusException:
-        return None
-    except RpcError as error:
-        # A role that may only write is no reason not to write.
-        if error.status != "PERMISSION_DENIED":
-            raise
-        return None
+
+    def counted() -> Operation[int | None]:
+        return (yield from ops.count(collection)) if (yield from ops.is_loaded(collection)) else None
+
+    return (yield from _if_permitted(counted()))
 
 
 def _choose_mode(
