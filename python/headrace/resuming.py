@@ -6,11 +6,9 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
-
-from headrace.attempts import Request
 from headrace.calls import Operation
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan
@@ -20,15 +18,14 @@ from headrace.intervals import IntervalSet
 from headrace.journal import Journal
 from headrace.journal_records import FileRecord, Place, TargetRecord
 from headrace.journal_store import JournalStore
-from headrace.journal_writer import BEAT, JournalWriter
-from headrace.ledger import Ledger
+from headrace.journal_writer import JournalWriter
+from headrace.landing import Landing, landing_after, left_behind
 from headrace.report import Account, Verdict
-from headrace.retry import LONGEST
 from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile, identify_all
 from headrace.sources.rowkeys import ROW
 from headrace.target import Target
 
-__all__ = ["Resumption", "admit", "place_of", "plan_digests"]
+__all__ = ["Resumption", "place_of", "plan_digests"]
 
 
 class Resumption:
@@ -79,8 +76,8 @@ class Resumption:
         #: Whether an earlier run had begun to load something here.
         self.begun = bool(store.targets())
         self._numbered = False
-        #: The clock's (monotonic) time up to which a request of the run before may still be applied, or None.
-        self.may_land_until: float | None = None
+        #: What earlier runs may still have on its way, or None.
+        self.landing: Landing | None = None
         #: The highest code of the keys of rows that are not sent again, or None.
         self.highest_key: int | None = None
         #: What a person should know.
@@ -120,7 +117,7 @@ class Resumption:
         endpoint: Endpoint,
         options: LoadOptions,
         run: Callable[[Operation[Proof]], Proof],
-    ) -> None:
+    ) -> Target:
         """Decide what is left to do, and prove that what is not done again is there; nothing is sent before.
 
         Args:
@@ -129,6 +126,9 @@ class Resumption:
             endpoint: Where it is.
             options: What the caller asked for.
             run: Runs an operation.
+
+        Returns:
+            The collection, with the mode in which rows can be written without being doubled.
 
         Raises:
             SourceError: If a file changed since its load began.
@@ -143,34 +143,47 @@ class Resumption:
         known = {} if options.again else former
         left_out = {label for label in self._files if not self._take(label, known, plans[label], options.changed)}
         void = bool(self._records) and not self._proven(record, target, options, run)
+        if void:
+            self._records.clear()
+        # Before anything is forgotten: what it sent may still come.
+        self.landing = self._landing(target, options)
         with self._store.transaction(durable=True):
             if void:
-                self._records.clear()
                 former.clear()
                 self._store.forget_target(record.id)
                 record = self._store.begin_target(place, target.rows_before)
-            for label, file in self._files.items():
-                if label not in self._records and label not in left_out:
-                    identity = self._identities[label]
-                    self._records[label] = self._store.begin_file(
-                        record.id,
-                        identity,
-                        plans[label],
-                        file.rows,
-                        wanted=file.wanted,
-                        former=former.get(identity.path),
-                    )
+            self._begin_files(record, plans, former, left_out)
             run_number = self._store.begin_run(record.id)
         self._target = record
-        # A clock that was set back must not make anybody wait for long.
-        left = BEAT + min(max(LONGEST, options.rpc_timeout), self._store.may_land_until - self._wall_clock())
-        self.may_land_until = self._clock() + left if left > 0.0 and self.in_doubt else None
         self._take_over(at_most_once=options.at_most_once and not target.keyed)
         self._writer = self._open_writer(self._store, run_number)
         self._journal.keep(self._writer, record.id, self._records, keyed=target.keyed)
         self._left_out = left_out
         if self._passes_over(Verdict.STORED):
             self.highest_key = record.highest
+        if self.landing is not None and self.landing.any_key:
+            return replace(target, mode="upsert", mode_reason="rows that an earlier run sent may still be stored")
+        return target
+
+    def _begin_files(
+        self, record: TargetRecord, plans: Mapping[str, str], former: Mapping[str, FileRecord], left_out: set[str]
+    ) -> None:
+        for label, file in self._files.items():
+            if label not in self._records and label not in left_out:
+                identity = self._identities[label]
+                self._records[label] = self._store.begin_file(
+                    record.id, identity, plans[label], file.rows, wanted=file.wanted, former=former.get(identity.path)
+                )
+
+    def _landing(self, target: Target, options: LoadOptions) -> Landing | None:
+        """What earlier runs may still have on its way, which this one has to reckon with."""
+        found = landing_after(
+            self._store, rpc_timeout=options.rpc_timeout, clock=self._clock, wall_clock=self._wall_clock
+        )
+        taken = {file.id for file in self._records.values()}
+        if found is not None and target.keyed and options.mode != "insert" and left_behind(self._store, taken):
+            return replace(found, any_key=True)
+        return found if self.in_doubt else None
 
     def left(self, source: Source) -> Source:
         """The source without the files that are left out."""
@@ -332,34 +345,6 @@ class Resumption:
                     self._store.end_run(writer.run, status=status, rejects=rejects, stored=stored, keys=keys)
         except JournalError as error:
             self.notes.append(f"the journal is not complete: {error}")
-
-
-def admit(request: Request, ledger: Ledger, keys: pa.Array | None, may_land_until: float | None) -> int:
-    """Let a request's rows be found by later runs, and see whether an earlier one may have sent them.
-
-    Those are in doubt from the start: with keys of their own they go as an upsert.
-
-    Args:
-        request: Rows about to be sent.
-        ledger: Where their verdicts will go.
-        keys: Their keys; None where the server makes them.
-        may_land_until: Up to when a request of the earlier run may still be applied, or None.
-
-    Returns:
-        How many rows may be doubled by this.
-    """
-    if keys is not None:
-        ledger.journal.sample(request.spans, keys)
-        request.key_ranges = ledger.journal.key_ranges(request.spans, keys)
-    doubtful = ledger.journal.doubtful_rows(request.spans)
-    if keys is None:
-        request.doubtful = doubtful > 0
-        return doubtful
-    request.replaces = request.claim is not None and request.claim.replaces_doubt and may_land_until is not None
-    if doubtful or request.replaces:
-        request.doubtful = doubtful > 0
-        request.upsert, request.may_land_until = True, may_land_until
-    return 0
 
 
 def place_of(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:

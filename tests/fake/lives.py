@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -21,8 +22,9 @@ from headrace.errors import HeadraceError, StoppedError
 from headrace.journal import MARK_REQUESTS, Journal
 from headrace.journal_store import JournalStore
 from headrace.journal_writer import JournalWriter
+from headrace.landing import admit
 from headrace.reading import resume
-from headrace.resuming import Resumption, admit
+from headrace.resuming import Resumption
 from headrace.sending import STOP_GRACE
 from headrace.sources import FileIdentity, Source, SourceFile
 from headrace.sources.base import Part
@@ -89,9 +91,9 @@ class World:
         assert not self.errors, self.errors
         return result
 
-    def start(self):
-        """Run the command (again)."""
-        life = Life(self, first=not self.lives)
+    def start(self, **options):
+        """Run the command (again), with more options."""
+        life = Life(self, replace(self.options, **options), first=not self.lives)
         self.lives.append(life)
         life.begin()
         return life
@@ -245,8 +247,9 @@ class FileFates(Journal):
 class Life:
     """One run of the command."""
 
-    def __init__(self, world, *, first):
+    def __init__(self, world, options, *, first):
         self.world = world
+        self.options = options
         self._first = first
         self._task = None
         self.rig = self.resumption = self._writer = None
@@ -290,11 +293,11 @@ class Life:
         caller = Blocking(world.wire)
         target = self._target(caller)
         plan = plan_conform(self._source.schema, world.schema, options=world.options)
-        self.resumption.begin(
+        target = self.resumption.begin(
             plan,
             target,
             endpoint=Endpoint(),
-            options=world.options,
+            options=self.options,
             run=lambda operation: drive_sync(caller, operation, sleep=lambda _: None),
         )
         ledger.journal._mark_requests = world.marks
@@ -395,6 +398,6 @@ class _LivingRig(Rig):
 
     def submit(self, request, batch):
         keys = batch.column("id") if "id" in batch.schema.names else None
-        if doubled := admit(request, self.ledger, keys, self.resumption.may_land_until):
+        if doubled := admit(request, self.ledger, keys, self.resumption.landing, clock=self.clock):
             self.ledger.double(request.spans, doubled)
         super().submit(request, batch)
