@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from headrace.attempts import Request
+from headrace.batching import Span
 from headrace.journal_store import JournalStore
 from headrace.journal_writer import BEAT
 from headrace.ledger import Ledger
@@ -67,7 +68,7 @@ def landing_after(
 
 def admit(
     request: Request, ledger: Ledger, keys: pa.Array | None, landing: Landing | None, *, clock: Callable[[], float]
-) -> int:
+) -> tuple[Span, ...]:
     """Let a request's rows be found by later runs, and see whether an earlier one may have sent them.
 
     Those are in doubt from the start: with keys of their own they go as an upsert.
@@ -80,11 +81,11 @@ def admit(
         clock: Seconds, monotonic; the sender's.
 
     Returns:
-        How many rows may be doubled by this.
+        The rows that may be doubled by this.
     """
-    doubtful = ledger.journal.doubtful_rows(request.spans)
+    doubtful, _ = ledger.journal.in_doubt(request.spans)
+    request.doubtful = bool(doubtful)
     if keys is None:
-        request.doubtful = doubtful > 0
         return doubtful
     ledger.journal.sample(request.spans, keys)
     request.key_ranges = ledger.journal.key_ranges(request.spans, keys)
@@ -92,6 +93,5 @@ def admit(
         overtaken = landing.any_key and clock() < landing.over
         request.replaces = overtaken or (request.claim is not None and request.claim.replaces_doubt)
     if doubtful or request.replaces:
-        request.doubtful = doubtful > 0
         request.upsert, request.may_land_until = True, None if landing is None else landing.until
-    return 0
+    return ()

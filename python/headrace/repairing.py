@@ -295,7 +295,8 @@ class _Journal:
             if writer.failure is not None:
                 raise writer.failure
             with store.transaction(durable=True):
-                rejects = [path.name for path in ledger.rejects.paths]
-                store.end_run(writer.run, status="repaired", rejects=rejects)
+                if ledger.rejects.failure is None:
+                    rejects = [path.name for path in ledger.rejects.paths]
+                    store.end_run(writer.run, status="repaired", rejects=rejects)
         except JournalError as error:
             self.notes.append(f"the journal is not complete: {error}")

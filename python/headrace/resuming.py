@@ -20,6 +20,7 @@ from headrace.journal_records import FileRecord, Place, TargetRecord
 from headrace.journal_store import JournalStore
 from headrace.journal_writer import JournalWriter
 from headrace.landing import Landing, landing_after, left_behind
+from headrace.rejects import RejectsFile
 from headrace.report import Account, Verdict
 from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile, identify_all
 from headrace.sources.rowkeys import ROW
@@ -141,35 +142,33 @@ class Resumption:
             record = self._store.begin_target(place, target.rows_before)
         former = {it.identity.path: it for it in self._store.files(record.id)}
         known = {} if options.again else former
-        left_out = {label for label in self._files if not self._take(label, known, plans[label], options.changed)}
+        self._left_out = {label for label in self._files if not self._take(label, known, plans[label], options.changed)}
         void = bool(self._records) and not self._proven(record, target, options, run)
         if void:
             self._records.clear()
-        # Before anything is forgotten: what it sent may still come.
+        # Before anything is forgotten: what earlier runs sent may be stored, or may still come.
         self.landing = self._landing(target, options)
+        repeated = not void and self._repeats(former)
         with self._store.transaction(durable=True):
             if void:
                 former.clear()
                 self._store.forget_target(record.id)
                 record = self._store.begin_target(place, target.rows_before)
-            self._begin_files(record, plans, former, left_out)
+            self._begin_files(record, plans, former)
             run_number = self._store.begin_run(record.id)
         self._target = record
         self._take_over(at_most_once=options.at_most_once and not target.keyed)
         self._writer = self._open_writer(self._store, run_number)
         self._journal.keep(self._writer, record.id, self._records, keyed=target.keyed)
-        self._left_out = left_out
         if self._passes_over(Verdict.STORED):
             self.highest_key = record.highest
-        if self.landing is not None and self.landing.any_key:
-            return replace(target, mode="upsert", mode_reason="rows that an earlier run sent may still be stored")
+        if target.keyed and (repeated or (self.landing is not None and self.landing.any_key)):
+            return replace(target, mode="upsert", mode_reason="an earlier run may have stored rows with the same keys")
         return target
 
-    def _begin_files(
-        self, record: TargetRecord, plans: Mapping[str, str], former: Mapping[str, FileRecord], left_out: set[str]
-    ) -> None:
+    def _begin_files(self, record: TargetRecord, plans: Mapping[str, str], former: Mapping[str, FileRecord]) -> None:
         for label, file in self._files.items():
-            if label not in self._records and label not in left_out:
+            if label not in self._records and label not in self._left_out:
                 identity = self._identities[label]
                 self._records[label] = self._store.begin_file(
                     record.id, identity, plans[label], file.rows, wanted=file.wanted, former=former.get(identity.path)
@@ -181,9 +180,15 @@ class Resumption:
             self._store, rpc_timeout=options.rpc_timeout, clock=self._clock, wall_clock=self._wall_clock
         )
         taken = {file.id for file in self._records.values()}
-        if found is not None and target.keyed and options.mode != "insert" and left_behind(self._store, taken):
+        if found is not None and target.keyed and left_behind(self._store, taken):
             return replace(found, any_key=True)
         return found if self.in_doubt else None
+
+    def _repeats(self, former: Mapping[str, FileRecord]) -> bool:
+        """Whether all rows of a file are sent again of which earlier runs sent some."""
+        taken = {file.id for file in self._records.values()}
+        again = [former.get(self._identities[label].path) for label in self._files if label not in self._left_out]
+        return any(it.open or Verdict.STORED in it.settled for it in again if it is not None and it.id not in taken)
 
     def left(self, source: Source) -> Source:
         """The source without the files that are left out."""
@@ -312,12 +317,12 @@ class Resumption:
         """The collection is another one now: what the journal knows of the former one is void."""
         self._void = True
 
-    def close(self, *, status: str, rejects: Sequence[Path], keys: int | None = None) -> None:
+    def close(self, *, status: str, rejects: RejectsFile, keys: int | None = None) -> None:
         """Write the last notes and let go of the journal; twice does no harm.
 
         Args:
             status: How the load ended, in words.
-            rejects: Its rejects files, all of them whole.
+            rejects: Its rejects, closed.
             keys: How many different keys the rows have that this load stored, where that is known.
         """
         writer, self._writer = self._writer, None
@@ -326,7 +331,8 @@ class Resumption:
                 # Rows without a verdict keep their marks.
                 settled = self._account.adds_up()
                 writer.close(self._journal.still_open() if settled else {})
-                names = [path.name for path in rejects] if settled else None
+                # Where refused rows were not kept the run is as one that was killed: they are read again.
+                names = [path.name for path in rejects.paths] if settled and rejects.failure is None else None
                 self._end(writer, self._target.id, status, names, keys)
         finally:
             self._store.close()

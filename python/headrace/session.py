@@ -315,7 +315,7 @@ class LoadSession:
         self.evidence.add(Placed(batch, request.spans), None if request.claim is None else request.claim.codes)
         keys = None if self.key is None else batch.column(self.key)
         if doubled := admit(request, self.ledger, keys, self.landing, clock=time.monotonic):
-            self._connection.post(self.ledger.double, request.spans, doubled)
+            self._connection.post(self.ledger.double, doubled)
         # Nothing may fail after this: from here on the sender answers for the rows.
         self._connection.post(self.parts.sender.submit, request)
 
@@ -363,7 +363,7 @@ class LoadSession:
         try:
             self.ledger.rejects.close()
             if self.resumption is not None:
-                self.resumption.close(status="interrupted", rejects=self.ledger.rejects.paths)
+                self.resumption.close(status="interrupted", rejects=self.ledger.rejects)
         finally:
             for task in self._ticking:
                 task.cancel()

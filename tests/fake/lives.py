@@ -341,7 +341,7 @@ class Life:
         assert self.rig.ledger.window.used == 0, "every charge is released"
         assert len(self.fates) == self.rig.ledger.account.rows_read()
         self.rig.ledger.rejects.close()
-        self.resumption.close(status="", rejects=self.rig.ledger.rejects.paths)
+        self.resumption.close(status="", rejects=self.rig.ledger.rejects)
 
     def kill(self):
         """kill -9."""
@@ -399,5 +399,5 @@ class _LivingRig(Rig):
     def submit(self, request, batch):
         keys = batch.column("id") if "id" in batch.schema.names else None
         if doubled := admit(request, self.ledger, keys, self.resumption.landing, clock=self.clock):
-            self.ledger.double(request.spans, doubled)
+            self.ledger.double(doubled)
         super().submit(request, batch)

@@ -172,7 +172,8 @@ def test_rows_in_doubt_stay_in_doubt_until_they_are_settled(tmp_path):
     assert record.open.intervals() == [(0, 640)]
     journal, writer = Journal(), JournalWriter(store, 1)
     journal.keep(writer, first.target, {"a": record}, keyed=True)
-    assert journal.doubtful_rows((Span("a", 600, 100), Span("b", 0, 5))) == 40
+    doubtful, others = journal.in_doubt((Span("a", 600, 100), Span("b", 0, 5)))
+    assert (doubtful, others) == ((Span("a", 600, 40),), (Span("a", 640, 60), Span("b", 0, 5)))
     asyncio.run(journal.cover((Span("a", 0, 100),)))
     journal.settle((Span("a", 0, 100),), Verdict.STORED)
     journal.settle((Span("a", 100, 100),), Verdict.UNSENT)
