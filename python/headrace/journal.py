@@ -158,7 +158,7 @@ class Journal:
         Raises:
             JournalError: If that cannot be written; nothing with a later deadline must be sent then.
         """
-        if self._writer is not None and seconds > self._reach:
+        if self._writer is not None and (seconds > self._reach or self._writer.silent):
             await asyncio.wrap_future(self._writer.reach(seconds))
             self._reach = max(self._reach, seconds)
 

@@ -238,7 +238,7 @@ class Resumption:
     ) -> bool:
         """Whether what is known still holds; False where all of it is void."""
         stored = self._stored(record)
-        if not stored.rows or (target.keyed and not stored.keys):
+        if not stored.rows:
             return True
         proof = run(prove_stored(target, stored, partition_name=options.partition_name, budget=options.give_up_after))
         if proof.outcome == "there":

@@ -187,6 +187,10 @@ class Writer(JournalWriter):
         super().__init__(store, run)
         self._ticking = world.loop.call_soon(self._tick)
 
+    @property
+    def silent(self):
+        return False
+
     def _promise(self):
         self._world.loop.call_later(DISK, self._write_now)
         return super()._promise()
