@@ -40,7 +40,7 @@ Key = int | str
 #: The journal's name in its directory.
 JOURNAL = "journal.sqlite"
 #: ``PRAGMA user_version``: another number is another layout.
-FORMAT = 3
+FORMAT = 4
 #: ``PRAGMA application_id``: "hrjl".
 APPLICATION = 0x68726A6C
 
@@ -130,6 +130,7 @@ class FileRecord:
         open: Rows that were marked and not settled: they may be stored.
         doubled: Rows that were sent again though they may have been stored, under a second key of the server's.
         wanted: How many of its rows are to be loaded; None for all.
+        before: Rows that may be stored of what was loaded under its path before; nobody knows their keys any more.
         keys: What is known of the keys of its stored rows.
     """
 
@@ -137,11 +138,17 @@ class FileRecord:
     identity: FileIdentity
     plan: str
     rows: int | None
-    wanted: int | None = None
+    wanted: int | None = field(default=None, kw_only=True)
+    before: int = field(default=0, kw_only=True)
     settled: dict[Verdict, IntervalSet] = field(default_factory=dict)
     open: IntervalSet = field(default_factory=IntervalSet)
     doubled: IntervalSet = field(default_factory=IntervalSet)
     keys: list[KeyRange] = field(default_factory=list)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether rows of it that are still to be sent may be stored already, from under its path before."""
+        return self.before > 0 and not self.finished
 
     @property
     def finished(self) -> bool:
@@ -249,9 +256,9 @@ class JournalReader:
         A rejected row of a run that never ended is as if it had not been read: its rejects file cannot be opened.
         """
         records = {
-            number: FileRecord(number, FileIdentity(**json.loads(identity)), plan, rows, wanted)
-            for number, identity, plan, rows, wanted in self._read(
-                "SELECT id, identity, plan, rows, wanted FROM file WHERE target = ? ORDER BY id", target
+            number: FileRecord(number, FileIdentity(**json.loads(identity)), plan, rows, wanted=wanted, before=before)
+            for number, identity, plan, rows, wanted, before in self._read(
+                "SELECT id, identity, plan, rows, wanted, before FROM file WHERE target = ? ORDER BY id", target
             )
         }
         for file, start, stop in self._intervals("mark", target):
