@@ -23,6 +23,7 @@ from headrace.landing import Landing, landing_after, left_behind
 from headrace.rejects import RejectsFile
 from headrace.report import Account, Verdict
 from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile, identify_all
+from headrace.sources.identity import changed_while_read
 from headrace.sources.rowkeys import ROW
 from headrace.target import Target
 
@@ -296,9 +297,7 @@ class Resumption:
                 return
         difference = self._identities[label].difference(self._files[label].identify())
         if difference:
-            expected = "a file that stays as it is while it is loaded"
-            remedy = "load it again once nobody writes to it"
-            raise SourceError(explain(label, expected, difference, remedy), source=label)
+            raise changed_while_read(label, difference)
 
     def without_rejected(self, batches: Iterable[SourceBatch]) -> Iterator[SourceBatch]:
         """The batches without the rows that earlier runs rejected: nobody has stored them."""
