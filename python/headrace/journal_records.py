@@ -11,7 +11,7 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -64,7 +64,10 @@ class Place:
     identity: str
 
 
-@dataclass(frozen=True, slots=True)
+_PLACE = tuple(item.name for item in fields(Place))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetRecord:
     """One life of a collection, and what a journal knows of it.
 
@@ -117,7 +120,7 @@ class KeyRange:
         return bool(self.high < other.low or other.high < self.low)  # type: ignore[operator]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class FileRecord:
     """One file, and what became of its rows.
 
@@ -138,8 +141,8 @@ class FileRecord:
     identity: FileIdentity
     plan: str
     rows: int | None
-    wanted: int | None = field(default=None, kw_only=True)
-    before: int = field(default=0, kw_only=True)
+    wanted: int | None = None
+    before: int = 0
     settled: dict[Verdict, IntervalSet] = field(default_factory=dict)
     open: IntervalSet = field(default_factory=IntervalSet)
     doubled: IntervalSet = field(default_factory=IntervalSet)
@@ -208,6 +211,7 @@ class JournalReader:
             self._connection = self._connect()
             try:
                 self._check()
+                self._connection.row_factory = sqlite3.Row
             except BaseException:
                 self._connection.close()
                 raise
@@ -244,11 +248,8 @@ class JournalReader:
 
     def targets(self) -> list[TargetRecord]:
         """Every target, oldest first."""
-        rows = self._read(
-            "SELECT uri, database, collection, partition, identity, id, rows_before, began, rows_again, rows_replaced, "
-            "highest FROM target ORDER BY id"
-        )
-        return [TargetRecord(row[5], Place(*row[:5]), *row[6:]) for row in rows]
+        found = [dict(row) for row in self._read("SELECT * FROM target ORDER BY id")]
+        return [TargetRecord(place=Place(**{name: row.pop(name) for name in _PLACE}), **row) for row in found]
 
     def files(self, target: int) -> list[FileRecord]:
         """The files of a target, in the order in which they were begun.
@@ -256,8 +257,8 @@ class JournalReader:
         A rejected row of a run that never ended is as if it had not been read: its rejects file cannot be opened.
         """
         records = {
-            number: FileRecord(number, FileIdentity(**json.loads(identity)), plan, rows, wanted=wanted, before=before)
-            for number, identity, plan, rows, wanted, before in self._read(
+            row["id"]: FileRecord(**{**dict(row), "identity": FileIdentity(**json.loads(row["identity"]))})
+            for row in self._read(
                 "SELECT id, identity, plan, rows, wanted, before FROM file WHERE target = ? ORDER BY id", target
             )
         }
@@ -286,9 +287,8 @@ class JournalReader:
 
     def runs(self, target: int) -> list[dict[str, Any]]:
         """The runs of a target, oldest first, with ``began`` and ``ended`` (or None) and what was noted at the end."""
-        names = ("began", "ended", "status", "rejects", "stored", "keys")
-        rows = self._read(f"SELECT {', '.join(names)} FROM run WHERE target = ? ORDER BY id", target)  # noqa: S608 - constant names
-        return [{**dict(zip(names, row, strict=True)), "rejects": json.loads(row[3])} for row in rows]
+        query = "SELECT began, ended, status, rejects, stored, keys FROM run WHERE target = ? ORDER BY id"
+        return [{**dict(row), "rejects": json.loads(row["rejects"])} for row in self._read(query, target)]
 
     def _intervals(self, table: str, target: int) -> list[tuple[int, int, int]]:
         query = f"SELECT {table}.* FROM {table} JOIN file ON file.id = {table}.file WHERE file.target = ?"  # noqa: S608 - constant names

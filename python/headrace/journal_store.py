@@ -225,7 +225,7 @@ class JournalStore(JournalReader):
         number = self._insert(
             "INSERT INTO file (target, path, identity, plan, rows, wanted, before) VALUES (?, ?, ?, ?, ?, ?, ?)", values
         )
-        return FileRecord(number, identity, plan, rows, wanted=wanted, before=before)
+        return FileRecord(id=number, identity=identity, plan=plan, rows=rows, wanted=wanted, before=before)
 
     def set_rows(self, file: int, rows: int) -> None:
         """Note how many rows a file has."""
