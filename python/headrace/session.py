@@ -100,7 +100,6 @@ class LoadSession:
         self.rows_total: int | None = None
         #: What a person should know of the source.
         self.notes: list[str] = []
-        self.failure: HeadraceError | None = None
         self.interrupted: str | None = None
         #: The journal of earlier runs and of this one, where rows can be found again; set before :meth:`prepare`.
         self.resumption: Resumption | None = None
@@ -121,6 +120,7 @@ class LoadSession:
         self._ticking: list[Future[None]] = []
         self._stop_wanted: StoppedError | None = None
         self._stop_grace = STOP_GRACE
+        self._failure: HeadraceError | None = None
         self._broken: HeadraceError | None = None
         self._rejects_told = 0
         self._closed = False
@@ -202,14 +202,9 @@ class LoadSession:
         transport = self._connection.transport
         lite = transport.server_kind == "lite"
         if schema is None and options.create:
-            times = has_timestamptz(transport.server_version, lite=lite)
+            tz = has_timestamptz(transport.server_version, lite=lite)
             schema = infer_schema(
-                arrow_schema,
-                sample=sample,
-                options=options,
-                nulls=nulls,
-                timestamptz=times,
-                later_columns=later_columns,
+                arrow_schema, sample=sample, options=options, nulls=nulls, timestamptz=tz, later_columns=later_columns
             )
         if self.info is not None and self._schema is not None:
             check_same(self.collection, self._schema, self.info.schema)
@@ -218,12 +213,7 @@ class LoadSession:
         # Before 2.5 a column with a default cannot be left out: 2.3.5 dies of it.
         old = not lite and transport.server_version < (2, 5, 0)
         plan = plan_conform(
-            arrow_schema,
-            schema,
-            options=options,
-            sample=sample,
-            fill_defaults=old,
-            later_columns=later_columns,
+            arrow_schema, schema, options=options, sample=sample, fill_defaults=old, later_columns=later_columns
         )
         create, embedded = options.create or self._schema is not None, self.endpoint.is_embedded
         self.target = self.run(
@@ -346,7 +336,16 @@ class LoadSession:
         self._connection.wait_for(sender.settled(lambda: self._stop_grace))
         if self._sending is not None:
             self._sending.result()
-        self.failure = self.failure or self._broken or sender.failure
+        self.fail(self._broken or sender.failure)
+
+    @property
+    def failure(self) -> HeadraceError | None:
+        """Why the load failed, or None."""
+        return self._failure
+
+    def fail(self, error: HeadraceError | None) -> None:
+        """Note why the load failed, where it did; the first reason counts."""
+        self._failure = self._failure or error
 
     def disown(self) -> None:
         """The collection is another one now: rows that were stored in the former one are unknown."""
