@@ -43,6 +43,7 @@ from headrace.sending import STOP_GRACE, send_all
 from headrace.sources import SourceBatch
 from headrace.target import Sharing, Target, check_same, missing_collection, open_target
 from headrace.tracing import Trace
+from headrace.waits import result_of
 from headrace.watching import linger, repeat, show_progress
 from headrace.window import Window
 from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, request_size
@@ -341,7 +342,7 @@ class LoadSession:
         self._connection.post(sender.finish)
         self._connection.wait_for(sender.settled(lambda: self._stop_grace))
         if self._sending is not None:
-            self._sending.result()
+            result_of(self._sending)
         self.failure = self.failure or self._broken or sender.failure
 
     def disown(self) -> None:
