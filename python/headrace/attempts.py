@@ -64,6 +64,7 @@ class Request:
         timestamp: The schema's timestamp in the payload.
         aim: The size in bytes that it was cut for; 0 where it was not cut for any.
         doubtful: Whether an attempt was made that may have been applied.
+        doubled: Whether all its rows are counted as possibly doubled.
         may_land_until: The clock's time up to which an unanswered attempt may still be applied; None where none is.
         replaces: Whether what may still be applied is an older row of one of its keys, which a count does not tell.
         proofs: How often the count of its keys was wrong, after an unanswered attempt.
@@ -86,6 +87,7 @@ class Request:
     timestamp: int = 0
     aim: int = 0
     doubtful: bool = False
+    doubled: bool = False
     may_land_until: float | None = None
     replaces: bool = False
     proofs: int = 0

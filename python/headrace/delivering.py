@@ -250,7 +250,8 @@ class Delivery:
             found=answer.reason,
             remedy="mend the row and load it again",
         )
-        await self._keep(batch, rejects)
+        if not await self._keep(batch, rejects):
+            return undelivered(request)
         if self._target.key is not None:
             self._ledger.refused_keys.add(batch.column(self._target.key)[0].as_py())
         return Verdict.REJECTED
@@ -332,8 +333,11 @@ class Delivery:
             request.doubtful = True
             self._ledger.note(_ONCE, request.rows)
             return Verdict.UNKNOWN
-        elif not request.doubtful:
-            self._ledger.double(request.spans, request.rows)
+        elif not request.doubled:
+            request.doubled = True
+            # Those of an earlier run were counted when they were taken.
+            _, others = self._ledger.journal.in_doubt(request.spans)
+            self._ledger.double(others)
         request.doubtful = True
         return None
 
@@ -357,16 +361,24 @@ class Delivery:
             remedy="look into the server's log, then load this file again, or use --bisect-poison",
             verdict="unknown",
         )
-        await self._keep(batch, rejects)
-        self._ledger.note(_POISON, request.rows)
+        if await self._keep(batch, rejects):
+            self._ledger.note(_POISON, request.rows)
         return Verdict.UNKNOWN
 
-    async def _keep(self, batch: pa.RecordBatch, rejects: list[Reject]) -> None:
-        """Write rows to the rejects file, in which the key has the name that the source gave it."""
+    async def _keep(self, batch: pa.RecordBatch, rejects: list[Reject]) -> bool:
+        """Write rows to the rejects file, in which the key has the name that the source gave it.
+
+        False where it cannot be written to: the load stops then.
+        """
         if self._target.key_column:
             names = [self._target.key_column if name == self._target.key else name for name in batch.schema.names]
             batch = batch.rename_columns(names)
-        await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+        try:
+            await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+        except HeadraceError as error:
+            self._stop(error)
+            return False
+        return True
 
     async def _apart(self, request: Request) -> list[Request]:
         """Halves, each of which is sent alone and once."""

@@ -163,15 +163,16 @@ class Feeder:
             self._ledger.note(text, values)
         if not result.refused:
             return Placed(result.batch, rows.spans)
-        skipped = [cell.row for cell in result.refused if self._skips(cell)]
-        if skipped:
-            self._ledger.settle(take_spans(rows.spans, np.array(skipped, np.int64)), len(skipped), Verdict.SKIPPED)
         rejects = [
             Reject(cell.row, *locate(rows.spans, cell.row), cell.field, cell.expected, cell.found, cell.remedy)
             for cell in result.refused
             if not self._skips(cell)
         ]
+        # First, because this may fail, and then none of the rows has its verdict.
         self._ledger.refuse(rows.batch, rejects)
+        skipped = [cell.row for cell in result.refused if self._skips(cell)]
+        if skipped:
+            self._ledger.settle(take_spans(rows.spans, np.array(skipped, np.int64)), len(skipped), Verdict.SKIPPED)
         kept = result.kept if result.kept is not None else np.empty(0, np.int64)
         return Placed(result.batch, take_spans(rows.spans, kept))
 

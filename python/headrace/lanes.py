@@ -133,7 +133,7 @@ class Lanes:
         superseded = np.setdiff1d(np.arange(piece.batch.num_rows, dtype=np.int64), last, assume_unique=True)
         kept = self._rows(piece, np.isin(np.arange(piece.batch.num_rows), last))
         spans = take_spans(piece.spans, superseded)
-        if self._ledger.journal.doubtful_rows(spans):
+        if self._ledger.journal.in_doubt(spans)[0]:
             codes = key_codes(piece.batch.column(self._key).take(pa.array(superseded)))
             self._doubt = np.union1d(self._doubt, codes)
         self._ledger.settle(spans, len(superseded), Verdict.SUPERSEDED)

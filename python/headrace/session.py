@@ -29,6 +29,7 @@ from headrace.feeding import reserve_each
 from headrace.identity import watch_identity
 from headrace.inference import infer_schema
 from headrace.journal import Journal
+from headrace.landing import Landing, admit
 from headrace.ledger import Ledger
 from headrace.patience import Patience
 from headrace.plans import PlanPart
@@ -37,7 +38,7 @@ from headrace.rejects import RejectLimit, RejectsFile
 from headrace.releases import has_timestamptz
 from headrace.report import Account, Phase, Progress, Verdict
 from headrace.reporting import look_at, progress_of
-from headrace.resuming import Resumption, admit
+from headrace.resuming import Resumption
 from headrace.schema import CollectionSchema
 from headrace.sending import STOP_GRACE, send_all
 from headrace.sources import SourceBatch
@@ -104,6 +105,8 @@ class LoadSession:
         self.interrupted: str | None = None
         #: The journal of earlier runs and of this one, where rows can be found again; set before :meth:`prepare`.
         self.resumption: Resumption | None = None
+        #: What earlier runs may still have on its way, or None.
+        self.landing: Landing | None = None
         self.evidence = Evidence("none", None)
         #: The key column's name, where rows carry one.
         self.key: str | None = None
@@ -230,7 +233,9 @@ class LoadSession:
             )
         )
         if self.resumption is not None:
-            self.resumption.begin(plan, self.target, endpoint=self.endpoint, options=options, run=self.run)
+            found = self.target
+            self.target = self.resumption.begin(plan, found, endpoint=self.endpoint, options=options, run=self.run)
+            self.landing = self.resumption.landing
         self._start(schema, plan, self.target, lite=lite)
 
     def _start(self, schema: CollectionSchema, plan: ConformPlan, target: Target, *, lite: bool) -> None:
@@ -310,9 +315,8 @@ class LoadSession:
     def _submit(self, request: Request, batch: pa.RecordBatch) -> None:
         self.evidence.add(Placed(batch, request.spans), None if request.claim is None else request.claim.codes)
         keys = None if self.key is None else batch.column(self.key)
-        landing = None if self.resumption is None else self.resumption.may_land_until
-        if doubled := admit(request, self.ledger, keys, landing):
-            self._connection.post(self.ledger.double, request.spans, doubled)
+        if doubled := admit(request, self.ledger, keys, self.landing, clock=time.monotonic):
+            self._connection.post(self.ledger.double, doubled)
         # Nothing may fail after this: from here on the sender answers for the rows.
         self._connection.post(self.parts.sender.submit, request)
 
@@ -360,7 +364,7 @@ class LoadSession:
         try:
             self.ledger.rejects.close()
             if self.resumption is not None:
-                self.resumption.close(status="interrupted", rejects=self.ledger.rejects.paths)
+                self.resumption.close(status="interrupted", rejects=self.ledger.rejects)
         finally:
             for task in self._ticking:
                 task.cancel()
