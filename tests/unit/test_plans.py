@@ -17,6 +17,7 @@ from headrace import ConfigError, LoadOptions, Plan, PlanPart, SourceError
 from headrace.plans import PART_ROWS, choose_source, open_part
 
 OPTIONS = LoadOptions(key="@file_row")
+KINDS = ["parquet", "feather", "stream", "csv", "jsonl"]
 
 
 def rows(first, count):
@@ -53,7 +54,7 @@ def read(part, options=OPTIONS, max_bytes=64):
 @settings(max_examples=30)
 @given(
     files=st.lists(
-        st.tuples(st.sampled_from(["parquet", "feather", "stream", "csv", "jsonl"]), st.integers(1, 40), st.integers(1, 15)),
+        st.tuples(st.sampled_from(KINDS), st.integers(1, 40), st.integers(1, 15)),
         min_size=1,
         max_size=4,
     ),
