@@ -77,6 +77,7 @@ class ConformPlan:
         source_columns: The columns that have to be read.
         mapping: Where each of them goes.
         left_out: Fields that are not sent: the server fills them with null or their default.
+        cuts: Of each field whose text may be cut, to how many bytes.
         notes: What else a person should know.
     """
 
@@ -96,6 +97,7 @@ class ConformPlan:
         self.mapping = mapping
         self.left_out = left_out
         self.notes = notes
+        self.cuts = {step.field.name: step.cut for step in steps if step.cut is not None}
         self._steps = {step.field.name: step for step in steps}
         used = frozenset(name for step in steps for name in step.sources)
         roots = shape.sources(used)
