@@ -212,7 +212,9 @@ class Resumption:
             self.notes.append(f"{label} was left out: {difference} since an earlier run began to load it")
             return False
         expected = "the file as it was when an earlier run began to load it"
-        remedy = "use the options of that run, --changed reload to load all of it again, or --changed skip to leave it out"
+        remedy = (
+            "use the options of that run, --changed reload to load all of it again, or --changed skip to leave it out"
+        )
         raise SourceError(explain(label, expected, difference, remedy), source=label)
 
     def _proven(
@@ -368,7 +370,7 @@ def place_of(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
         uri=endpoint.place,
         database=endpoint.db_name,
         collection=target.info.name,
-        partition=options.partition_name,
+        partition=options.place,
         identity=identity_of(target.info),
     )
 
