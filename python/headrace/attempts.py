@@ -60,6 +60,7 @@ class Request:
         spans: Which rows of which source they are.
         charge: Bytes reserved in the window for it, released with its last verdict.
         upsert: Whether it goes out as an Upsert.
+        partition: The partition's name; empty for the default one.
         claim: Its keys' place in the order of the source; None where rows carry no key.
         timestamp: The schema's timestamp in the payload.
         aim: The size in bytes that it was cut for; 0 where it was not cut for any.
@@ -83,6 +84,7 @@ class Request:
     spans: tuple[Span, ...]
     charge: int
     upsert: bool
+    partition: str = ""
     claim: Claim | None = None
     timestamp: int = 0
     aim: int = 0
@@ -117,7 +119,8 @@ class WriteTarget:
         key_column: The source's name of that column, under which refused rows are kept; empty where it is the same.
         upsert: Whether every row is upserted.
         lite: Whether the server is Milvus Lite, which numbers its refusals differently.
-        partition: The partition's name; empty for the default one.
+        partition_column: The source's column that names each row's partition, under which refused rows keep it; empty
+            where there is none.
         at_most_once: Whether rows without a key of their own are left unknown instead of being sent again.
         bisect_poison: Whether a request that the server does not survive is taken apart.
     """
@@ -127,7 +130,7 @@ class WriteTarget:
     key_column: str = ""
     upsert: bool = False
     lite: bool = False
-    partition: str = ""
+    partition_column: str = ""
     at_most_once: bool = False
     bisect_poison: bool = False
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt, rows_of
+from headrace.batching import with_partition
 from headrace.dividing import divided, reject_all, repacked
 from headrace.errors import HeadraceError, JournalError, MilvusException, SchemaError, TransportError
 from headrace.freshness import LiveSchema
@@ -107,8 +108,10 @@ class Delivery:
 
     def _settle(self, request: Request, verdict: Verdict) -> None:
         keys = request.key_ranges if verdict is Verdict.STORED else ()
-        if verdict is Verdict.STORED and request.claim is not None:
-            self._ledger.journal.reach_key(int(request.claim.codes[-1]))
+        if verdict is Verdict.STORED:
+            self._ledger.stored_in[request.partition] += request.rows
+            if request.claim is not None:
+                self._ledger.journal.reach_key(int(request.claim.codes[-1]))
         self._ledger.settle(request.spans, request.rows, verdict, keys)
         if verdict is Verdict.REJECTED and (too_many := self._ledger.too_many_rejects()) is not None:
             self._stop(HeadraceError(too_many))
@@ -250,10 +253,10 @@ class Delivery:
             found=answer.reason,
             remedy="mend the row and load it again",
         )
-        if not await self._keep(batch, rejects):
+        if not await self._keep(request, batch, rejects):
             return undelivered(request)
         if self._target.key is not None:
-            self._ledger.refused_keys.add(batch.column(self._target.key)[0].as_py())
+            self._ledger.refused_keys[request.partition].add(batch.column(self._target.key)[0].as_py())
         return Verdict.REJECTED
 
     def _fatal(self, request: Request, answer: Answer) -> Verdict:
@@ -361,11 +364,11 @@ class Delivery:
             remedy="look into the server's log, then load this file again, or use --bisect-poison",
             verdict="unknown",
         )
-        if await self._keep(batch, rejects):
+        if await self._keep(request, batch, rejects):
             self._ledger.note(_POISON, request.rows)
         return Verdict.UNKNOWN
 
-    async def _keep(self, batch: pa.RecordBatch, rejects: list[Reject]) -> bool:
+    async def _keep(self, request: Request, batch: pa.RecordBatch, rejects: list[Reject]) -> bool:
         """Write rows to the rejects file, in which the key has the name that the source gave it.
 
         False where it cannot be written to: the load stops then.
@@ -373,6 +376,7 @@ class Delivery:
         if self._target.key_column:
             names = [self._target.key_column if name == self._target.key else name for name in batch.schema.names]
             batch = batch.rename_columns(names)
+        batch = with_partition(batch, self._target.partition_column, request.partition)
         try:
             await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
         except HeadraceError as error:

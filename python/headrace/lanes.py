@@ -76,6 +76,11 @@ class Lanes:
         """Rows that wait to be joined with others of their kind."""
         return self._later.waiting_rows
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Encoded bytes of these."""
+        return self._later.waiting_bytes
+
     def limit(self, size: int) -> None:
         """Make requests of at most ``size`` bytes from now on."""
         self._later.limit(size)

@@ -24,7 +24,7 @@ from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, plan_conform
 from headrace.connection import Connection
 from headrace.errors import HeadraceError, InternalError, StoppedError, explain
-from headrace.evidence import Evidence
+from headrace.evidence import Evidence, sample_rows
 from headrace.feeding import reserve_each
 from headrace.identity import watch_identity
 from headrace.inference import infer_schema
@@ -47,7 +47,7 @@ from headrace.tracing import Trace
 from headrace.waits import result_of
 from headrace.watching import linger, repeat, show_progress
 from headrace.window import Window
-from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, request_size
+from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, open_partitions, request_size
 
 __all__ = ["LoadSession"]
 
@@ -232,6 +232,8 @@ class LoadSession:
                 self.collection, options, self.info, schema, create=create, embedded=embedded, sharing=self.sharing
             )
         )
+        if plan.partition_column is not None:
+            open_partitions(plan.partition_column, self.target, options, sample, run=self.run)
         if self.resumption is not None:
             found = self.target
             self.target = self.resumption.begin(plan, found, endpoint=self.endpoint, options=options, run=self.run)
@@ -241,7 +243,8 @@ class LoadSession:
     def _start(self, schema: CollectionSchema, plan: ConformPlan, target: Target, *, lite: bool) -> None:
         options = self.options
         self.key = schema.primary_key.name if target.keyed else None
-        self.evidence = Evidence(options.verify, self.key, counting=self.resumption is not None)
+        size = sample_rows(options.partition_column)
+        self.evidence = Evidence(options.verify, self.key, counting=self.resumption is not None, size=size)
         self.throttle, _ = make_throttle(options, lite=lite)
         self._parts = make_parts(
             # Its real name: an alias may be moved while this runs.
@@ -313,7 +316,8 @@ class LoadSession:
             raise HeadraceError(too_many)
 
     def _submit(self, request: Request, batch: pa.RecordBatch) -> None:
-        self.evidence.add(Placed(batch, request.spans), None if request.claim is None else request.claim.codes)
+        placed = Placed(batch, request.spans, request.partition)
+        self.evidence.add(placed, None if request.claim is None else request.claim.codes)
         keys = None if self.key is None else batch.column(self.key)
         if doubled := admit(request, self.ledger, keys, self.landing, clock=time.monotonic):
             self._connection.post(self.ledger.double, doubled)
