@@ -51,10 +51,9 @@ from headrace.operations.loading import (
 )
 from headrace.operations.patience import patiently
 from headrace.operations.query_pages import QueryPages
+from headrace.operations.ranking import Ranking, RRFRanker, WeightedRanker, order_text
 from headrace.operations.search import (
     AnnSearchRequest,
-    RRFRanker,
-    WeightedRanker,
     ask_search,
     hybrid_search,
     search,
@@ -75,6 +74,7 @@ __all__ = [
     "Operation",
     "QueryPages",
     "RRFRanker",
+    "Ranking",
     "Request",
     "Rpc",
     "Scope",
@@ -109,6 +109,7 @@ __all__ = [
     "list_collections",
     "load_collection",
     "metric_for",
+    "order_text",
     "patiently",
     "query",
     "query_request",
