@@ -77,6 +77,11 @@ class _Transport:
         return self._count
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the embedded engine has ended, so that no later call can succeed."""
+        return self._lease is not None and bool(self._lease.ended)
+
+    @property
     def server_version(self) -> tuple[int, int, int]:
         """The server's version, once connected; ``(0, 0, 0)`` where its text holds none.
 
