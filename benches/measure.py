@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from math import comb
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -100,6 +101,19 @@ def keep(name: str, title: str, text: str, ratios: Mapping[str, Sequence[float]]
 def _kept(ratios: Sequence[float]) -> dict[str, float]:
     low, high = tenths(ratios)
     return {"median": round(median(ratios), 4), "low": round(low, 4), "high": round(high, 4), "pairs": len(ratios)}
+
+
+def lower_bound(ratios: Sequence[float], confidence: float = 0.9) -> float:
+    """What the median exceeds with this confidence, whatever the distribution: one of the ordered ratios.
+
+    The median is below the k-th of n where fewer than k fall below it, which is as likely as so few heads of n coins.
+    """
+    ordered, count = sorted(ratios), len(ratios)
+    below, rank = 0.0, 0
+    while rank < count and below + comb(count, rank) / 2**count <= 1 - confidence:
+        below += comb(count, rank) / 2**count
+        rank += 1
+    return ordered[max(0, rank - 1)]
 
 
 def tenths(ratios: Sequence[float]) -> tuple[float, float]:
