@@ -7,7 +7,7 @@ joined or left out on the way.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -215,7 +215,7 @@ class Batcher:
         batch, spans, size = piece.batch, piece.spans, piece.size
         most = self._most(aim, piece)
         if size <= most or batch.num_rows == 1:
-            return [replace(piece, aim=aim.size)]
+            return [Piece(batch, spans, size, aim.size)]
         # Even pieces: a request of the size aimed at, followed by a sliver, would cost a round trip for nothing.
         count = -(-size // most)
         even = min(most, size // count + 2 * (size // batch.num_rows) + 64)

@@ -222,7 +222,9 @@ class Feeder:
             self._ledger.window.release(charge, outgoing=True)
             raise
         if rows.batch.num_rows and not self._dry_run:
-            claim = self._lanes.enter(rows.batch, late=outgoing.late)
+            whole = rows.batch is outgoing.piece.batch
+            ordered = outgoing.ordered if whole else None
+            claim = self._lanes.enter(rows.batch, late=outgoing.late, ordered=ordered)
             count = rows.batch.num_rows
             request = Request(
                 payload, count, rows.spans, charge, outgoing.upsert, claim, timestamp, aim=outgoing.piece.aim
@@ -251,6 +253,8 @@ def reserve_each(window: Window, charges: Generator[int, None, None], patience: 
     """
     with contextlib.closing(charges):
         for charge in charges:
+            if window.take(charge, outgoing=True):
+                continue
             future = window.reserve(charge, outgoing=True)
             try:
                 (patience or Patience()).wait(future)
