@@ -31,7 +31,7 @@ import headrace
 from benches.ingest import sweep
 from benches.measure import environment, keep, require_release_build, without_collector
 from benches.sink import Sink
-from benches.sources import SOURCES, Rows, Source, dense
+from benches.sources import SOURCES, Rows, Source
 from benches.ways import Spent, packed, pymilvus_async, pymilvus_sync, sent_packed, spent
 
 #: Rows that numpy and pyarrow are asked for at once: about 8 MB of 768-d vectors.

@@ -119,6 +119,9 @@ class ConformPlan:
         self._shapes: dict[tuple[tuple[str, pa.DataType], ...], Shape] = {}
         self._replan = replan
         self._variants: dict[tuple[tuple[str, pa.DataType], ...], tuple[Step, ...]] = {}
+        # Of the batch before, whose columns are those of the next one nearly always. Replaced as one, for threads.
+        self._last_shape: tuple[pa.Schema, Shape] | None = None
+        self._last_steps: tuple[pa.Schema, Sequence[Step]] | None = None
 
     def apply(self, batch: pa.RecordBatch) -> Conformed:
         """Conform one batch. Columns that need no cast are not copied; the input is never changed.
@@ -153,6 +156,14 @@ class ConformPlan:
         return Conformed(conformed.take(pa.array(kept)), kept, refusals, notes, partitions)
 
     def _shape_for(self, schema: pa.Schema) -> Shape:
+        last = self._last_shape
+        if last is not None and last[0].equals(schema):
+            return last[1]
+        shape = self._find_shape(schema)
+        self._last_shape = schema, shape
+        return shape
+
+    def _find_shape(self, schema: pa.Schema) -> Shape:
         key = tuple((field.name, field.type) for field in schema)
         shape = self._shapes.get(key)
         if shape is None:
@@ -162,6 +173,14 @@ class ConformPlan:
         return shape
 
     def _steps_for(self, schema: pa.Schema) -> Sequence[Step]:
+        last = self._last_steps
+        if last is not None and last[0].equals(schema):
+            return last[1]
+        steps = self._find_steps(schema)
+        self._last_steps = schema, steps
+        return steps
+
+    def _find_steps(self, schema: pa.Schema) -> Sequence[Step]:
         names = schema.names
         # A column that was not there when this was planned may be one more for the dynamic field, or one too many.
         known = self._planned_for.issuperset(names)

@@ -227,7 +227,8 @@ class Feeder:
             raise
         count = rows.batch.num_rows
         if count and not self._dry_run:
-            claim = track.lanes.enter(rows.batch, late=outgoing.late)
+            ordered = outgoing.ordered if rows.batch is outgoing.piece.batch else None
+            claim = track.lanes.enter(rows.batch, late=outgoing.late, ordered=ordered)
             aim = outgoing.piece.aim
             request = Request(payload, count, rows.spans, charge, outgoing.upsert, partition, claim, timestamp, aim=aim)
             return _Packed(request, rows.batch)
@@ -254,6 +255,8 @@ def reserve_each(window: Window, charges: Generator[int, None, None], patience: 
     """
     with contextlib.closing(charges):
         for charge in charges:
+            if window.take(charge, outgoing=True):
+                continue
             future = window.reserve(charge, outgoing=True)
             try:
                 (patience or Patience()).wait(future)
