@@ -45,7 +45,7 @@ from headrace.target import Sharing, Target, check_same, missing_collection, ope
 from headrace.tracing import Trace
 from headrace.watching import linger, repeat, show_progress
 from headrace.window import Window
-from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, request_size
+from headrace.wiring import Parts, copied_bytes, make_parts, make_state_dir, make_throttle, request_size
 
 __all__ = ["LoadSession"]
 
@@ -88,8 +88,8 @@ class LoadSession:
         self.state_dir = make_state_dir(endpoint, collection, options, part=part, resumable=resumable)
         #: Bytes of a source batch.
         self.target_bytes = request_size(options)
-        self.throttle, in_flight = make_throttle(options, lite=endpoint.is_embedded)
-        self.window = Window(options.window_bytes, headroom=in_flight)
+        self.throttle = make_throttle(options, lite=endpoint.is_embedded)
+        self.window = Window(options.window_bytes, headroom=copied_bytes(options))
         rejects, limit = RejectsFile(self.state_dir), RejectLimit(options.max_rejects)
         self.ledger = Ledger(Account(), Journal(), rejects, limit, self.window)
         self.phase: Phase = "preparing"
@@ -236,7 +236,7 @@ class LoadSession:
         options = self.options
         self.key = schema.primary_key.name if target.keyed else None
         self.evidence = Evidence(options.verify, self.key, counting=self.resumption is not None)
-        self.throttle, _ = make_throttle(options, lite=lite)
+        self.throttle = make_throttle(options, lite=lite, round_trip=self._connection.transport.round_trip)
         self._parts = make_parts(
             # Its real name: an alias may be moved while this runs.
             collection=target.info.name,
