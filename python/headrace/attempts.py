@@ -43,8 +43,19 @@ class RawTransport(Protocol):
     def channels(self) -> int:
         """How many connections there are."""
 
-    async def call(self, method: str, request: bytes, *, timeout: float | None, channel: int | None = None) -> bytes:
-        """Answer of the RPC ``method``; raises :class:`RpcError` or :class:`ConnectError`."""
+    async def call(
+        self,
+        method: str,
+        request: bytes,
+        *,
+        timeout: float | None,
+        channel: int | None = None,
+        written: Callable[[], None] | None = None,
+    ) -> bytes:
+        """Answer of the RPC ``method``; raises :class:`RpcError` or :class:`ConnectError`.
+
+        Where ``written`` is given, it may be called once before, when no copy of the request is held any more.
+        """
 
     def renew(self, channel: int) -> None:
         """Make a new connection for later calls, and close the old one once its calls have ended."""
@@ -178,7 +189,7 @@ async def attempt(
     lite: bool,
     timeout: float,
     channel: int,
-    lend: Callable[[int], None],
+    written: Callable[[], None] | None = None,
 ) -> Answer:
     """Send ``request`` once.
 
@@ -188,18 +199,15 @@ async def attempt(
         lite: Whether the server is Milvus Lite.
         timeout: Seconds until the attempt has expired.
         channel: The connection to use.
-        lend: Called with the bytes of gRPC's own copy while it lasts, and with their negative afterwards.
+        written: Called once gRPC has given back its copy, where that may be before the answer; None where it may not.
     """
-    method, size = "Upsert" if request.upsert else "Insert", len(request.payload)
-    lend(size)
+    method = "Upsert" if request.upsert else "Insert"
     try:
-        raw = await transport.call(method, request.payload, timeout=timeout, channel=channel)
+        raw = await transport.call(method, request.payload, timeout=timeout, channel=channel, written=written)
     except ConnectError as error:
         return Answer(AnswerClass.RETRY, str(error), "no connection")
     except RpcError as error:
         return _failed(error)
-    finally:
-        lend(-size)
     return _answered(raw, method, request, lite=lite)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pyarrow as pa
 
@@ -19,7 +20,7 @@ from headrace.rejects import Reject
 from headrace.report import Verdict
 from headrace.retry import AnswerClass, Deadline
 from headrace.settling import LateWrites
-from headrace.throttle import Throttle
+from headrace.throttle import Attempt, Throttle
 from headrace.traffic import Traffic
 
 __all__ = ["Delivery"]
@@ -170,6 +171,7 @@ class Delivery:
             doubtful, request.doubtful = request.doubtful, True
             self._ledger.measurements.bytes_sent += len(request.payload)
             sent = self._throttle.sent(len(request.payload), request.rows, aim=request.aim)
+            copy = self._lend(sent)
             try:
                 answer = await attempt(
                     self._transport,
@@ -177,11 +179,13 @@ class Delivery:
                     lite=self._target.lite,
                     timeout=timeout,
                     channel=channel,
-                    lend=self._ledger.window.lend,
+                    written=copy.close if self._throttle.spares_copies else None,
                 )
             except BaseException:
                 self._throttle.answered(sent, None)
                 raise
+            finally:
+                copy.close()
             expired = answer.status == "DEADLINE_EXCEEDED"
             self._throttle.answered(sent, answer.kind, rate=answer.rate, expired=expired)
             request.doubtful = doubtful
@@ -205,6 +209,15 @@ class Delivery:
             self._traffic.progress()
             self._ledger.measurements.stored(request.rows, self._clock() - began)
         return answer
+
+    def _lend(self, sent: Attempt) -> ExitStack:
+        """Charge gRPC's copy of a request to the window, until this is closed; again does no harm."""
+        self._ledger.window.lend(sent.size)
+        copy = ExitStack()
+        copy.callback(self._traffic.changed)
+        copy.callback(self._throttle.written, sent)
+        copy.callback(self._ledger.window.lend, -sent.size)
+        return copy
 
     async def _judge(self, request: Request, answer: Answer, *, others: bool) -> Outcome | None:
         """What an answer means for a request; None where it is to be sent again."""

@@ -47,7 +47,15 @@ from headrace.tracing import Trace
 from headrace.waits import result_of
 from headrace.watching import linger, repeat, show_progress
 from headrace.window import Window
-from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, open_partitions, request_size
+from headrace.wiring import (
+    Parts,
+    copied_bytes,
+    make_parts,
+    make_state_dir,
+    make_throttle,
+    open_partitions,
+    request_size,
+)
 
 __all__ = ["LoadSession"]
 
@@ -90,8 +98,8 @@ class LoadSession:
         self.state_dir = make_state_dir(endpoint, collection, options, part=part, resumable=resumable)
         #: Bytes of a source batch.
         self.target_bytes = request_size(options)
-        self.throttle, in_flight = make_throttle(options, lite=endpoint.is_embedded)
-        self.window = Window(options.window_bytes, headroom=in_flight)
+        self.throttle = make_throttle(options, lite=endpoint.is_embedded)
+        self.window = Window(options.window_bytes, headroom=copied_bytes(options))
         rejects, limit = RejectsFile(self.state_dir), RejectLimit(options.max_rejects)
         self.ledger = Ledger(Account(), Journal(), rejects, limit, self.window)
         self.phase: Phase = "preparing"
@@ -219,12 +227,7 @@ class LoadSession:
         # Before 2.5 a column with a default cannot be left out: 2.3.5 dies of it.
         old = not lite and transport.server_version < (2, 5, 0)
         plan = plan_conform(
-            arrow_schema,
-            schema,
-            options=options,
-            sample=sample,
-            fill_defaults=old,
-            later_columns=later_columns,
+            arrow_schema, schema, options=options, sample=sample, fill_defaults=old, later_columns=later_columns
         )
         create, embedded = options.create or self._schema is not None, self.endpoint.is_embedded
         self.target = self.run(
@@ -245,7 +248,7 @@ class LoadSession:
         self.key = schema.primary_key.name if target.keyed else None
         size = sample_rows(options.partition_column)
         self.evidence = Evidence(options.verify, self.key, counting=self.resumption is not None, size=size)
-        self.throttle, _ = make_throttle(options, lite=lite)
+        self.throttle = make_throttle(options, lite=lite, round_trip=self._connection.transport.round_trip)
         self._parts = make_parts(
             # Its real name: an alias may be moved while this runs.
             collection=target.info.name,

@@ -138,7 +138,7 @@ class Connection:
         self._open = []
         self.dead = False
 
-    async def call(self, method, request, *, timeout, channel=None):
+    async def call(self, method, request, *, timeout, channel=None, written=None):
         if self.dead:
             await asyncio.Event().wait()
         if method not in ("Insert", "Upsert"):
