@@ -70,12 +70,22 @@ def test_a_late_row_of_a_former_life_stays_no_double_where_all_rows_are_sent_aga
     assert contents(world) == {1: [0], 2: [1], 3: [2]}
 
 
+def test_what_is_sent_again_may_be_killed_too(tmp_path):
+    world = World(tmp_path, [[1, 2, 3]], limit=1, target_bytes=1)
+    killed_with_a_request_on_its_way(world)
+    life = world.start(again=True)
+    life.kill()
+    finish(world)
+    assert contents(world) == {1: [0], 2: [1], 3: [2]}
+
+
 def test_rows_that_are_sent_again_are_upserted_also_where_inserts_were_asked_for(tmp_path):
     world = World(tmp_path, [[1, 2, 3]], mode="insert")
     life = world.start()
     world.run(life.ended())
     life.end()
-    finish(world, again=True)
+    world.start(again=True).kill()
+    finish(world)
     assert contents(world) == {1: [0], 2: [1], 3: [2]}
 
 
