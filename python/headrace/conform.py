@@ -17,6 +17,7 @@ import pyarrow as pa
 from headrace.casts import Refusal, find_cast, plain, type_text
 from headrace.casts.base import null_mask
 from headrace.casts.dense import dense_layout
+from headrace.casts.jsontext import type_name
 from headrace.casts.layouts import is_list
 from headrace.casts.lists import open_list
 from headrace.config import LoadOptions
@@ -295,7 +296,7 @@ def _plan(
                 continue
             planned.steps.append(column_step(source, cast, field, cuts.get(field.name)))
             note = "; ".join(part for part in (matched.notes.get(source, ""), cast.note) if part)
-            planned.mapping.append(ColumnMapping(source, field.name, str(kind), type_text(field), note))
+            planned.mapping.append(ColumnMapping(source, field.name, type_name(kind), type_text(field), note))
         elif field.is_dynamic and matched.extras:
             planned.steps.append(dynamic_step(field, matched.extras))
         elif later_columns and (field.is_dynamic or _milvus_fills(field)):
@@ -312,7 +313,9 @@ def _plan(
         raise _all_of(problems)
     note = "no such field: kept in the dynamic field"
     for name in matched.extras:
-        planned.mapping.append(ColumnMapping(name, DYNAMIC_FIELD_NAME, str(schema.field(name).type), "JSON", note))
+        planned.mapping.append(
+            ColumnMapping(name, DYNAMIC_FIELD_NAME, type_name(schema.field(name).type), "JSON", note)
+        )
     return planned
 
 

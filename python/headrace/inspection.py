@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.calls import drive_sync
+from headrace.casts.jsontext import type_name
 from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import plan_conform
@@ -203,7 +204,7 @@ def _look_at(source: Source) -> Inspection:
         files=[{"path": label, "rows": number, "bytes": _file_size(label)} for label, number in rows.items()],
         skipped=list(source.skipped),
         rows=source.rows_total,
-        columns=[{"name": column.name, "type": str(column.type)} for column in source.schema],
+        columns=[{"name": column.name, "type": type_name(column.type)} for column in source.schema],
     )
 
 
