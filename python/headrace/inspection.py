@@ -24,6 +24,7 @@ from headrace.packing import make_packer
 from headrace.profiling import profile_rows
 from headrace.reading import iterate
 from headrace.releases import has_timestamptz
+from headrace.remembered import remembered_indexes
 from headrace.schema import CollectionSchema
 from headrace.sources import Source, open_source
 from headrace.summary import mapping_table
@@ -251,7 +252,8 @@ def _plan(
         )
     if not exists:
         found.indexes = [
-            {"field": index.field_name, "metric": index.metric_type} for index in index_params(schema, options.metric)
+            {"field": index.field_name, "metric": index.metric_type}
+            for index in index_params(schema, options.metric, remembered_indexes(source.schema, options))
         ]
     found.primary_key = schema.primary_key.name
     plan = plan_conform(source.schema, schema, options=options, sample=sample, later_columns=source.open_ended)
