@@ -7,7 +7,7 @@ joined or left out on the way.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -104,7 +104,7 @@ def split_rows(rows: Placed, names: pa.Array | None) -> list[Placed]:
     coded = names.dictionary_encode()
     found = coded.dictionary.to_pylist()
     if len(found) == 1:
-        return [replace(rows, partition=found[0])]
+        return [Placed(rows.batch, rows.spans, found[0])]
     codes = coded.indices.to_numpy()
     order = np.argsort(codes, kind="stable").astype(np.int64, copy=False)
     ends = np.cumsum(np.bincount(codes))
@@ -250,7 +250,7 @@ class Batcher:
         batch, spans, size = piece.batch, piece.spans, piece.size
         most = self._most(aim, piece)
         if size <= most or batch.num_rows == 1:
-            return [replace(piece, aim=aim.size)]
+            return [Piece(batch, spans, size, aim.size)]
         # Even pieces: a request of the size aimed at, followed by a sliver, would cost a round trip for nothing.
         count = -(-size // most)
         even = min(most, size // count + 2 * (size // batch.num_rows) + 64)

@@ -193,6 +193,7 @@ Examples:
 @quiet_option
 @click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) that was loaded into.")
 @endpoint_options
+@mapping_options
 @click.option(
     "--verify",
     type=click.Choice(["none", "count", "sample", "full"]),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 #: Options that say something about a source, and so nothing with ``--journal``.
-_OF_SOURCES = ("sources", "ids", "metadata", "source_options", "level", "repair", "key", "limit")
+_OF_SOURCES = ("ids", "metadata", "source_options", "level", "repair", "key", "limit")
 _OF_COLUMNS = ("map", "only", "drop", "set", "cast")
 
 
@@ -114,8 +114,9 @@ def _check(sources: tuple[str, ...], *, journal: bool) -> None:
     if not journal and not sources:
         raise click.UsageError("Missing argument 'SOURCE...': name what was loaded, or give --journal.")
     context = click.get_current_context()
-    given = [
-        "SOURCE" if option.name == "sources" else option.opts[0]
+    given = ["SOURCE"] if sources else []
+    given += [
+        option.opts[0]
         for option in context.command.params
         if option.name in _OF_SOURCES + _OF_COLUMNS
         and context.get_parameter_source(option.name) is click.core.ParameterSource.COMMANDLINE

@@ -23,9 +23,9 @@ from headrace.casts.lists import open_list
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.matching import ABSENT, Matched, match_columns
-from headrace.partitions import PartitionColumn
+from headrace.partitions import PartitionColumn, partition_of
 from headrace.schema import DYNAMIC_FIELD_NAME, MAX_VARCHAR_BYTES, CollectionSchema, DataType, FieldSchema
-from headrace.shaping import Shape, column_path, shape_of
+from headrace.shaping import Shape, shape_of
 from headrace.steps import Step, absent_step, column_step, dynamic_step
 
 __all__ = ["ColumnMapping", "ConformPlan", "Conformed", "Refusal", "plan_conform"]
@@ -120,6 +120,9 @@ class ConformPlan:
         self._shapes: dict[tuple[tuple[str, pa.DataType], ...], Shape] = {}
         self._replan = replan
         self._variants: dict[tuple[tuple[str, pa.DataType], ...], tuple[Step, ...]] = {}
+        # Of the batch before, whose columns are those of the next one nearly always. Replaced as one, for threads.
+        self._last_shape: tuple[pa.Schema, Shape] | None = None
+        self._last_steps: tuple[pa.Schema, Sequence[Step]] | None = None
 
     def apply(self, batch: pa.RecordBatch) -> Conformed:
         """Conform one batch. Columns that need no cast are not copied; the input is never changed.
@@ -154,6 +157,14 @@ class ConformPlan:
         return Conformed(conformed.take(pa.array(kept)), kept, refusals, notes, partitions)
 
     def _shape_for(self, schema: pa.Schema) -> Shape:
+        last = self._last_shape
+        if last is not None and last[0].equals(schema):
+            return last[1]
+        shape = self._find_shape(schema)
+        self._last_shape = schema, shape
+        return shape
+
+    def _find_shape(self, schema: pa.Schema) -> Shape:
         key = tuple((field.name, field.type) for field in schema)
         shape = self._shapes.get(key)
         if shape is None:
@@ -163,6 +174,14 @@ class ConformPlan:
         return shape
 
     def _steps_for(self, schema: pa.Schema) -> Sequence[Step]:
+        last = self._last_steps
+        if last is not None and last[0].equals(schema):
+            return last[1]
+        steps = self._find_steps(schema)
+        self._last_steps = schema, steps
+        return steps
+
+    def _find_steps(self, schema: pa.Schema) -> Sequence[Step]:
         names = schema.names
         # A column that was not there when this was planned may be one more for the dynamic field, or one too many.
         known = self._planned_for.issuperset(names)
@@ -220,7 +239,7 @@ def plan_conform(
         SchemaError: If something does not fit; the message names every misfit.
     """
     shape = shape_of(arrow_schema, options, later=later_columns)
-    partition = _partition(arrow_schema, target, options)
+    partition = partition_of(arrow_schema, target, options)
     spare = frozenset() if isinstance(partition, str) else shape.made_of(frozenset(partition.path[:1]))
     match = functools.partial(match_columns, target=target, options=options, spare=spare)
     matched = match(shape.schema)
@@ -242,20 +261,6 @@ def plan_conform(
         notes=matched.remarks if isinstance(partition, str) else (*matched.remarks, f"{_ROUTED} {partition.name!r}"),
         partition=partition,
     )
-
-
-def _partition(schema: pa.Schema, target: CollectionSchema, options: LoadOptions) -> str | PartitionColumn:
-    """The partition of all rows, or what names that of each."""
-    name = options.partition_column
-    if name is None:
-        return options.partition_name
-    chooser = next((field.name for field in target if field.is_partition_key), None)
-    if chooser is not None:
-        found = f"a collection whose partition key {chooser!r} chooses the partition"
-        expected, remedy = "a collection without a partition key", "leave the option out"
-        raise SchemaError(explain(f"--partition-column {name}", expected, found, remedy), field=chooser)
-    path, kind = column_path(schema, name, "--partition-column")
-    return PartitionColumn(name, path, kind)
 
 
 def _with_origin(entry: ColumnMapping, shape: Shape) -> ColumnMapping:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pyarrow as pa
 
@@ -19,7 +20,7 @@ from headrace.rejects import Reject
 from headrace.report import Verdict
 from headrace.retry import AnswerClass, Deadline
 from headrace.settling import LateWrites
-from headrace.throttle import Throttle
+from headrace.throttle import Attempt, Throttle
 from headrace.traffic import Traffic
 
 __all__ = ["Delivery"]
@@ -170,6 +171,7 @@ class Delivery:
             doubtful, request.doubtful = request.doubtful, True
             self._ledger.measurements.bytes_sent += len(request.payload)
             sent = self._throttle.sent(len(request.payload), request.rows, aim=request.aim)
+            copy = self._lend(sent)
             try:
                 answer = await attempt(
                     self._transport,
@@ -177,11 +179,13 @@ class Delivery:
                     lite=self._target.lite,
                     timeout=timeout,
                     channel=channel,
-                    lend=self._ledger.window.lend,
+                    written=copy.close if self._throttle.spares_copies else None,
                 )
             except BaseException:
                 self._throttle.answered(sent, None)
                 raise
+            finally:
+                copy.close()
             expired = answer.status == "DEADLINE_EXCEEDED"
             self._throttle.answered(sent, answer.kind, rate=answer.rate, expired=expired)
             request.doubtful = doubtful
@@ -205,6 +209,15 @@ class Delivery:
             self._traffic.progress()
             self._ledger.measurements.stored(request.rows, self._clock() - began)
         return answer
+
+    def _lend(self, sent: Attempt) -> ExitStack:
+        """Charge gRPC's copy of a request to the window, until this is closed; again does no harm."""
+        self._ledger.window.lend(sent.size)
+        copy = ExitStack()
+        copy.callback(self._traffic.changed)
+        copy.callback(self._throttle.written, sent)
+        copy.callback(self._ledger.window.lend, -sent.size)
+        return copy
 
     async def _judge(self, request: Request, answer: Answer, *, others: bool) -> Outcome | None:
         """What an answer means for a request; None where it is to be sent again."""
@@ -253,7 +266,8 @@ class Delivery:
             found=answer.reason,
             remedy="mend the row and load it again",
         )
-        await self._keep(request, batch, rejects)
+        if not await self._keep(request, batch, rejects):
+            return undelivered(request)
         if self._target.key is not None:
             self._ledger.refused_keys[request.partition].add(batch.column(self._target.key)[0].as_py())
         return Verdict.REJECTED
@@ -335,8 +349,11 @@ class Delivery:
             request.doubtful = True
             self._ledger.note(_ONCE, request.rows)
             return Verdict.UNKNOWN
-        elif not request.doubtful:
-            self._ledger.double(request.spans, request.rows)
+        elif not request.doubled:
+            request.doubled = True
+            # Those of an earlier run were counted when they were taken.
+            _, others = self._ledger.journal.in_doubt(request.spans)
+            self._ledger.double(others)
         request.doubtful = True
         return None
 
@@ -360,17 +377,25 @@ class Delivery:
             remedy="look into the server's log, then load this file again, or use --bisect-poison",
             verdict="unknown",
         )
-        await self._keep(request, batch, rejects)
-        self._ledger.note(_POISON, request.rows)
+        if await self._keep(request, batch, rejects):
+            self._ledger.note(_POISON, request.rows)
         return Verdict.UNKNOWN
 
-    async def _keep(self, request: Request, batch: pa.RecordBatch, rejects: list[Reject]) -> None:
-        """Write rows to the rejects file, in which the key has the name that the source gave it."""
+    async def _keep(self, request: Request, batch: pa.RecordBatch, rejects: list[Reject]) -> bool:
+        """Write rows to the rejects file, in which the key has the name that the source gave it.
+
+        False where it cannot be written to: the load stops then.
+        """
         if self._target.key_column:
             names = [self._target.key_column if name == self._target.key else name for name in batch.schema.names]
             batch = batch.rename_columns(names)
         batch = with_partition(batch, self._target.partition_column, request.partition)
-        await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+        try:
+            await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+        except HeadraceError as error:
+            self._stop(error)
+            return False
+        return True
 
     async def _apart(self, request: Request) -> list[Request]:
         """Halves, each of which is sent alone and once."""

@@ -47,6 +47,7 @@ def _part(request: Request, batch: pa.RecordBatch, schema: LiveSchema, offset: i
         claim=request.claim,
         timestamp=timestamp,
         doubtful=request.doubtful,
+        doubled=request.doubled,
         may_land_until=request.may_land_until,
         replaces=request.replaces,
         stored_before=request.stored_before,

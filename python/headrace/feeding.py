@@ -163,15 +163,16 @@ class Feeder:
             self._ledger.note(text, values)
         spans = rows.spans
         if result.refused:
-            skipped = [cell.row for cell in result.refused if self._skips(cell)]
-            if skipped:
-                self._ledger.settle(take_spans(rows.spans, np.array(skipped, np.int64)), len(skipped), Verdict.SKIPPED)
             rejects = [
                 Reject(cell.row, *locate(rows.spans, cell.row), cell.field, cell.expected, cell.found, cell.remedy)
                 for cell in result.refused
                 if not self._skips(cell)
             ]
+            # First, because this may fail, and then none of the rows has its verdict.
             self._ledger.refuse(rows.batch, rejects)
+            skipped = [cell.row for cell in result.refused if self._skips(cell)]
+            if skipped:
+                self._ledger.settle(take_spans(rows.spans, np.array(skipped, np.int64)), len(skipped), Verdict.SKIPPED)
             spans = take_spans(spans, result.kept if result.kept is not None else np.empty(0, np.int64))
         return split_rows(Placed(result.batch, spans, self._plan.partition_name), result.partitions)
 
@@ -226,7 +227,8 @@ class Feeder:
             raise
         count = rows.batch.num_rows
         if count and not self._dry_run:
-            claim = track.lanes.enter(rows.batch, late=outgoing.late)
+            ordered = outgoing.ordered if rows.batch is outgoing.piece.batch else None
+            claim = track.lanes.enter(rows.batch, late=outgoing.late, ordered=ordered)
             aim = outgoing.piece.aim
             request = Request(payload, count, rows.spans, charge, outgoing.upsert, partition, claim, timestamp, aim=aim)
             return _Packed(request, rows.batch)
@@ -253,6 +255,8 @@ def reserve_each(window: Window, charges: Generator[int, None, None], patience: 
     """
     with contextlib.closing(charges):
         for charge in charges:
+            if window.take(charge, outgoing=True):
+                continue
             future = window.reserve(charge, outgoing=True)
             try:
                 (patience or Patience()).wait(future)

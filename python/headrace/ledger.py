@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from headrace.batching import Span
+from headrace.batching import Span, span_rows
 from headrace.journal import Journal
 from headrace.journal_records import KeyRange
 from headrace.rejects import Reject, RejectLimit, RejectsFile
@@ -48,9 +48,9 @@ class Ledger:
         for reject in rejects:
             self.settle((Span(reject.source, reject.row, 1),), 1, Verdict.REJECTED)
 
-    def double(self, spans: Sequence[Span], rows: int) -> None:
-        """Count ``rows`` rows that are sent though they may be stored, under another key of the server's."""
-        self.measurements.double(rows)
+    def double(self, spans: Sequence[Span]) -> None:
+        """Count rows that are sent though they may be stored, under another key of the server's."""
+        self.measurements.double(span_rows(spans))
         self.journal.double(spans)
 
     def note(self, text: str, rows: int) -> None:

@@ -133,17 +133,16 @@ class KeyOrder:
         """
         if not len(codes):
             return None
-        ascending = bool((codes[1:] > codes[:-1]).all())
-        low, high = (int(codes[0]), int(codes[-1])) if ascending else (int(codes.min()), int(codes.max()))
+        low, high = int(codes.min()), int(codes.max())
         if self._highest is None or low > self._highest:
-            self._remember(codes, ascending=ascending, low=low, high=high)
+            self._remember(codes, low=low, high=high)
             return None
         probe = self._probe(codes)
         seen = self._ranges.test(codes) | self._filter.test(probe)
         if self._before is not None:
             seen |= codes <= self._before
         if not seen.any():
-            self._remember(codes, ascending=ascending, low=low, high=high)
+            self._remember(codes, low=low, high=high)
             return None
         self._highest = max(self._highest, high)
         if not seen.all():
@@ -182,9 +181,10 @@ class KeyOrder:
                 self._locked.remove(claim)
                 claim.after = ()
 
-    def _remember(self, codes: Codes, *, ascending: bool, low: int, high: int) -> None:
+    def _remember(self, codes: Codes, *, low: int, high: int) -> None:
         self._highest = high if self._highest is None else max(self._highest, high)
-        consecutive = ascending and high - low == len(codes) - 1
+        # All different, so that as many as lie between the ends are all that lie there, in whatever order they stand.
+        consecutive = high - low == len(codes) - 1
         if not (consecutive and self._ranges.add(low, high)):
             self._filter.add(self._probe(codes))
 

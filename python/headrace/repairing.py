@@ -20,6 +20,7 @@ from headrace.intervals import IntervalSet
 from headrace.journal_records import JOURNAL, FileRecord
 from headrace.journal_store import JournalStore
 from headrace.journal_writer import JournalWriter
+from headrace.landing import landing_after, left_behind
 from headrace.proving import conformed_batches, prove_rows
 from headrace.readback import REMEMBERED, VerifyResult, watched
 from headrace.report import LoadReport, Verdict
@@ -236,6 +237,8 @@ class _Journal:
         session, store, target = self._session, self._store, self._session.target
         if store is None or target is None:
             return
+        if left_behind(store):
+            session.landing = landing_after(store, rpc_timeout=session.options.rpc_timeout, any_key=True)
         place = place_of(target, session.endpoint, session.options)
         record = next((it for it in store.targets() if it.place == place), None)
         if record is None:
@@ -291,7 +294,8 @@ class _Journal:
             if writer.failure is not None:
                 raise writer.failure
             with store.transaction(durable=True):
-                rejects = [path.name for path in ledger.rejects.paths]
-                store.end_run(writer.run, status="repaired", rejects=rejects)
+                if ledger.rejects.failure is None:
+                    rejects = [path.name for path in ledger.rejects.paths]
+                    store.end_run(writer.run, status="repaired", rejects=rejects)
         except JournalError as error:
             self.notes.append(f"the journal is not complete: {error}")

@@ -65,10 +65,12 @@ def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     Raises:
         InternalError: If it does not add up.
     """
-    session.ledger.rejects.close()
+    rejects = session.ledger.rejects
+    rejects.close()
+    session.failure = session.failure or rejects.failure
     if session.resumption is not None:
         status = _status(session, source_exhausted=source_exhausted)
-        session.resumption.close(status=status, rejects=session.ledger.rejects.paths, keys=_keys_stored(session))
+        session.resumption.close(status=status, rejects=rejects, keys=_keys_stored(session))
     report = _build(session, source_exhausted=source_exhausted)
     try:
         write_private(session.state_dir / "report.json", report.to_json())

@@ -68,6 +68,14 @@ class Window:
         self._grant()
         return future
 
+    def take(self, size: int, *, outgoing: bool) -> bool:
+        """Reserve ``size`` bytes where they are free and nobody waits for some; whether they are granted."""
+        with self._lock:
+            if self._closed is not None or self._waiters or not self._fits(size):
+                return False
+            self._charge(size, outgoing=outgoing)
+        return True
+
     def release(self, size: int, *, outgoing: bool) -> None:
         """Give ``size`` granted bytes back."""
         with self._lock:
@@ -102,21 +110,26 @@ class Window:
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
 
+    def _fits(self, size: int) -> bool:
+        return self._used + size <= self._limit or not self._outstanding
+
+    def _charge(self, size: int, *, outgoing: bool) -> None:
+        self._used += size
+        self._outstanding += size if outgoing else 0
+        self._peak = max(self._peak, self.used)
+
     def _grant(self) -> None:
         while True:
             with self._lock:
                 if not self._waiters:
                     return
                 size, outgoing, future = self._waiters[0]
-                fits = self._used + size <= self._limit
-                if not fits and self._outstanding > 0 and not future.cancelled():
+                if not self._fits(size) and not future.cancelled():
                     return
                 self._waiters.popleft()
                 # A cancelled future is dropped here; from now on it can no longer be cancelled.
                 if not future.set_running_or_notify_cancel():
                     continue
-                self._used += size
-                self._outstanding += size if outgoing else 0
-                self._peak = max(self._peak, self.used)
+                self._charge(size, outgoing=outgoing)
             # Outside the lock: done-callbacks may call back into the window.
             future.set_result(None)

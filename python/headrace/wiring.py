@@ -31,41 +31,43 @@ from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Target
 from headrace.throttle import FIRST_BYTES, Limits, Throttle
 
-__all__ = ["Parts", "make_parts", "make_state_dir", "make_throttle", "open_partitions", "request_size"]
+__all__ = ["Parts", "copied_bytes", "make_parts", "make_state_dir", "make_throttle", "open_partitions", "request_size"]
 
 
-#: Requests in flight for which the first size leaves room; more of them are smaller.
-_LARGE_ONES = 3
+#: Requests of the first size of which gRPC may hold copies at a time.
+_COPIED = 2
 
 
 def request_size(options: LoadOptions) -> int:
     """Bytes of a source batch, and of a request at first.
 
-    What is in flight, twice, three source batches and a request that waits must fit into the window.
+    Three source batches, a request that waits, and twice what is in flight at first must fit into the window.
     """
-    in_flight = min(options.max_in_flight or _LARGE_ONES, _LARGE_ONES)
-    most = min(options.window_bytes // (2 * in_flight + 4), _room(options) // in_flight)
+    in_flight = min(options.max_in_flight or _COPIED, _COPIED)
+    most = min(options.window_bytes // (2 * in_flight + 4), copied_bytes(options) // in_flight)
     return max(1, min(options.batch_bytes or FIRST_BYTES, most))
 
 
-def make_throttle(options: LoadOptions, *, lite: bool) -> tuple[Throttle, int]:
-    """The throttle of a load, and the most bytes that it lets be in flight."""
+def copied_bytes(options: LoadOptions) -> int:
+    """The part of the window that is kept for gRPC's copies of what it writes."""
+    return options.window_bytes * 3 // 16
+
+
+def make_throttle(options: LoadOptions, *, lite: bool, round_trip: float = 0.0) -> Throttle:
+    """The throttle of a load; ``round_trip`` is the seconds to the server and back."""
     size = request_size(options)
-    room = max(size, _room(options))
     limits = Limits(
         # Milvus Lite works at one request at a time.
         in_flight=1 if lite else options.max_in_flight,
-        bytes_in_flight=room,
+        bytes_in_flight=max(size, options.window_bytes * 9 // 16),
+        copied_bytes=copied_bytes(options),
         request_bytes=None if options.batch_bytes is None else size,
         rows_per_second=options.max_rows_per_second,
         bytes_per_second=None if options.max_mb_per_second is None else options.max_mb_per_second * 1e6,
         nice=options.nice,
     )
-    return Throttle(limits, clock=time.monotonic, wall_clock_offset=time.time() - time.monotonic()), room
-
-
-def _room(options: LoadOptions) -> int:
-    return options.window_bytes * 9 // 32
+    offset = time.time() - time.monotonic()
+    return Throttle(limits, clock=time.monotonic, round_trip=round_trip, wall_clock_offset=offset)
 
 
 @dataclass(frozen=True)

@@ -52,10 +52,9 @@ from headrace.operations.loading import (
 from headrace.operations.partitions import create_partition, list_partitions
 from headrace.operations.patience import patiently
 from headrace.operations.query_pages import QueryPages
+from headrace.operations.ranking import Ranking, RRFRanker, WeightedRanker, order_text
 from headrace.operations.search import (
     AnnSearchRequest,
-    RRFRanker,
-    WeightedRanker,
     ask_search,
     hybrid_search,
     search,
@@ -76,6 +75,7 @@ __all__ = [
     "Operation",
     "QueryPages",
     "RRFRanker",
+    "Ranking",
     "Request",
     "Rpc",
     "Scope",
@@ -112,6 +112,7 @@ __all__ = [
     "list_partitions",
     "load_collection",
     "metric_for",
+    "order_text",
     "patiently",
     "query",
     "query_request",

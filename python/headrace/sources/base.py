@@ -297,9 +297,9 @@ def _array_bytes(array: pa.Array) -> int:
 
 def row_slices(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
     """The batch in zero-copy slices of at most ``max_bytes`` as decoded, but of one row at least; none if empty."""
-    start = 0
+    start, likely = 0, batch.num_rows
     while start < batch.num_rows:
-        rows = batch.num_rows - start
+        rows = min(likely, batch.num_rows - start)
         piece = batch.slice(start, rows)
         size = decoded_bytes(piece)
         while size > max_bytes and rows > 1:
@@ -308,3 +308,5 @@ def row_slices(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch
             size = decoded_bytes(piece)
         yield piece
         start += rows
+        # What fits is the same for every piece of rows of one size, and each look at a piece costs something.
+        likely = max(1, rows * max_bytes // max(1, size))
