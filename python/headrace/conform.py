@@ -17,14 +17,15 @@ import pyarrow as pa
 from headrace.casts import Refusal, find_cast, plain, type_text
 from headrace.casts.base import null_mask
 from headrace.casts.dense import dense_layout
+from headrace.casts.jsontext import type_name
 from headrace.casts.layouts import is_list
 from headrace.casts.lists import open_list
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.matching import ABSENT, Matched, match_columns
-from headrace.partitions import PartitionColumn
+from headrace.partitions import PartitionColumn, partition_of
 from headrace.schema import DYNAMIC_FIELD_NAME, MAX_VARCHAR_BYTES, CollectionSchema, DataType, FieldSchema
-from headrace.shaping import Shape, column_path, shape_of
+from headrace.shaping import Shape, shape_of
 from headrace.steps import Step, absent_step, column_step, dynamic_step
 
 __all__ = ["ColumnMapping", "ConformPlan", "Conformed", "Refusal", "plan_conform"]
@@ -238,7 +239,7 @@ def plan_conform(
         SchemaError: If something does not fit; the message names every misfit.
     """
     shape = shape_of(arrow_schema, options, later=later_columns)
-    partition = _partition(arrow_schema, target, options)
+    partition = partition_of(arrow_schema, target, options)
     spare = frozenset() if isinstance(partition, str) else shape.made_of(frozenset(partition.path[:1]))
     match = functools.partial(match_columns, target=target, options=options, spare=spare)
     matched = match(shape.schema)
@@ -260,20 +261,6 @@ def plan_conform(
         notes=matched.remarks if isinstance(partition, str) else (*matched.remarks, f"{_ROUTED} {partition.name!r}"),
         partition=partition,
     )
-
-
-def _partition(schema: pa.Schema, target: CollectionSchema, options: LoadOptions) -> str | PartitionColumn:
-    """The partition of all rows, or what names that of each."""
-    name = options.partition_column
-    if name is None:
-        return options.partition_name
-    chooser = next((field.name for field in target if field.is_partition_key), None)
-    if chooser is not None:
-        found = f"a collection whose partition key {chooser!r} chooses the partition"
-        expected, remedy = "a collection without a partition key", "leave the option out"
-        raise SchemaError(explain(f"--partition-column {name}", expected, found, remedy), field=chooser)
-    path, kind = column_path(schema, name, "--partition-column")
-    return PartitionColumn(name, path, kind)
 
 
 def _with_origin(entry: ColumnMapping, shape: Shape) -> ColumnMapping:
@@ -314,7 +301,7 @@ def _plan(
                 continue
             planned.steps.append(column_step(source, cast, field, cuts.get(field.name)))
             note = "; ".join(part for part in (matched.notes.get(source, ""), cast.note) if part)
-            planned.mapping.append(ColumnMapping(source, field.name, str(kind), type_text(field), note))
+            planned.mapping.append(ColumnMapping(source, field.name, type_name(kind), type_text(field), note))
         elif field.is_dynamic and matched.extras:
             planned.steps.append(dynamic_step(field, matched.extras))
         elif later_columns and (field.is_dynamic or _milvus_fills(field)):
@@ -331,7 +318,9 @@ def _plan(
         raise _all_of(problems)
     note = "no such field: kept in the dynamic field"
     for name in matched.extras:
-        planned.mapping.append(ColumnMapping(name, DYNAMIC_FIELD_NAME, str(schema.field(name).type), "JSON", note))
+        planned.mapping.append(
+            ColumnMapping(name, DYNAMIC_FIELD_NAME, type_name(schema.field(name).type), "JSON", note)
+        )
     return planned
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.calls import drive_sync
+from headrace.casts.jsontext import type_name
 from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import plan_conform
@@ -23,6 +24,7 @@ from headrace.packing import make_packer
 from headrace.profiling import profile_rows
 from headrace.reading import iterate
 from headrace.releases import has_timestamptz
+from headrace.remembered import remembered_indexes
 from headrace.schema import CollectionSchema
 from headrace.sources import Source, open_source
 from headrace.summary import mapping_table
@@ -203,7 +205,7 @@ def _look_at(source: Source) -> Inspection:
         files=[{"path": label, "rows": number, "bytes": _file_size(label)} for label, number in rows.items()],
         skipped=list(source.skipped),
         rows=source.rows_total,
-        columns=[{"name": column.name, "type": str(column.type)} for column in source.schema],
+        columns=[{"name": column.name, "type": type_name(column.type)} for column in source.schema],
     )
 
 
@@ -250,7 +252,8 @@ def _plan(
         )
     if not exists:
         found.indexes = [
-            {"field": index.field_name, "metric": index.metric_type} for index in index_params(schema, options.metric)
+            {"field": index.field_name, "metric": index.metric_type}
+            for index in index_params(schema, options.metric, remembered_indexes(source.schema, options))
         ]
     found.primary_key = schema.primary_key.name
     plan = plan_conform(source.schema, schema, options=options, sample=sample, later_columns=source.open_ended)

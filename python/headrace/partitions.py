@@ -11,9 +11,12 @@ import pyarrow.compute as pc
 
 from headrace.casts import Refusal, plain, plain_type
 from headrace.casts.layouts import is_text
+from headrace.config import LoadOptions
 from headrace.errors import MilvusException, SchemaError, explain
+from headrace.schema import CollectionSchema
+from headrace.shaping import column_path
 
-__all__ = ["PartitionColumn", "Partitions", "Refused"]
+__all__ = ["PartitionColumn", "Partitions", "Refused", "partition_of"]
 
 
 class Refused(NamedTuple):
@@ -106,3 +109,21 @@ class PartitionColumn:
             remedy = "choose another column with --partition-column, or cast it in the source"
             message = explain(f"column {self.name!r}", "names of partitions: text or integers", str(kind), remedy)
             raise SchemaError(message, field=self.name)
+
+
+def partition_of(schema: pa.Schema, target: CollectionSchema, options: LoadOptions) -> str | PartitionColumn:
+    """The partition of all rows by name (empty: the default one), or what names that of each.
+
+    Raises:
+        SchemaError: If no column of the source can do that, or the collection's partition key does.
+    """
+    name = options.partition_column
+    if name is None:
+        return options.partition_name
+    chooser = next((field.name for field in target if field.is_partition_key), None)
+    if chooser is not None:
+        found = f"a collection whose partition key {chooser!r} chooses the partition"
+        expected, remedy = "a collection without a partition key", "leave the option out"
+        raise SchemaError(explain(f"--partition-column {name}", expected, found, remedy), field=chooser)
+    path, kind = column_path(schema, name, "--partition-column")
+    return PartitionColumn(name, path, kind)

@@ -11,7 +11,7 @@ import functools
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -36,6 +36,7 @@ from headrace.plans import PlanPart
 from headrace.readback import VerifyResult
 from headrace.rejects import RejectLimit, RejectsFile
 from headrace.releases import has_timestamptz
+from headrace.remembered import remembered_indexes
 from headrace.report import Account, Phase, Progress, Verdict
 from headrace.reporting import look_at, progress_of
 from headrace.resuming import Resumption
@@ -229,12 +230,10 @@ class LoadSession:
         plan = plan_conform(
             arrow_schema, schema, options=options, sample=sample, fill_defaults=old, later_columns=later_columns
         )
-        create, embedded = options.create or self._schema is not None, self.endpoint.is_embedded
-        self.target = self.run(
-            open_target(
-                self.collection, options, self.info, schema, create=create, embedded=embedded, sharing=self.sharing
-            )
-        )
+        how: dict[str, Any] = {"embedded": self.endpoint.is_embedded, "sharing": self.sharing}
+        how["create"] = options.create or self._schema is not None
+        how["indexes"] = remembered_indexes(arrow_schema, options) if self._schema is None else []
+        self.target = self.run(open_target(self.collection, options, self.info, schema, **how))
         if plan.partition_column is not None:
             open_partitions(plan.partition_column, self.target, options, sample, run=self.run)
         if self.resumption is not None:
