@@ -32,8 +32,8 @@ class MilvusFinishOperator(MilvusOperator):
 
     :param collection: the collection (templated)
     :param milvus_conn_id: the connection to the server (templated)
-    :param reports: what :class:`MilvusLoadOperator` returned, mapped or not (``load.output``), to be joined; a part that
-        is missing fails the task (templated)
+    :param reports: what :class:`MilvusLoadOperator` returned, mapped or not (``load.output``), to be joined; a part
+        that is missing fails the task (templated)
     :param source: what was loaded, where it is to be verified (templated)
     :param source_conn_id: the connection to the object store of ``source`` (templated)
     :param verify: compare ``source`` with the collection: ``none``, ``count``, ``sample`` or ``full``
