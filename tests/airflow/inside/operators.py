@@ -354,6 +354,14 @@ def test_parts_are_inserted_at_the_first_try_and_upserted_later(fake, source, tm
         incomplete.execute({})
 
 
+def test_the_report_of_one_load_is_enough_and_that_of_none_is_not(fake, source, tmp_path):
+    report = load(tmp_path, source=source).execute(context())
+    finish = {"task_id": "f", "collection": "docs", "deferrable": False}
+    assert MilvusFinishOperator(reports=report, **finish).execute({})["report"]["rows_stored"] == 1000
+    with pytest.raises(AirflowFailException, match="reports: expected what the loads returned, found none"):
+        MilvusFinishOperator(reports=[], **finish).execute({})
+
+
 def test_a_plan_has_at_most_as_many_parts_as_airflow_maps(fake, source, monkeypatch):
     monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
     assert len(MilvusPlanOperator(task_id="plan", source=source, collection="docs", parts=10).execute({})) == 3
