@@ -176,7 +176,8 @@ class Delivery:
                     lite=self._target.lite,
                     timeout=timeout,
                     channel=channel,
-                    written=copy.close if self._throttle.spares_copies else None,
+                    # Where something went wrong once, the next status should say what.
+                    written=None if doubtful or not self._throttle.spares_copies else copy.close,
                 )
             except BaseException:
                 self._throttle.answered(sent, None)
