@@ -216,9 +216,9 @@ class AsyncTransport(_Transport):
             request: The serialised request; gRPC takes ``bytes`` only.
             timeout: Seconds until the server and the client give up, or None for no deadline.
             channel: Which connection to use, 0 to ``channels - 1``; None takes them in turn.
-            written: Called when the request is on the wire and gRPC has given back its copy of it; a call that ends before
-                has the status INTERNAL, whatever ended it, or DEADLINE_EXCEEDED. None: gRPC keeps the copy until the
-                answer is there, and a call costs a quarter of a millisecond less.
+            written: Called when the request is on the wire and gRPC has given back its copy of it. A call that ends
+                before may have the status INTERNAL, whatever ended it. None: gRPC keeps the copy until the answer is
+                there, and a call costs a quarter of a millisecond less.
 
         Raises:
             RpcError: If the call ended with a gRPC status other than OK, also when :meth:`close` ended it.

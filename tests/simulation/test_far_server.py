@@ -8,8 +8,8 @@ from tests.simulation.loads import MIB, ROOM, run
 from tests.simulation.servers import MB, ROW, far
 from tests.simulation.sweep import GRID
 
-#: Seconds there and back, megabytes, and the least share of what the best fixed setting takes. A load of few round trips
-#: is over before it has found out: its first three or four are spent below the knee.
+#: Seconds there and back, megabytes, and the least share of what the best fixed setting takes. A load of few round
+#: trips is over before it has found out: its first three or four are spent below the knee.
 SHARES = [
     (0.005, 200, 0.8),
     (0.005, 1_000, 0.9),

@@ -1,4 +1,4 @@
-"""Calls that say when their request is on the wire: the same to the server, and gRPC's copy is free before the answer."""
+"""Calls that say when their request is on the wire, which are calls like others to the server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fake_milvus import FakeMilvus
 from tests.servers.proxy import Proxy
 
 #: More than the buffers of any socket take.
-LARGE = bytes(64 << 20)
+LARGE = bytes(16 << 20)
 
 
 async def write(uri, payload, *, method="Insert", timeout=60.0, meanwhile=None):
