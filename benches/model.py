@@ -13,16 +13,17 @@ once; loads to sinks that wait, with settings that do not change, are then predi
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from statistics import median
+from typing import Any
 
-from benches.measure import RESULTS, environment, keep, require_release_build, without_collector
+from benches.measure import environment, keep, require_release_build, without_collector
 from benches.sink import Sink
 from benches.sources import SOURCES, Rows
 from benches.ways import headrace_load
@@ -30,10 +31,14 @@ from headrace import session
 from tests.simulation.loads import Fixed
 
 MIB = 1 << 20
-#: Megabytes of the window that holds so many requests of 6 MiB.
+#: A window with room for all of them.
 WINDOW = 512 * MIB
 REQUEST = 6 * MIB
-#: Milliseconds that a sink waits, and requests in flight, that are predicted.
+#: Bytes per second of a client that has a machine to itself: two threads, of which each sends or packs faster than that.
+CLIENT = 1.0e9
+#: What Linux lets a socket hold that was not acknowledged, where nobody raised the last number of net.ipv4.tcp_wmem.
+SOCKET = 4 * MIB
+#: Seconds that a sink waits, and requests in flight, that are predicted.
 POINTS = tuple((wait, n) for wait in (0.0, 0.005, 0.05) for n in (2, 4, 7))
 
 
@@ -139,7 +144,7 @@ def known(uri: str, one: Rows, many: Rows, row: float) -> Load:
     )
 
 
-def measured(megabytes: float, turns: int) -> list[dict[str, float]]:
+def measured(megabytes: float, turns: int) -> list[dict[str, Any]]:
     """The points: seconds that were predicted, and seconds that it took, one of each for each turn."""
     source = SOURCES[0]
     row, one, many = source.row_bytes(), source.rows(0.1), source.rows(megabytes)
@@ -149,36 +154,53 @@ def measured(megabytes: float, turns: int) -> list[dict[str, float]]:
         for wait in sorted({wait for wait, _ in POINTS}):
             with Sink(wait) as sink:
                 for n in [n for at, n in POINTS if at == wait]:
-                    for turn in range(turns):
+                    for _ in range(turns):
                         load = replace(known(quick.uri, one, many, row), in_flight=n, away=wait)
                         took = seconds(sink.uri, many, n)
                         said = predict(load)
                         found.append(
-                            {"wait": wait, "in_flight": n, "turn": turn, "said": said.seconds, "took": took}
-                            | {"limit": said.limit}
+                            {
+                                "wait": wait,
+                                "in_flight": n,
+                                "megabytes": load.size / 1e6,
+                                "said": said.seconds,
+                                "took": took,
+                                "limit": said.limit,
+                            }
                         )
                         sys.stderr.write(f"{found[-1]}\n")
     return found
 
 
-def outlook(client: float, alone: float) -> str:
-    """What to expect at 10 Gbit/s, 100 ms and a cluster that takes 1 GB/s: a terabyte."""
-    here = Load(
-        size=1e12,
-        request=REQUEST,
-        in_flight=7,
-        away=0.1,
-        client=client,
-        alone=alone,
-        line=10e9 / 8,
-        server=1e9,
+def compared(found: list[dict[str, Any]]) -> str:
+    """The points as a table."""
+    lines = [
+        "| the sink waits, ms | in flight | predicted, MB/s | measured, MB/s | measured / predicted | limited by |",
+        "|---|---|---|---|---|---|",
+    ]
+    for wait, n in POINTS:
+        turns = [one for one in found if (one["wait"], one["in_flight"]) == (wait, n)]
+        said, took = (median(one["megabytes"] / one[name] for one in turns) for name in ("said", "took"))
+        ratio = median(one["said"] / one["took"] for one in turns)
+        limit = Counter(one["limit"] for one in turns).most_common(1)[0][0]
+        lines.append(f"| {wait * 1e3:g} | {n} | {said:,.0f} | {took:,.0f} | {ratio:.2f} | {limit} |")
+    return "\n".join(lines)
+
+
+def outlook() -> str:
+    """What to expect at 10 Gbit/s, 100 ms and a cluster that takes 1 GB/s."""
+    far = Load(
+        size=1e12, request=REQUEST, in_flight=1, away=0.1, client=CLIENT, alone=CLIENT, line=10e9 / 8, server=1e9
     )
-    lines = ["| loaders | window of each, MiB | connections of each | MB/s in all | limited by |", "|---|---|---|---|---|"]
-    tuned = 4 * MIB  # what Linux lets a socket hold to be sent: the last number of net.ipv4.tcp_wmem
-    for loaders in (1, 2, 3, 4, 8):
-        for window, connections in ((64, 2), (64, 16), (256, 16)):
-            in_flight = window * 11 // 16 * MIB // REQUEST
-            said = predict(replace(here, loaders=loaders, in_flight=in_flight, connections=connections, carried=tuned))
+    lines = [
+        "| loaders | window of each, MiB | connections of each | MB/s, all together | limited by |",
+        "|---|---|---|---|---|",
+    ]
+    for window, connections in ((64, 2), (64, 16), (256, 2), (256, 16), (256, 32)):
+        for loaders in (1, 2, 4):
+            in_flight = window * MIB * 11 // 16 // REQUEST
+            load = replace(far, loaders=loaders, in_flight=in_flight, connections=connections, carried=SOCKET)
+            said = predict(load)
             lines.append(f"| {loaders} | {window} | {connections} | {said.rate / 1e6:,.0f} | {said.limit} |")
     return "\n".join(lines)
 
@@ -190,7 +212,9 @@ def main() -> None:
     arguments = parser.parse_args()
     require_release_build()
     found = measured(arguments.megabytes, arguments.turns)
-    sys.stdout.write(json.dumps(found) + "\n")
+    how = f"Medians of {arguments.turns} turns of {arguments.megabytes:g} MB, 768-d, requests of 6 MiB."
+    far = "10 Gbit/s, 100 ms there and back, a cluster that takes 1 GB/s:"
+    keep("model", "A model of the load", "\n\n".join((f"{environment()} {how}", compared(found), far, outlook())))
 
 
 if __name__ == "__main__":
