@@ -171,7 +171,7 @@ class Delivery:
             doubtful, request.doubtful = request.doubtful, True
             self._ledger.measurements.bytes_sent += len(request.payload)
             sent = self._throttle.sent(len(request.payload), request.rows, aim=request.aim)
-            copy = self._lend(sent)
+            copy = self._lend(len(request.payload), sent)
             try:
                 answer = await attempt(
                     self._transport,
@@ -179,7 +179,8 @@ class Delivery:
                     lite=self._target.lite,
                     timeout=timeout,
                     channel=channel,
-                    written=copy.close if self._throttle.spares_copies else None,
+                    # Where something went wrong once, the next status should say what.
+                    written=None if doubtful or not self._throttle.spares_copies else copy.close,
                 )
             except BaseException:
                 self._throttle.answered(sent, None)
@@ -210,13 +211,13 @@ class Delivery:
             self._ledger.measurements.stored(request.rows, self._clock() - began)
         return answer
 
-    def _lend(self, sent: Attempt) -> ExitStack:
+    def _lend(self, size: int, sent: Attempt) -> ExitStack:
         """Charge gRPC's copy of a request to the window, until this is closed; again does no harm."""
-        self._ledger.window.lend(sent.size)
+        self._ledger.window.lend(size)
         copy = ExitStack()
         copy.callback(self._traffic.changed)
         copy.callback(self._throttle.written, sent)
-        copy.callback(self._ledger.window.lend, -sent.size)
+        copy.callback(self._ledger.window.lend, -size)
         return copy
 
     async def _judge(self, request: Request, answer: Answer, *, others: bool) -> Outcome | None:

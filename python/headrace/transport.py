@@ -128,8 +128,8 @@ class _Transport:
         text = explain(method, "an open transport", "a closed one", "make a new one")
         return RpcError(text, status="CANCELLED", details="the transport was closed", method=method)
 
-    def _rpc_error(self, method: str, error: grpc.RpcError) -> RpcError:
-        status, details = error.code().name, error.details() or ""
+    def _rpc_error(self, method: str, error: grpc.RpcError, *, status: str | None = None) -> RpcError:
+        status, details = status or error.code().name, error.details() or ""
         ended = "" if self._lease is None else self._lease.ended
         text = f"{method}: {status}: {details or 'no details'}{ended and f'; {ended}'}"
         if status == "UNIMPLEMENTED" and self._info is not None:
@@ -221,8 +221,9 @@ class AsyncTransport(_Transport):
             request: The serialised request; gRPC takes ``bytes`` only.
             timeout: Seconds until the server and the client give up, or None for no deadline.
             channel: Which connection to use, 0 to ``channels - 1``; None takes them in turn.
-            written: Called when the request is on the wire and gRPC has given back its copy of it. None: gRPC keeps the
-                copy until the answer is there, and a call costs a quarter of a millisecond less.
+            written: Called when the request is on the wire and gRPC has given back its copy of it. A call that ends
+                before may have the status INTERNAL, whatever ended it. None: gRPC keeps the copy until the answer is
+                there, and a call costs a quarter of a millisecond less.
 
         Raises:
             RpcError: If the call ended with a gRPC status other than OK, also when :meth:`close` ended it.
@@ -242,7 +243,10 @@ class AsyncTransport(_Transport):
                 await call.done_writing()
                 answer = await call
         except grpc.aio.AioRpcError as error:
-            raise self._rpc_error(method, error) from error
+            # gRPC does not say why it could not write; of a deadline we know.
+            unnamed = written is not None and error.code() is grpc.StatusCode.INTERNAL
+            expired = unnamed and timeout is not None and time.monotonic() >= began + timeout
+            raise self._rpc_error(method, error, status="DEADLINE_EXCEEDED" if expired else None) from error
         except (asyncio.CancelledError, grpc.aio.UsageError) as error:
             # grpc.aio ends the calls of a closed channel with CancelledError, as if their task had been cancelled.
             task = asyncio.current_task()
