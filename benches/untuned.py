@@ -39,9 +39,8 @@ def load(server, name, batches, setting):
     make = session.make_throttle
     if setting is not None:
 
-        def fixed(options, *, lite):
-            _, room = make(options, lite=lite)
-            return Fixed(*setting, clock=time.monotonic), max(room, setting[0] * setting[1])
+        def fixed(*_, **__):
+            return Fixed(*setting, clock=time.monotonic)
 
         session.make_throttle = fixed
     try:

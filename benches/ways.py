@@ -12,6 +12,7 @@ import grpc.aio
 
 import headrace
 from benches.sources import Rows, Source
+from headrace._proto.milvus_pb2 import MutationResult
 from headrace.config import Endpoint
 from headrace.packing import make_packer
 from headrace.transport import channel_options
@@ -68,6 +69,7 @@ def packed(source: Source, megabytes: float, size: float) -> Packed:
 
 def sent_packed(uri: str, what: Packed, *, channels: int, in_flight: int) -> Spent:
     """Send requests over so many channels, so many of them at once."""
+    answers: list[bytes] = []
 
     async def send() -> None:
         where = Endpoint(uri=uri)
@@ -78,7 +80,7 @@ def sent_packed(uri: str, what: Packed, *, channels: int, in_flight: int) -> Spe
 
         async def worker(number: int) -> None:
             for request in waiting:
-                await calls[number % channels](request)
+                answers.append(await calls[number % channels](request))
 
         async with asyncio.TaskGroup() as group:
             for number in range(in_flight):
@@ -86,7 +88,10 @@ def sent_packed(uri: str, what: Packed, *, channels: int, in_flight: int) -> Spe
         for channel in opened:
             await channel.close()
 
-    return spent(what.rows, lambda: asyncio.run(send()))
+    found = spent(what.rows, lambda: asyncio.run(send()))
+    if refused := [answer for answer in map(MutationResult.FromString, answers) if answer.status.code]:
+        raise SystemExit(f"{len(refused)} of {len(answers)} requests were refused: {refused[0].status.reason}")
+    return found
 
 
 def headrace_load(uri: str, rows: Rows) -> Spent:

@@ -115,10 +115,10 @@ def dump(
     The file appears when it is complete. Until then what was read lies in a directory beside it, and the same call
     goes on where the last one ended, whatever ended it. Rows that others write meanwhile may be in the file or not.
 
-    The columns are those that a load into a collection of the same schema takes: vectors as fixed-size lists (bfloat16
-    and binary ones as fixed-size binary), sparse ones as lists of structs of index and value, JSON, geometries and
-    times as text, the dynamic field as JSON in ``$meta``. The key ``headrace.collection`` of the file's metadata holds
-    what ``describe_collection`` says, as JSON.
+    The columns are those that a load into a collection of the same schema takes: vectors as fixed-size lists, those
+    that may be null as lists (bfloat16 and binary ones as fixed-size binary), sparse ones as lists of structs of index
+    and value, JSON, geometries and times as text, the dynamic field as JSON in ``$meta``. The key
+    ``headrace.collection`` of the file's metadata holds what ``describe_collection`` says, as JSON.
 
     Args:
         collection: The collection's name; it must be loaded (an embedded one is loaded for this).
@@ -189,7 +189,7 @@ class DumpJob:
         # Asked first, because a collection that is not loaded is told so most clearly here.
         total = drive_sync(transport, ops.count(info.name, partition_names=self._partitions))
         fields = _dumped(info)
-        schema = pa.schema([pa.field(f.name, canonical_type(f), not f.is_primary) for f in fields])
+        schema = pa.schema([pa.field(f.name, _column_type(f), not f.is_primary) for f in fields])
         described = drive_sync(transport, describe_collection(info.name))
         indexes = drive_sync(transport, ops.describe_index(info.name))
         self._metrics = {index.field_name: index.metric_type for index in indexes if index.metric_type}
@@ -318,6 +318,12 @@ def _dumped(info: CollectionInfo) -> list[FieldSchema]:
     sent = info.schema.sent_fields
     key = info.schema.primary_key
     return list(sent) if any(field.is_primary for field in sent) else [key, *sent]
+
+
+def _column_type(field: FieldSchema) -> pa.DataType:
+    """The type that a load packs as it is; where there may be nulls, as lists of which Parquet holds nulls."""
+    kind = canonical_type(field)
+    return pa.list_(kind.value_type) if field.nullable and pa.types.is_fixed_size_list(kind) else kind
 
 
 def _status(rows: int, counted: int | None, stopped: str | None) -> str:

@@ -22,6 +22,7 @@ from headrace.inference import infer_schema
 from headrace.packing import make_packer
 from headrace.profiling import profile_rows
 from headrace.reading import iterate
+from headrace.releases import has_timestamptz
 from headrace.schema import CollectionSchema
 from headrace.sources import Source, open_source
 from headrace.summary import mapping_table
@@ -107,16 +108,15 @@ def inspect_source(
     """
     with open_source(source, options=options) as opened:
         found = _look_at(opened)
-        info = None
+        info, timestamptz = None, False
         if collection is not None and endpoint is not None:
             found.collection, found.uri = collection, endpoint.uri
-            info, found.rows_before, found.like = _ask(collection, endpoint)
-            found.exists = info is not None
+            info, timestamptz = _ask(found, collection, endpoint)
         sample = next(iterate(opened, max_bytes=SAMPLE_BYTES, columns=None, limit=options.limit), None)
         try:
             batch = None if sample is None else sample.batch
             given = schema if info is None else info.schema
-            _plan(found, opened, batch, given, options, exists=info is not None)
+            _plan(found, opened, batch, given, options, exists=info is not None, timestamptz=timestamptz)
         except InputError as error:
             found.problem = str(error)
         return found
@@ -212,18 +212,21 @@ def _file_size(label: str) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def _ask(collection: str, endpoint: Endpoint) -> tuple[CollectionInfo | None, int | None, list[str]]:
-    """The collection and its rows, None for what is not there or not loaded, and those of a similar name."""
+def _ask(found: Inspection, collection: str, endpoint: Endpoint) -> tuple[CollectionInfo | None, bool]:
+    """The collection, where it exists, and whether the server has TIMESTAMPTZ; the rest goes into ``found``."""
     if endpoint.is_embedded and not endpoint.path.exists():
-        # Connecting would create the database.
-        return None, None, []
+        # Connecting would create the database. What would be created is of this machine's own engine.
+        found.exists = False
+        return None, True
     with SyncTransport(endpoint) as transport:
         info = drive_sync(transport, ops.describe_collection(collection))
+        found.exists = info is not None
         if info is None:
             names = drive_sync(transport, ops.list_collections())
-            return None, None, difflib.get_close_matches(collection, names)
-        loaded = drive_sync(transport, ops.is_loaded(collection))
-        return info, drive_sync(transport, ops.count(collection)) if loaded else None, []
+            found.like = difflib.get_close_matches(collection, names)
+        elif drive_sync(transport, ops.is_loaded(collection)):
+            found.rows_before = drive_sync(transport, ops.count(collection))
+        return info, has_timestamptz(transport.server_version, lite=transport.server_kind == "lite")
 
 
 def _plan(
@@ -234,10 +237,16 @@ def _plan(
     options: LoadOptions,
     *,
     exists: bool,
+    timestamptz: bool,
 ) -> None:
     if schema is None:
         schema = infer_schema(
-            source.schema, sample=sample, options=options, nulls=source.nulls, later_columns=source.open_ended
+            source.schema,
+            sample=sample,
+            options=options,
+            nulls=source.nulls,
+            timestamptz=timestamptz,
+            later_columns=source.open_ended,
         )
     if not exists:
         found.indexes = [

@@ -84,6 +84,11 @@ class Lanes:
         """Rows that wait to be joined with others of their kind."""
         return self._later.waiting_rows
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Encoded bytes of these."""
+        return self._later.waiting_bytes
+
     def limit(self, size: int) -> None:
         """Make requests of at most ``size`` bytes from now on."""
         self._later.limit(size)
@@ -149,7 +154,7 @@ class Lanes:
         superseded = np.setdiff1d(np.arange(piece.batch.num_rows, dtype=np.int64), last, assume_unique=True)
         kept = self._rows(piece, np.isin(np.arange(piece.batch.num_rows), last))
         spans = take_spans(piece.spans, superseded)
-        if self._ledger.journal.doubtful_rows(spans):
+        if self._ledger.journal.in_doubt(spans)[0]:
             self._doubt = np.union1d(self._doubt, codes[superseded])
         self._ledger.settle(spans, len(superseded), Verdict.SUPERSEDED)
         codes = codes[last]

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -45,6 +47,7 @@ class _Transport:
         self._info: ServerInfo | None = None
         self._lease: embedded.Lease | None = None
         self._next = itertools.count()
+        self._quickest = math.inf
         self._metadata = call_metadata(endpoint)
         self._credentials: grpc.ChannelCredentials | None = None
 
@@ -72,9 +75,19 @@ class _Transport:
         self._endpoint = endpoint
 
     @property
+    def round_trip(self) -> float:
+        """Seconds that the quickest call took so far: the way there and back takes at most that; 0 before the first."""
+        return self._quickest if self._quickest < math.inf else 0.0
+
+    @property
     def channels(self) -> int:
         """How many TCP connections it uses."""
         return self._count
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the embedded engine has ended, so that no later call can succeed."""
+        return self._lease is not None and bool(self._lease.ended)
 
     @property
     def server_version(self) -> tuple[int, int, int]:
@@ -135,12 +148,14 @@ class _Line:
         self.channel = channel
         self.calls = 0
         self.retired = False
-        self._methods: dict[str, Callable[..., Any]] = {}
+        self._methods: dict[tuple[str, bool], Callable[..., Any]] = {}
 
-    def method(self, name: str) -> Callable[..., Any]:
-        if name not in self._methods:
-            self._methods[name] = self.channel.unary_unary(METHOD_PREFIX + name)
-        return self._methods[name]
+    def method(self, name: str, *, streamed: bool = False) -> Callable[..., Any]:
+        """What calls ``name``; ``streamed``: as a stream of one request, which is the same to the server."""
+        if (name, streamed) not in self._methods:
+            make = self.channel.stream_unary if streamed else self.channel.unary_unary
+            self._methods[name, streamed] = make(METHOD_PREFIX + name)
+        return self._methods[name, streamed]
 
 
 class AsyncTransport(_Transport):
@@ -190,7 +205,15 @@ class AsyncTransport(_Transport):
         await self._open()
         self._info = await drive_async(self, handshake(self._endpoint, self._address()))
 
-    async def call(self, method: str, request: bytes, *, timeout: float | None, channel: int | None = None) -> bytes:
+    async def call(
+        self,
+        method: str,
+        request: bytes,
+        *,
+        timeout: float | None,
+        channel: int | None = None,
+        written: Callable[[], None] | None = None,
+    ) -> bytes:
         """Send one request and return the answer's bytes, whatever Milvus's status inside says.
 
         Args:
@@ -198,6 +221,8 @@ class AsyncTransport(_Transport):
             request: The serialised request; gRPC takes ``bytes`` only.
             timeout: Seconds until the server and the client give up, or None for no deadline.
             channel: Which connection to use, 0 to ``channels - 1``; None takes them in turn.
+            written: Called when the request is on the wire and gRPC has given back its copy of it. None: gRPC keeps the
+                copy until the answer is there, and a call costs a quarter of a millisecond less.
 
         Raises:
             RpcError: If the call ended with a gRPC status other than OK, also when :meth:`close` ended it.
@@ -207,8 +232,17 @@ class AsyncTransport(_Transport):
             lines = await self._open(method)
         line = lines[next(self._next) % self._count if channel is None else channel]
         line.calls += 1
+        began = time.monotonic()
         try:
-            answer: bytes = await line.method(method)(request, timeout=timeout, metadata=self._metadata)
+            answer: bytes
+            if written is None:
+                answer = await line.method(method)(request, timeout=timeout, metadata=self._metadata)
+            else:
+                call = line.method(method, streamed=True)(timeout=timeout, metadata=self._metadata)
+                await call.write(request)
+                written()
+                await call.done_writing()
+                answer = await call
         except grpc.aio.AioRpcError as error:
             raise self._rpc_error(method, error) from error
         except (asyncio.CancelledError, grpc.aio.UsageError) as error:
@@ -220,6 +254,7 @@ class AsyncTransport(_Transport):
         finally:
             line.calls -= 1
             self._close_retired(line)
+        self._quickest = min(self._quickest, time.monotonic() - began)
         return answer
 
     def renew(self, channel: int) -> None:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.loader.rows import table
-from tests.servers.airflow import Airflow
+from tests.servers.airflow import NEWEST, OLDEST, Airflow
 from tests.servers.linking import ROOT
 from tests.servers.s3 import s3_server
 
@@ -28,9 +28,9 @@ json.dump([hook.hook_name, hook.connection_testable, fields, behaviour["relabeli
 """
 
 
-@pytest.fixture(scope="module")
-def airflow():
-    with Airflow() as home:
+@pytest.fixture(scope="module", params=[NEWEST, OLDEST])
+def airflow(request):
+    with Airflow(release=request.param) as home:
         yield home
 
 
@@ -47,7 +47,8 @@ def test_hook_operators_sensor_and_trigger(airflow, tmp_path):
     assert done.status == 0, done.text
 
 
-def test_the_package_goes_with_airflows_own_requirements(airflow):
+def test_the_package_installs_beside_airflow_and_changes_none_of_its_versions(airflow):
+    assert set(airflow.constraints) <= set(airflow.python("-m", "pip", "freeze").out.splitlines())
     done = airflow.python("-m", "pip", "check")
     assert "headrace" not in done.text, done.text
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -21,8 +22,9 @@ from headrace.errors import HeadraceError, StoppedError
 from headrace.journal import MARK_REQUESTS, Journal
 from headrace.journal_store import JournalStore
 from headrace.journal_writer import JournalWriter
+from headrace.landing import admit
 from headrace.reading import resume
-from headrace.resuming import Resumption, admit
+from headrace.resuming import Resumption
 from headrace.sending import STOP_GRACE
 from headrace.sources import FileIdentity, Source, SourceFile
 from headrace.sources.base import Part
@@ -89,9 +91,9 @@ class World:
         assert not self.errors, self.errors
         return result
 
-    def start(self):
-        """Run the command (again)."""
-        life = Life(self, first=not self.lives)
+    def start(self, **options):
+        """Run the command (again), with more options."""
+        life = Life(self, replace(self.options, **options), first=not self.lives)
         self.lives.append(life)
         life.begin()
         return life
@@ -136,7 +138,7 @@ class Connection:
         self._open = []
         self.dead = False
 
-    async def call(self, method, request, *, timeout, channel=None):
+    async def call(self, method, request, *, timeout, channel=None, written=None):
         if self.dead:
             await asyncio.Event().wait()
         if method not in ("Insert", "Upsert"):
@@ -184,6 +186,10 @@ class Writer(JournalWriter):
         self._written_at = world.clock()
         super().__init__(store, run)
         self._ticking = world.loop.call_soon(self._tick)
+
+    @property
+    def silent(self):
+        return False
 
     def _promise(self):
         self._world.loop.call_later(DISK, self._write_now)
@@ -245,8 +251,9 @@ class FileFates(Journal):
 class Life:
     """One run of the command."""
 
-    def __init__(self, world, *, first):
+    def __init__(self, world, options, *, first):
         self.world = world
+        self.options = options
         self._first = first
         self._task = None
         self.rig = self.resumption = self._writer = None
@@ -290,11 +297,11 @@ class Life:
         caller = Blocking(world.wire)
         target = self._target(caller)
         plan = plan_conform(self._source.schema, world.schema, options=world.options)
-        self.resumption.begin(
+        target = self.resumption.begin(
             plan,
             target,
             endpoint=Endpoint(),
-            options=world.options,
+            options=self.options,
             run=lambda operation: drive_sync(caller, operation, sleep=lambda _: None),
         )
         ledger.journal._mark_requests = world.marks
@@ -338,7 +345,7 @@ class Life:
         assert self.rig.ledger.window.used == 0, "every charge is released"
         assert len(self.fates) == self.rig.ledger.account.rows_read()
         self.rig.ledger.rejects.close()
-        self.resumption.close(status="", rejects=self.rig.ledger.rejects.paths)
+        self.resumption.close(status="", rejects=self.rig.ledger.rejects)
 
     def kill(self):
         """kill -9."""
@@ -395,6 +402,6 @@ class _LivingRig(Rig):
 
     def submit(self, request, batch):
         keys = batch.column("id") if "id" in batch.schema.names else None
-        if doubled := admit(request, self.ledger, keys, self.resumption.may_land_until):
-            self.ledger.double(request.spans, doubled)
+        if doubled := admit(request, self.ledger, keys, self.resumption.landing, clock=self.clock):
+            self.ledger.double(doubled)
         super().submit(request, batch)

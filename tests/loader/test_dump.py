@@ -113,6 +113,30 @@ def test_a_collection_that_is_created_from_a_dump_is_the_one_that_was_dumped(fak
     assert fake.collections["copy"].dicts() == fake.collections["docs"].dicts()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "item"),
+    [
+        (DataType.FLOAT_VECTOR, pa.float32()),
+        (DataType.FLOAT16_VECTOR, pa.float16()),
+        (DataType.INT8_VECTOR, pa.int8()),
+    ],
+)
+def test_vectors_that_are_null_come_back(tmp_path, dtype, item):
+    fields = [FieldSchema("id", DataType.INT64, is_primary=True), FieldSchema("v", dtype, dim=4, nullable=True)]
+    vectors = np.arange(80).reshape(20, 4).astype(item.to_pandas_dtype())
+    rows = [None if row % 3 == 1 else vectors[row] for row in range(20)]
+    source = pa.table({"id": range(20), "v": pa.array(rows, pa.list_(item, 4))})
+    with FakeMilvus(version="v2.6.17") as fake:
+        headrace.load(source, collection="docs", uri=fake.uri, schema=CollectionSchema(fields))
+        headrace.dump("docs", tmp_path / "docs.parquet", uri=fake.uri)
+        assert pq.read_table(tmp_path / "docs.parquet").to_pylist() == source.to_pylist()
+        path = str(tmp_path / "docs.parquet")
+        report = headrace.load(path, collection="copy", uri=fake.uri, create=True, verify="full")
+        assert (report.rows_stored, report.verify["status"]) == (20, "ok")
+        assert fake.collections["copy"].schema == fake.collections["docs"].schema
+        assert fake.collections["copy"].dicts() == fake.collections["docs"].dicts()
+
+
 def test_keys_that_a_server_made_are_kept_by_the_next(fake, tmp_path):
     load(fake, table(20).drop_columns(["id"]), auto_id=True)
     headrace.dump("docs", tmp_path / "docs.parquet", uri=fake.uri)

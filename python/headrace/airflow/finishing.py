@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from headrace import operations as ops
 from headrace.airflow.base import MilvusOperator, failure
 from headrace.airflow.compat import AirflowException, AirflowFailException
 from headrace.airflow.defaults import default_deferrable
 from headrace.airflow.hooks import MilvusHook
-from headrace.airflow.storage import file_options, plain_paths
+from headrace.airflow.storage import plain_paths
 from headrace.airflow.triggers import MilvusCollectionTrigger
 from headrace.calls import drive_sync
 from headrace.config import VerifyLevel
@@ -37,6 +37,9 @@ class MilvusFinishOperator(MilvusOperator):
     :param source_conn_id: the connection to the object store of ``source`` (templated)
     :param verify: compare ``source`` with the collection: ``none``, ``count``, ``sample`` or ``full``
     :param key: the source's key column, where its name is not the key field's (templated)
+    :param mapping: how columns became fields, for the comparison; as for :class:`MilvusLoadOperator` (templated)
+    :param options: other fields of :class:`headrace.LoadOptions` that the rows were loaded with: ``ids``, ``metadata``,
+        ``limit``, ``source_options``
     :param flush: seal what was written first
     :param load: load the collection into memory
     :param timeout: seconds that the indexes may take, and the loading
@@ -46,8 +49,18 @@ class MilvusFinishOperator(MilvusOperator):
     :param poll_interval: seconds between two looks of the triggerer
     """
 
-    template_fields: Sequence[str] = ("collection", "milvus_conn_id", "reports", "source", "source_conn_id", "key")
+    template_fields: Sequence[str] = (
+        "collection",
+        "milvus_conn_id",
+        "reports",
+        "source",
+        "source_conn_id",
+        "key",
+        "mapping",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"reports": "json", "mapping": "json"}
     ui_color = "#b8dcf1"
+    own_options = ("key", "max_rejects", "verify")
 
     def __init__(
         self,
@@ -59,6 +72,8 @@ class MilvusFinishOperator(MilvusOperator):
         source_conn_id: str | None = None,
         verify: VerifyLevel = "none",
         key: str | None = None,
+        mapping: dict[str, Any] | str | None = None,
+        options: dict[str, Any] | None = None,
         flush: bool = True,
         load: bool = True,
         timeout: float = 86_400.0,
@@ -67,12 +82,19 @@ class MilvusFinishOperator(MilvusOperator):
         poll_interval: float = 10.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(collection=collection, milvus_conn_id=milvus_conn_id, emits_asset=True, **kwargs)
+        super().__init__(
+            source=source,
+            collection=collection,
+            milvus_conn_id=milvus_conn_id,
+            source_conn_id=source_conn_id,
+            key=key,
+            mapping=mapping,
+            options=options,
+            emits_asset=True,
+            **kwargs,
+        )
         self.reports = reports
-        self.source = source
-        self.source_conn_id = source_conn_id
         self.verify = verify
-        self.key = key
         self.flush = flush
         self.load = load
         self.timeout = timeout
@@ -118,7 +140,7 @@ class MilvusFinishOperator(MilvusOperator):
 
     def _finish(self, *, flush: bool) -> dict[str, Any]:
         try:
-            given = file_options(self.source_conn_id)
+            given = self.given_options()
             found = finish(
                 plain_paths(self.source, given),
                 collection=self.collection,
@@ -128,7 +150,6 @@ class MilvusFinishOperator(MilvusOperator):
                 load=self.load,
                 timeout=self.timeout,
                 reports=self.reports or (),
-                key=self.key,
                 **given,
             )
         except HeadraceError as error:
