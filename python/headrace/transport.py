@@ -228,7 +228,9 @@ class AsyncTransport(_Transport):
         Raises:
             RpcError: If the call ended with a gRPC status other than OK, also when :meth:`close` ended it.
         """
-        lines = await self._open(method)
+        lines = None if self._closed else self._sets.get(asyncio.get_running_loop())
+        if lines is None:
+            lines = await self._open(method)
         line = lines[next(self._next) % self._count if channel is None else channel]
         line.calls += 1
         began = time.monotonic()
