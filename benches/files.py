@@ -236,7 +236,9 @@ def main() -> None:
             if which.name.startswith(arguments.only):
                 with tempfile.TemporaryDirectory() as folder:
                     turns = of_file(sink, which, arguments.pairs, arguments.megabytes, folder)
-                packed_, decoded_, both = (over(turns, way, lambda one: one.rate) for way in ("packed", "decoded", "both"))
+                packed_, decoded_, both = (
+                    over(turns, way, lambda one: one.rate) for way in ("packed", "decoded", "both")
+                )
                 slower = [max(pair) for pair in zip(packed_, decoded_, strict=True)]
                 cpu = [1 / ratio for ratio in over(turns, "both", lambda one: one.cpu / one.rows)]
                 ratios |= {f"{which.name}: of both at once": both, f"{which.name}: CPU of both by headrace's": cpu}
