@@ -188,6 +188,7 @@ class FakeMilvus(grpc.GenericRpcHandler):
                     ("grpc.so_reuseport", 0),
                     # As Milvus: pymilvus, which pings idle connections, would be sent away else.
                     ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+                    ("grpc.keepalive_permit_without_calls", 1),
                 ]
             )
             server.add_generic_rpc_handlers((self,))
