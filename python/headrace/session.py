@@ -11,7 +11,7 @@ import functools
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -35,7 +35,7 @@ from headrace.patience import Patience
 from headrace.plans import PlanPart
 from headrace.readback import VerifyResult
 from headrace.rejects import RejectLimit, RejectsFile
-from headrace.releases import has_timestamptz
+from headrace.releases import has_timestamptz, needs_defaults
 from headrace.remembered import remembered_indexes
 from headrace.report import Account, Phase, Progress, Verdict
 from headrace.reporting import look_at, progress_of
@@ -207,33 +207,26 @@ class LoadSession:
             ConfigError: If the options do not fit the collection.
             SourceError, JournalError: If what earlier runs left cannot be resumed.
         """
-        options = self.options
-        schema = self.schema
+        options, schema = self.options, self.schema
         transport = self._connection.transport
-        lite = transport.server_kind == "lite"
+        version, lite = transport.server_version, transport.server_kind == "lite"
         if schema is None and options.create:
-            times = has_timestamptz(transport.server_version, lite=lite)
+            tz = has_timestamptz(version, lite=lite)
             schema = infer_schema(
-                arrow_schema,
-                sample=sample,
-                options=options,
-                nulls=nulls,
-                timestamptz=times,
-                later_columns=later_columns,
+                arrow_schema, sample=sample, options=options, nulls=nulls, timestamptz=tz, later_columns=later_columns
             )
         if self.info is not None and self._schema is not None:
             check_same(self.collection, self._schema, self.info.schema)
         if schema is None:
             raise self.run(missing_collection(self.collection))
-        # Before 2.5 a column with a default cannot be left out: 2.3.5 dies of it.
-        old = not lite and transport.server_version < (2, 5, 0)
+        old = needs_defaults(version, lite=lite)
         plan = plan_conform(
             arrow_schema, schema, options=options, sample=sample, fill_defaults=old, later_columns=later_columns
         )
-        how: dict[str, Any] = {"embedded": self.endpoint.is_embedded, "sharing": self.sharing}
-        how["create"] = options.create or self._schema is not None
-        how["indexes"] = remembered_indexes(arrow_schema, options) if self._schema is None else []
-        self.target = self.run(open_target(self.collection, options, self.info, schema, **how))
+        create, embedded = options.create or self._schema is not None, self.endpoint.is_embedded
+        known = remembered_indexes(arrow_schema, options) if self._schema is None else []
+        opening = functools.partial(open_target, self.collection, options, self.info, schema, sharing=self.sharing)
+        self.target = self.run(opening(create=create, embedded=embedded, indexes=known))
         if plan.partition_column is not None:
             open_partitions(plan.partition_column, self.target, options, sample, run=self.run)
         if self.resumption is not None:
