@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pyarrow as pa
 
-from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt, rows_of
-from headrace.dividing import divided, reject_all, repacked
+from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt
+from headrace.dividing import divided, repacked, set_aside
 from headrace.errors import HeadraceError, JournalError, MilvusException, SchemaError, TransportError
 from headrace.freshness import LiveSchema
 from headrace.ledger import Ledger
-from headrace.rejects import Reject
 from headrace.report import Verdict
 from headrace.retry import AnswerClass, Deadline
 from headrace.settling import LateWrites
-from headrace.throttle import Throttle
+from headrace.throttle import Attempt, Throttle
 from headrace.traffic import Traffic
 
 __all__ = ["Delivery"]
@@ -107,8 +106,10 @@ class Delivery:
 
     def _settle(self, request: Request, verdict: Verdict) -> None:
         keys = request.key_ranges if verdict is Verdict.STORED else ()
-        if verdict is Verdict.STORED and request.claim is not None:
-            self._ledger.journal.reach_key(int(request.claim.codes[-1]))
+        if verdict is Verdict.STORED:
+            self._ledger.stored_in[request.partition] += request.rows
+            if request.claim is not None:
+                self._ledger.journal.reach_key(int(request.claim.codes[-1]))
         self._ledger.settle(request.spans, request.rows, verdict, keys)
         if verdict is Verdict.REJECTED and (too_many := self._ledger.too_many_rejects()) is not None:
             self._stop(HeadraceError(too_many))
@@ -167,6 +168,7 @@ class Delivery:
             doubtful, request.doubtful = request.doubtful, True
             self._ledger.measurements.bytes_sent += len(request.payload)
             sent = self._throttle.sent(len(request.payload), request.rows, aim=request.aim)
+            copy = self._lend(len(request.payload), sent)
             try:
                 answer = await attempt(
                     self._transport,
@@ -174,11 +176,14 @@ class Delivery:
                     lite=self._target.lite,
                     timeout=timeout,
                     channel=channel,
-                    lend=self._ledger.window.lend,
+                    # Where something went wrong once, the next status should say what.
+                    written=None if doubtful or not self._throttle.spares_copies else copy.close,
                 )
             except BaseException:
                 self._throttle.answered(sent, None)
                 raise
+            finally:
+                copy.close()
             expired = answer.status == "DEADLINE_EXCEEDED"
             self._throttle.answered(sent, answer.kind, rate=answer.rate, expired=expired)
             request.doubtful = doubtful
@@ -202,6 +207,15 @@ class Delivery:
             self._traffic.progress()
             self._ledger.measurements.stored(request.rows, self._clock() - began)
         return answer
+
+    def _lend(self, size: int, sent: Attempt) -> ExitStack:
+        """Charge gRPC's copy of a request to the window, until this is closed; again does no harm."""
+        self._ledger.window.lend(size)
+        copy = ExitStack()
+        copy.callback(self._traffic.changed)
+        copy.callback(self._throttle.written, sent)
+        copy.callback(self._ledger.window.lend, -size)
+        return copy
 
     async def _judge(self, request: Request, answer: Answer, *, others: bool) -> Outcome | None:
         """What an answer means for a request; None where it is to be sent again."""
@@ -243,17 +257,12 @@ class Delivery:
         if request.rows > 1:
             self._ledger.measurements.retries[answer.kind.value] += 1
             return await divided(request, self._schema)
-        batch = await rows_of(request)
-        rejects = reject_all(
-            request,
-            expected="a row that the server accepts",
-            found=answer.reason,
-            remedy="mend the row and load it again",
-        )
-        if not await self._keep(batch, rejects):
+        why = {"expected": "a row that the server accepts", "remedy": "mend the row and load it again"}
+        batch = await self._set_aside(request, answer, **why)
+        if batch is None:
             return undelivered(request)
         if self._target.key is not None:
-            self._ledger.refused_keys.add(batch.column(self._target.key)[0].as_py())
+            self._ledger.refused_keys[request.partition].add(batch.column(self._target.key)[0].as_py())
         return Verdict.REJECTED
 
     def _fatal(self, request: Request, answer: Answer) -> Verdict:
@@ -353,32 +362,19 @@ class Delivery:
             return Verdict.UNKNOWN
         if self._target.bisect_poison and request.rows > 1:
             return await self._apart(request)
-        batch = await rows_of(request)
-        rejects = reject_all(
-            request,
-            expected="a request that the server survives",
-            found=answer.reason,
-            remedy="look into the server's log, then load this file again, or use --bisect-poison",
-            verdict="unknown",
-        )
-        if await self._keep(batch, rejects):
+        remedy = "look into the server's log, then load this file again, or use --bisect-poison"
+        why = {"expected": "a request that the server survives", "remedy": remedy, "verdict": "unknown"}
+        if await self._set_aside(request, answer, **why) is not None:
             self._ledger.note(_POISON, request.rows)
         return Verdict.UNKNOWN
 
-    async def _keep(self, batch: pa.RecordBatch, rejects: list[Reject]) -> bool:
-        """Write rows to the rejects file, in which the key has the name that the source gave it.
-
-        False where it cannot be written to: the load stops then.
-        """
-        if self._target.key_column:
-            names = [self._target.key_column if name == self._target.key else name for name in batch.schema.names]
-            batch = batch.rename_columns(names)
+    async def _set_aside(self, request: Request, answer: Answer, **why: str) -> pa.RecordBatch | None:
+        """The rows of a request, once they are in the rejects file; None where they cannot be kept: the load stops."""
         try:
-            await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+            return await set_aside(request, self._target, self._ledger.rejects, found=answer.reason, **why)
         except HeadraceError as error:
             self._stop(error)
-            return False
-        return True
+            return None
 
     async def _apart(self, request: Request) -> list[Request]:
         """Halves, each of which is sent alone and once."""

@@ -106,7 +106,9 @@ class Journal:
                 if not span.count:
                     continue
                 stop = span.start + span.count
-                source = self._sources.setdefault(span.source, _Source())
+                source = self._sources.get(span.source)
+                if source is None:
+                    source = self._sources[span.source] = _Source()
                 source.verdicts[verdict] += span.count
                 if final:
                     source.settled.add(span.start, stop)
@@ -164,11 +166,13 @@ class Journal:
 
     def _marks(self, spans: Sequence[Span]) -> list[Future[None]]:
         """The marks to wait for; those that will be needed soon are asked for, and not waited for."""
-        waiting = []
+        waiting: list[Future[None]] = []
+        if self._writer is None:
+            return waiting
         with self._lock:
             for label, (start, stop, rows) in _ranges(spans).items():
                 kept = self._kept.get(label)
-                if kept is None or self._writer is None:
+                if kept is None:
                     continue
                 ahead = rows * self._mark_requests
                 self._mark(kept, start, stop, max(ahead, stop - start))

@@ -20,7 +20,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.casts import plain
+from headrace.casts import listed, plain
 from headrace.config import parse_reject_limit
 from headrace.errors import HeadraceError, explain
 from headrace.matching import REJECT_COLUMNS, ignored_columns
@@ -183,7 +183,7 @@ def _storable(column: pa.Array, rows: pa.Array) -> pa.Array:
     """The chosen rows of a column in a type that Parquet holds; as JSON text where it holds none."""
     kind = column.type
     if pa.types.is_fixed_size_list(kind):
-        return column.take(rows).cast(pa.list_(kind.value_type))
+        return listed(column.take(rows))
     if not _parquet_holds(kind):
         # Views and the like: Arrow cannot take rows of all of them.
         column = plain(column)

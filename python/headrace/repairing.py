@@ -113,7 +113,7 @@ def repair_rows(
         found: What a verification found.
         collection: The collection's name or alias.
         endpoint: The server.
-        options: ``key``, ``partition_name`` and ``state_dir`` count.
+        options: ``key``, the partition and ``state_dir`` count.
         stoppable: Told, before anything is sent, what to call with a signal's name to end the repair in order.
 
     Raises:
@@ -178,8 +178,7 @@ def _look_again(
     batches = conformed_batches(
         _chosen(source, wanted, session.target_bytes, parts.plan.source_columns), parts.plan, parts.packer
     )
-    partition = session.options.partition_name
-    proof = prove_rows(target.info, "count" if level == "count" else "full", batches, partition_name=partition)
+    proof = prove_rows(target.info, "count" if level == "count" else "full", batches)
     try:
         return session.run(watched(target.info, proof))
     except HeadraceError as error:

@@ -216,7 +216,7 @@ class Resumption:
             return True
         difference = record.identity.difference(now)
         if not difference and record.plan != digest:
-            difference = "columns that go to other fields"
+            difference = "columns that go to other fields or are cut elsewhere"
         if not difference:
             self._records[label] = record
             return True
@@ -229,7 +229,9 @@ class Resumption:
             self.notes.append(f"{label} was left out: {difference} since an earlier run began to load it")
             return False
         expected = "the file as it was when an earlier run began to load it"
-        remedy = "load all of it again with --changed reload, or leave it out with --changed skip"
+        remedy = (
+            "use the options of that run, --changed reload to load all of it again, or --changed skip to leave it out"
+        )
         raise SourceError(explain(label, expected, difference, remedy), source=label)
 
     def _proven(
@@ -356,7 +358,7 @@ def place_of(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
         uri=endpoint.place,
         database=endpoint.db_name,
         collection=target.info.name,
-        partition=options.partition_name,
+        partition=options.place,
         identity=identity_of(target.info),
     )
 
@@ -370,6 +372,8 @@ def plan_digests(
     its rows have other keys.
     """
     way = hashlib.sha256(json.dumps(sorted((it.source, it.field, it.source_type) for it in plan.mapping)).encode())
+    if plan.cuts:
+        way.update(json.dumps(sorted(plan.cuts.items())).encode())
     digests = {}
     for file in files:
         digests[file.label] = way.hexdigest()

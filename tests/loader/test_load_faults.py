@@ -76,7 +76,7 @@ def test_a_server_that_never_answers_ends_in_unknown_rows(fake):
 
 def test_a_stalled_request_times_out_and_goes_again(fake):
     fake.script("Insert", stall)
-    report = load(fake, table(50), rpc_timeout=0.3)
+    report = load(fake, table(50), rpc_timeout=1.0)
     assert counts(report) == {"stored": 50}
     assert report.retries == {"ambiguous": 1}
     fake.release()
