@@ -103,6 +103,18 @@ def test_rows_that_are_sent_again_are_upserted_also_where_inserts_were_asked_for
     assert contents(world) == {1: [0], 2: [1], 3: [2]}
 
 
+def test_rows_that_are_sent_again_into_an_emptied_collection_are_inserted(tmp_path):
+    world = World(tmp_path, [[1, 2, 3]])
+    life = world.start()
+    world.run(life.ended())
+    life.end()
+    world.wire.rows.clear()
+    world.run(asyncio.sleep(100.0))
+    finish(world, again=True)
+    assert contents(world) == {1: [0], 2: [1], 3: [2]}
+    assert {write.method for write in world.wire.writes} == {"Insert"}
+
+
 def test_a_late_row_of_a_file_that_changed_since_does_not_replace_the_new_one(tmp_path):
     world = World(tmp_path, [[1, 2, 3]], mode="upsert", limit=1, target_bytes=1)
     killed_with_a_request_on_its_way(world)
