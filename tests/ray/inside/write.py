@@ -77,7 +77,7 @@ def everything_shown(dashboard_url):
         found[name] = getattr(state, f"list_{name}")(detail=True)
     # Ray makes a token of its own for its dashboard.
     may_look = {"Authorization": f"Bearer {(Path.home() / '.ray' / 'auth_token').read_text().strip()}"}
-    pages = [f"api/data/datasets/{job}", "api/jobs/", "logical/actors", "nodes?view=details", "api/v0/tasks/timeline"]
+    pages = [f"api/data/datasets/{job}", "api/jobs/", "logical/actors", "nodes?view=summary", "api/v0/tasks/timeline"]
     for page in pages:
         asked = urllib.request.Request(f"http://{dashboard_url}/{page}", headers=may_look)
         with OPENER.open(asked, timeout=60) as answer:
