@@ -6,8 +6,8 @@ A load is a few stations that requests go through one after the other (the clien
 and time in which nothing works on them (the way, a server that waits). With `n` requests in flight it takes the rate of
 its slowest station, or `n` requests for each time that one of them takes, whichever is less.
 
-The rate of client and sink together, and how long a request takes that is alone, are measured with a sink that answers at
-once; loads to sinks that wait, with settings that do not change, are then predicted and measured in turns.
+The rate of client and sink together, and how long a request takes that is alone, are measured with a sink that answers
+at once; loads to sinks that wait, with settings that do not change, are then predicted and measured in turns.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MIB = 1 << 20
 #: A window with room for all of them.
 WINDOW = 512 * MIB
 REQUEST = 6 * MIB
-#: Bytes per second of a client that has a machine to itself: two threads, of which each sends or packs faster than that.
+#: Bytes per second of a client with a machine to itself: two threads, of which each packs or sends faster than that.
 CLIENT = 1.0e9
 #: What Linux lets a socket hold that was not acknowledged, where nobody raised the last number of net.ipv4.tcp_wmem.
 SOCKET = 4 * MIB

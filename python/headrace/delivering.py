@@ -160,7 +160,8 @@ class Delivery:
         async with self._traffic.sending(len(request.payload), alone=alone):
             if self._traffic.stopped():
                 return None
-            channel = next(self._channels) % self._transport.channels
+            # As many connections as requests, where there are so many: a new one takes a round trip or two to open.
+            channel = next(self._channels) % min(self._transport.channels, max(2, self._throttle.limit))
             # Nor is it alone to blame for the end of a server that was not well.
             accompanied = self._traffic.calls > 1 or (self._traffic.probing and not alone)
             before, began = self._traffic.begun, self._clock()

@@ -45,7 +45,7 @@ from headrace.target import Sharing, Target, check_same, missing_collection, ope
 from headrace.tracing import Trace
 from headrace.watching import linger, repeat, show_progress
 from headrace.window import Window
-from headrace.wiring import Parts, copied_bytes, make_parts, make_state_dir, make_throttle, request_size
+from headrace.wiring import Parts, connections, copied_bytes, make_parts, make_state_dir, make_throttle, request_size
 
 __all__ = ["LoadSession"]
 
@@ -112,7 +112,7 @@ class LoadSession:
         self._progress = progress
         self._trace = Trace()
         self._copy_waiting = copy_waiting
-        self._connection = Connection(endpoint, channels=options.channels)
+        self._connection = Connection(endpoint, channels=connections(options))
         self._parts: Parts | None = None
         self._sending: Future[None] | None = None
         self._ticking: list[Future[None]] = []
@@ -236,7 +236,9 @@ class LoadSession:
         options = self.options
         self.key = schema.primary_key.name if target.keyed else None
         self.evidence = Evidence(options.verify, self.key, counting=self.resumption is not None)
-        self.throttle = make_throttle(options, lite=lite, round_trip=self._connection.transport.round_trip)
+        transport = self._connection.transport
+        self.throttle = make_throttle(options, lite=lite, round_trip=transport.round_trip)
+        transport.widen(connections(options, round_trip=transport.round_trip))
         self._parts = make_parts(
             # Its real name: an alias may be moved while this runs.
             collection=target.info.name,
