@@ -7,8 +7,8 @@ and time in which nothing works on them (the way, a server that waits). With `n`
 its slowest station, or `n` requests for each time that one of them takes, whichever is less.
 
 The rate of client and sink together, and how long a request takes that is alone, are measured with a sink that answers
-at once, and how long a sink waits with requests of a few rows. Loads with settings that do not change are then predicted
-and measured in turns.
+at once, and how long a sink waits with requests of a few rows. Loads with settings that do not change are then
+predicted and measured in turns.
 """
 
 from __future__ import annotations

@@ -6,11 +6,11 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
 
 import pyarrow as pa
 
 from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt, rows_of
+from headrace.batching import with_partition
 from headrace.dividing import divided, reject_all, repacked
 from headrace.errors import HeadraceError, JournalError, MilvusException, SchemaError, TransportError
 from headrace.freshness import LiveSchema
@@ -19,7 +19,7 @@ from headrace.rejects import Reject
 from headrace.report import Verdict
 from headrace.retry import AnswerClass, Deadline
 from headrace.settling import LateWrites
-from headrace.throttle import Attempt, Throttle
+from headrace.throttle import Throttle
 from headrace.traffic import Traffic
 
 __all__ = ["Delivery"]
@@ -108,8 +108,10 @@ class Delivery:
 
     def _settle(self, request: Request, verdict: Verdict) -> None:
         keys = request.key_ranges if verdict is Verdict.STORED else ()
-        if verdict is Verdict.STORED and request.claim is not None:
-            self._ledger.journal.reach_key(int(request.claim.codes[-1]))
+        if verdict is Verdict.STORED:
+            self._ledger.stored_in[request.partition] += request.rows
+            if request.claim is not None:
+                self._ledger.journal.reach_key(int(request.claim.codes[-1]))
         self._ledger.settle(request.spans, request.rows, verdict, keys)
         if verdict is Verdict.REJECTED and (too_many := self._ledger.too_many_rejects()) is not None:
             self._stop(HeadraceError(too_many))
@@ -160,7 +162,6 @@ class Delivery:
         async with self._traffic.sending(len(request.payload), alone=alone):
             if self._traffic.stopped():
                 return None
-            # As many connections as requests, where there are so many: a new one takes a round trip or two to open.
             channel = next(self._channels) % min(self._transport.channels, max(2, self._throttle.limit))
             # Nor is it alone to blame for the end of a server that was not well.
             accompanied = self._traffic.calls > 1 or (self._traffic.probing and not alone)
@@ -169,7 +170,7 @@ class Delivery:
             doubtful, request.doubtful = request.doubtful, True
             self._ledger.measurements.bytes_sent += len(request.payload)
             sent = self._throttle.sent(len(request.payload), request.rows, aim=request.aim)
-            copy = self._lend(len(request.payload), sent)
+            copy = self._traffic.copied(self._ledger.window, len(request.payload), sent)
             try:
                 answer = await attempt(
                     self._transport,
@@ -177,8 +178,7 @@ class Delivery:
                     lite=self._target.lite,
                     timeout=timeout,
                     channel=channel,
-                    # Where something went wrong once, the next status should say what.
-                    written=None if doubtful or not self._throttle.spares_copies else copy.close,
+                    written=None if doubtful or not self._throttle.spares_copies else copy.close,  # a repeat says why
                 )
             except BaseException:
                 self._throttle.answered(sent, None)
@@ -208,15 +208,6 @@ class Delivery:
             self._traffic.progress()
             self._ledger.measurements.stored(request.rows, self._clock() - began)
         return answer
-
-    def _lend(self, size: int, sent: Attempt) -> ExitStack:
-        """Charge gRPC's copy of a request to the window, until this is closed; again does no harm."""
-        self._ledger.window.lend(size)
-        copy = ExitStack()
-        copy.callback(self._traffic.changed)
-        copy.callback(self._throttle.written, sent)
-        copy.callback(self._ledger.window.lend, -size)
-        return copy
 
     async def _judge(self, request: Request, answer: Answer, *, others: bool) -> Outcome | None:
         """What an answer means for a request; None where it is to be sent again."""
@@ -265,9 +256,10 @@ class Delivery:
             found=answer.reason,
             remedy="mend the row and load it again",
         )
-        await self._keep(batch, rejects)
+        if not await self._keep(request, batch, rejects):
+            return undelivered(request)
         if self._target.key is not None:
-            self._ledger.refused_keys.add(batch.column(self._target.key)[0].as_py())
+            self._ledger.refused_keys[request.partition].add(batch.column(self._target.key)[0].as_py())
         return Verdict.REJECTED
 
     def _fatal(self, request: Request, answer: Answer) -> Verdict:
@@ -347,8 +339,11 @@ class Delivery:
             request.doubtful = True
             self._ledger.note(_ONCE, request.rows)
             return Verdict.UNKNOWN
-        elif not request.doubtful:
-            self._ledger.double(request.spans, request.rows)
+        elif not request.doubled:
+            request.doubled = True
+            # Those of an earlier run were counted when they were taken.
+            _, others = self._ledger.journal.in_doubt(request.spans)
+            self._ledger.double(others)
         request.doubtful = True
         return None
 
@@ -372,16 +367,25 @@ class Delivery:
             remedy="look into the server's log, then load this file again, or use --bisect-poison",
             verdict="unknown",
         )
-        await self._keep(batch, rejects)
-        self._ledger.note(_POISON, request.rows)
+        if await self._keep(request, batch, rejects):
+            self._ledger.note(_POISON, request.rows)
         return Verdict.UNKNOWN
 
-    async def _keep(self, batch: pa.RecordBatch, rejects: list[Reject]) -> None:
-        """Write rows to the rejects file, in which the key has the name that the source gave it."""
+    async def _keep(self, request: Request, batch: pa.RecordBatch, rejects: list[Reject]) -> bool:
+        """Write rows to the rejects file, in which the key has the name that the source gave it.
+
+        False where it cannot be written to: the load stops then.
+        """
         if self._target.key_column:
             names = [self._target.key_column if name == self._target.key else name for name in batch.schema.names]
             batch = batch.rename_columns(names)
-        await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+        batch = with_partition(batch, self._target.partition_column, request.partition)
+        try:
+            await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+        except HeadraceError as error:
+            self._stop(error)
+            return False
+        return True
 
     async def _apart(self, request: Request) -> list[Request]:
         """Halves, each of which is sent alone and once."""

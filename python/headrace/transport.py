@@ -82,6 +82,11 @@ class _Transport:
         return self._count
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the embedded engine has ended, so that no later call can succeed."""
+        return self._lease is not None and bool(self._lease.ended)
+
+    @property
     def server_version(self) -> tuple[int, int, int]:
         """The server's version, once connected; ``(0, 0, 0)`` where its text holds none.
 
@@ -203,8 +208,10 @@ class AsyncTransport(_Transport):
         Raises:
             RpcError: If the call ended with a gRPC status other than OK, also when :meth:`close` ended it.
         """
-        lines = await self._open(method)
-        line = lines[next(self._next) % self._count if channel is None else channel]
+        lines = None if self._closed else self._sets.get(asyncio.get_running_loop())
+        if lines is None:
+            lines = await self._open(method)
+        line = lines[next(self._next) % len(lines) if channel is None else channel]
         line.calls += 1
         began = time.monotonic()
         try:
@@ -244,7 +251,7 @@ class AsyncTransport(_Transport):
         What the network still holds of an abandoned call is then cut off with its connection.
         """
         lines = self._sets.get(asyncio.get_running_loop())
-        if lines is None or self._closed:
+        if lines is None or channel >= len(lines) or self._closed:
             return
         self._renewals += 1
         # Equal arguments would share the old connection.

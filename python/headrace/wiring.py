@@ -6,18 +6,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
+from headrace import operations as ops
 from headrace.attempts import Request, WriteTarget
+from headrace.calls import Operation
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan
 from headrace.connection import Connection
+from headrace.errors import SchemaError, explain
 from headrace.feeding import Feeder
 from headrace.freshness import LiveSchema
+from headrace.keyfilter import KeyFilter
 from headrace.ledger import Ledger
 from headrace.ordering import KeyOrder
 from headrace.packing import Packer
+from headrace.partitions import PartitionColumn, Partitions
 from headrace.plans import PlanPart
 from headrace.schema import DYNAMIC_FIELD_NAME
 from headrace.sending import Sender
@@ -25,7 +31,16 @@ from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Target
 from headrace.throttle import FIRST_BYTES, Limits, Throttle
 
-__all__ = ["Parts", "connections", "copied_bytes", "make_parts", "make_state_dir", "make_throttle", "request_size"]
+__all__ = [
+    "Parts",
+    "connections",
+    "copied_bytes",
+    "make_parts",
+    "make_state_dir",
+    "make_throttle",
+    "open_partitions",
+    "request_size",
+]
 
 
 #: Requests of the first size of which gRPC may hold copies at a time.
@@ -51,7 +66,7 @@ def copied_bytes(options: LoadOptions) -> int:
 
 
 def connections(options: LoadOptions, *, round_trip: float = 0.0) -> int:
-    """How many connections to use; ``round_trip`` is the seconds to the server and back."""
+    """The most connections to use; ``round_trip`` is the seconds to the server and back."""
     return options.channels or (_FAR_CONNECTIONS if round_trip > _FAR_SECONDS else _CONNECTIONS)
 
 
@@ -111,7 +126,7 @@ def make_parts(
     """Make the parts of a load into ``target``; arguments as those of :class:`Feeder`, :class:`Sender`, Resumption."""
     upsert = target.mode == "upsert"
     key = target.info.schema.primary_key.name if target.keyed else None
-    order = KeyOrder(upsert=upsert, before=highest_key)
+    seen = KeyFilter()
     schema = LiveSchema(
         collection,
         target.info,
@@ -125,7 +140,7 @@ def make_parts(
         schema,
         ledger,
         key=key,
-        order=order,
+        order=lambda partition: KeyOrder(upsert=upsert, before=highest_key, partition=partition, seen=seen),
         upsert=upsert,
         aim=lambda: throttle.aim,
         copy_waiting=copy_waiting,
@@ -133,13 +148,15 @@ def make_parts(
         withdraw=lambda request: connection.post(sender.withdraw, request),
         null_vectors=options.null_vectors,
         dry_run=options.dry_run,
+        most_waiting=options.window_bytes // 4,
     )
+    transport = connection.transport
+    transport.widen(connections(options, round_trip=transport.round_trip))
     sender = Sender(
-        connection.transport,
+        transport,
         _facts(collection, options, target, plan, lite=lite),
         schema,
         ledger,
-        order=order,
         throttle=throttle,
         budget=options.give_up_after,
         rpc_timeout=options.rpc_timeout,
@@ -147,6 +164,41 @@ def make_parts(
         limit=feeder.limit,
     )
     return Parts(plan, schema, sender, feeder)
+
+
+def open_partitions(
+    column: PartitionColumn,
+    target: Target,
+    options: LoadOptions,
+    sample: pa.RecordBatch | None,
+    *,
+    run: Callable[[Operation[Any]], Any],
+) -> None:
+    """Have a column that names partitions know those of the collection, and make others where that was asked for.
+
+    Args:
+        column: The column.
+        target: The collection.
+        options: ``create`` and ``dry_run`` count.
+        sample: The first rows.
+        run: Runs an operation.
+
+    Raises:
+        SchemaError: If none of the first rows would have a partition.
+    """
+    name, dry = target.info.name, options.dry_run
+    known = [] if dry and target.created else run(ops.list_partitions(name))
+
+    def make(partition: str) -> None:
+        if not dry:
+            run(ops.create_partition(name, partition))
+
+    column.admit = Partitions(known, make if options.create else None).admit
+    refused = [] if sample is None else column.names(sample)[1]
+    if sample is not None and len(refused) == sample.num_rows > 0:
+        first = refused[0]
+        message = explain(f"column {column.name!r}", first.expected, first.found, first.remedy)
+        raise SchemaError(message, field=column.name)
 
 
 def _facts(collection: str, options: LoadOptions, target: Target, plan: ConformPlan, *, lite: bool) -> WriteTarget:
@@ -157,7 +209,7 @@ def _facts(collection: str, options: LoadOptions, target: Target, plan: ConformP
         key_column=next((line.source for line in plan.mapping if line.field == key), ""),
         upsert=target.mode == "upsert",
         lite=lite,
-        partition=options.partition_name,
+        partition_column=options.partition_column or "",
         at_most_once=options.at_most_once,
         bisect_poison=options.bisect_poison,
     )
@@ -177,4 +229,4 @@ def make_state_dir(
     if part is not None and wanted is not None:
         wanted = wanted / part.name
     place = () if part is None else (part.plan, part.name)
-    return open_state_dir(wanted, target_name(endpoint, collection, options.partition_name, *place))
+    return open_state_dir(wanted, target_name(endpoint, collection, options.place, *place))
