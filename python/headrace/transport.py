@@ -209,7 +209,7 @@ class AsyncTransport(_Transport):
             RpcError: If the call ended with a gRPC status other than OK, also when :meth:`close` ended it.
         """
         lines = None if self._closed else self._sets.get(asyncio.get_running_loop())
-        if lines is None:
+        if lines is None or len(lines) < self._count:
             lines = await self._open(method)
         line = lines[next(self._next) % len(lines) if channel is None else channel]
         line.calls += 1
