@@ -205,10 +205,11 @@ def outlook() -> str:
         "| loaders | window of each, MiB | connections of each | MB/s, all together | limited by |",
         "|---|---|---|---|---|",
     ]
-    for window, connections in ((64, 2), (64, 16), (256, 2), (256, 16), (256, 32)):
-        for loaders in (1, 2, 4):
+    for window, connections in ((64, 2), (64, 8), (256, 8), (256, 28)):
+        for loaders in (1, 2, 3, 4):
             in_flight = window * MIB * 11 // 16 // REQUEST
-            load = replace(far, loaders=loaders, in_flight=in_flight, connections=connections, carried=SOCKET)
+            used = min(connections, in_flight)
+            load = replace(far, loaders=loaders, in_flight=in_flight, connections=used, carried=SOCKET)
             said = predict(load)
             lines.append(f"| {loaders} | {window} | {connections} | {said.rate / 1e6:,.0f} | {said.limit} |")
     return "\n".join(lines)
