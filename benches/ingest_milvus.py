@@ -58,7 +58,7 @@ def lite() -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Server:
-    """A server, how many rows it is given (as dicts fewer), and what is tried: requests in flight, megabytes a request."""
+    """A server, how many rows it is given (as dicts fewer), and what is tried: in flight, megabytes a request."""
 
     name: str
     start: Callable[[], AbstractContextManager[str]]
@@ -162,8 +162,8 @@ def main() -> None:
     arguments = parser.parse_args()
     require_release_build()
     lines = [
-        "| server | rows/s untuned | best fixed setting for packed bytes: rows/s | median of the pairs | its lower 90 % "
-        "bound | by pymilvus's loop | by pymilvus, async | its loop's CPU by headrace's |",
+        "| server | rows/s untuned | best fixed setting for packed bytes: rows/s | median of the pairs "
+        "| its lower 90 % bound | by pymilvus's loop | by pymilvus, async | its loop's CPU by headrace's |",
         "|---|---|---|---|---|---|---|---|",
     ]
     ratios: dict[str, list[float]] = {}

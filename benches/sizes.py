@@ -2,8 +2,8 @@
 
     python -m benches.sizes [--turns 30]
 
-The columns are those of ``benches.packing``, cut or joined to each size; every turn packs one of eight sources and copies
-as many bytes, as there. Small requests are in a cache, and large ones are in fresh memory, for both.
+The columns are those of ``benches.packing``, cut or joined to each size; every turn packs one of eight sources and
+copies as many bytes, as there. Small requests are in a cache, and large ones are in fresh memory, for both.
 """
 
 from __future__ import annotations
