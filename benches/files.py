@@ -125,7 +125,7 @@ DICTS: Mapping[str, tuple[Source, Callable[[Rows], list[dict[str, Any]]]]] = {
     ),
     "dicts, wordnet": (WORDNET, lambda rows: rows.dicts),
 }
-DICTS_MEGABYTES = 60
+DICTS_MEGABYTES = 30
 
 
 def load(uri: str, given: object, rows: Rows, state: str) -> Spent:
