@@ -2,7 +2,9 @@
 
 Every way sends the same rows to a sink in a process of its own, which keeps nothing. Ways take turns, and a figure is
 the median of the ratios of their turns. The ceiling is `grpc.aio` with requests that were packed before the clock
-started, with the fastest of a sweep of channels, requests in flight and request sizes.
+started, with the fastest of a sweep of channels, requests in flight and request sizes. It sends different bytes all
+along (up to 256 MB, then these again): four requests that are sent over and over would stay in the processor's caches,
+which no load's rows do.
 
     python -m benches.ingest [--pairs 7] [--megabytes 300] [--only dense]
 """

@@ -6,7 +6,7 @@ pairs, each with a state directory of its own in `.cache/`: a temporary director
 opposite order make a quadruple (with, without, without, with), whose ratio a machine that gets slower or faster
 meanwhile leaves as it is; the figure is the median of the quadruples.
 
-    python -m benches.journal [--quadruples 10] [--megabytes 500]
+    python -m benches.journal [--quadruples 10] [--megabytes 2000]
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def turn(uri, path, rows, number, *, journal):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quadruples", type=int, default=10)
-    parser.add_argument("--megabytes", type=float, default=500)
+    parser.add_argument("--megabytes", type=float, default=2000)
     arguments = parser.parse_args()
     require_release_build()
     CACHE.mkdir(exist_ok=True)

@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import grpc.aio
 
@@ -20,6 +21,9 @@ from headrace.transport import channel_options
 __all__ = ["Packed", "Spent", "headrace_load", "packed", "pymilvus_async", "pymilvus_sync", "sent_packed"]
 
 INSERT = "/milvus.proto.milvus.MilvusService/Insert"
+#: Megabytes of different requests that are sent in turn, where so much is sent: far more than any cache holds, as what
+#: a load packs has never been in one either.
+DISTINCT = 256
 #: Rows of a call of pymilvus, and calls of its async client at once.
 BATCH, AT_ONCE = 1000, 8
 _numbers = itertools.count()
@@ -55,12 +59,12 @@ def spent(rows: int, call: Callable[[], object]) -> Spent:
 
 
 def packed(source: Source, megabytes: float, size: float) -> Packed:
-    """Requests of ``size`` megabytes, about as many as make ``megabytes``; the same bytes are sent several times."""
+    """Requests of ``size`` megabytes, about as many as make ``megabytes``; above `DISTINCT` they repeat."""
     rows = max(1, int(size * 1e6 / source.row_bytes()))
-    batches = source.make(rows * 4)
+    count = max(4, round(megabytes / size))
+    batches = source.make(rows * min(count, -(-DISTINCT // max(1, int(size)))))
     packer = make_packer(batches.schema, collection_name="bench")
-    some = [bytes(packer.pack_insert(batch)) for batch in batches.batches(rows)]
-    count = max(len(some), round(megabytes / size))
+    some = [packer.pack_insert(batch) for batch in batches.batches(rows)]
     return Packed(rows * count, [some[at % len(some)] for at in range(count)])
 
 
@@ -92,12 +96,14 @@ def sent_packed(uri: str, what: Packed, *, channels: int, in_flight: int) -> Spe
     return found
 
 
-def headrace_load(uri: str, rows: Rows) -> Spent:
-    """Load without an option, into a collection of its own."""
+def headrace_load(uri: str, rows: Rows, **options: Any) -> Spent:
+    """Load into a collection of its own."""
     name = f"h{next(_numbers)}"
 
     def load() -> None:
-        report = headrace.load(rows.given, collection=name, uri=uri, schema=rows.schema, create=True, searchable="no")
+        report = headrace.load(
+            rows.given, collection=name, uri=uri, schema=rows.schema, create=True, searchable="no", **options
+        )
         assert report.rows_stored == rows.count
 
     return spent(rows.count, load)

@@ -265,7 +265,7 @@ class FakeMilvus(grpc.GenericRpcHandler):
         with self._changed:
             return [call for call in self.calls if call.method in methods]
 
-    def wait_for(self, condition, timeout=30.0):
+    def wait_for(self, condition, timeout=100.0):
         """Wait until ``condition()`` holds; it is asked again whenever a call comes or ends."""
         with self._changed:
             if not self._changed.wait_for(condition, timeout):

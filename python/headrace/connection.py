@@ -13,6 +13,7 @@ from headrace.calls import Operation, drive_sync
 from headrace.config import Endpoint
 from headrace.errors import InternalError, RpcError, StoppedError
 from headrace.transport import AsyncTransport
+from headrace.waits import result_of
 
 __all__ = ["Connection"]
 
@@ -135,7 +136,7 @@ class Connection:
         if self._stopped is not None:
             running.cancel()
         try:
-            return running.result()
+            return result_of(running)
         except CancelledError:
             raise self._stopped or StoppedError("the connection was stopped") from None
         except BaseException:

@@ -6,10 +6,12 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pyarrow as pa
 
 from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt, rows_of
+from headrace.batching import with_partition
 from headrace.dividing import divided, reject_all, repacked
 from headrace.errors import HeadraceError, JournalError, MilvusException, SchemaError, TransportError
 from headrace.freshness import LiveSchema
@@ -18,7 +20,7 @@ from headrace.rejects import Reject
 from headrace.report import Verdict
 from headrace.retry import AnswerClass, Deadline
 from headrace.settling import LateWrites
-from headrace.throttle import Throttle
+from headrace.throttle import Attempt, Throttle
 from headrace.traffic import Traffic
 
 __all__ = ["Delivery"]
@@ -107,8 +109,10 @@ class Delivery:
 
     def _settle(self, request: Request, verdict: Verdict) -> None:
         keys = request.key_ranges if verdict is Verdict.STORED else ()
-        if verdict is Verdict.STORED and request.claim is not None:
-            self._ledger.journal.reach_key(int(request.claim.codes[-1]))
+        if verdict is Verdict.STORED:
+            self._ledger.stored_in[request.partition] += request.rows
+            if request.claim is not None:
+                self._ledger.journal.reach_key(int(request.claim.codes[-1]))
         self._ledger.settle(request.spans, request.rows, verdict, keys)
         if verdict is Verdict.REJECTED and (too_many := self._ledger.too_many_rejects()) is not None:
             self._stop(HeadraceError(too_many))
@@ -167,6 +171,7 @@ class Delivery:
             doubtful, request.doubtful = request.doubtful, True
             self._ledger.measurements.bytes_sent += len(request.payload)
             sent = self._throttle.sent(len(request.payload), request.rows, aim=request.aim)
+            copy = self._lend(len(request.payload), sent)
             try:
                 answer = await attempt(
                     self._transport,
@@ -174,11 +179,14 @@ class Delivery:
                     lite=self._target.lite,
                     timeout=timeout,
                     channel=channel,
-                    lend=self._ledger.window.lend,
+                    # Where something went wrong once, the next status should say what.
+                    written=None if doubtful or not self._throttle.spares_copies else copy.close,
                 )
             except BaseException:
                 self._throttle.answered(sent, None)
                 raise
+            finally:
+                copy.close()
             expired = answer.status == "DEADLINE_EXCEEDED"
             self._throttle.answered(sent, answer.kind, rate=answer.rate, expired=expired)
             request.doubtful = doubtful
@@ -202,6 +210,15 @@ class Delivery:
             self._traffic.progress()
             self._ledger.measurements.stored(request.rows, self._clock() - began)
         return answer
+
+    def _lend(self, size: int, sent: Attempt) -> ExitStack:
+        """Charge gRPC's copy of a request to the window, until this is closed; again does no harm."""
+        self._ledger.window.lend(size)
+        copy = ExitStack()
+        copy.callback(self._traffic.changed)
+        copy.callback(self._throttle.written, sent)
+        copy.callback(self._ledger.window.lend, -size)
+        return copy
 
     async def _judge(self, request: Request, answer: Answer, *, others: bool) -> Outcome | None:
         """What an answer means for a request; None where it is to be sent again."""
@@ -250,9 +267,10 @@ class Delivery:
             found=answer.reason,
             remedy="mend the row and load it again",
         )
-        await self._keep(batch, rejects)
+        if not await self._keep(request, batch, rejects):
+            return undelivered(request)
         if self._target.key is not None:
-            self._ledger.refused_keys.add(batch.column(self._target.key)[0].as_py())
+            self._ledger.refused_keys[request.partition].add(batch.column(self._target.key)[0].as_py())
         return Verdict.REJECTED
 
     def _fatal(self, request: Request, answer: Answer) -> Verdict:
@@ -332,8 +350,11 @@ class Delivery:
             request.doubtful = True
             self._ledger.note(_ONCE, request.rows)
             return Verdict.UNKNOWN
-        elif not request.doubtful:
-            self._ledger.double(request.spans, request.rows)
+        elif not request.doubled:
+            request.doubled = True
+            # Those of an earlier run were counted when they were taken.
+            _, others = self._ledger.journal.in_doubt(request.spans)
+            self._ledger.double(others)
         request.doubtful = True
         return None
 
@@ -357,16 +378,25 @@ class Delivery:
             remedy="look into the server's log, then load this file again, or use --bisect-poison",
             verdict="unknown",
         )
-        await self._keep(batch, rejects)
-        self._ledger.note(_POISON, request.rows)
+        if await self._keep(request, batch, rejects):
+            self._ledger.note(_POISON, request.rows)
         return Verdict.UNKNOWN
 
-    async def _keep(self, batch: pa.RecordBatch, rejects: list[Reject]) -> None:
-        """Write rows to the rejects file, in which the key has the name that the source gave it."""
+    async def _keep(self, request: Request, batch: pa.RecordBatch, rejects: list[Reject]) -> bool:
+        """Write rows to the rejects file, in which the key has the name that the source gave it.
+
+        False where it cannot be written to: the load stops then.
+        """
         if self._target.key_column:
             names = [self._target.key_column if name == self._target.key else name for name in batch.schema.names]
             batch = batch.rename_columns(names)
-        await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+        batch = with_partition(batch, self._target.partition_column, request.partition)
+        try:
+            await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+        except HeadraceError as error:
+            self._stop(error)
+            return False
+        return True
 
     async def _apart(self, request: Request) -> list[Request]:
         """Halves, each of which is sent alone and once."""

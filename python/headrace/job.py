@@ -28,6 +28,8 @@ from headrace.target import Sharing
 
 __all__ = ["LoadJob"]
 
+#: Bytes of requests that wait to be sent, where the rows are in memory: their source never stalls.
+_READY_BYTES = 8 << 20
 #: Files that a note names.
 _MOST_NAMED = 10
 #: Files at work that are told of.
@@ -165,6 +167,8 @@ class LoadJob:
         session, limit = self._session, self._options.limit
         self._rows_of = {file.label: file.rows for file in source.files}
         session.rows_total = _at_most(source.rows_total, limit)
+        if source.replayable and source.rows_total is not None and not self._files:
+            session.window.keep_ready(_READY_BYTES)
         source, batches = self._start(source)
         session.rows_total = _at_most(source.rows_total, limit)
         try:

@@ -6,7 +6,7 @@ for a Python object per value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -50,11 +50,24 @@ _NUMBERS = {
 }
 
 
+class _Unmade:
+    """What stands for an element before the first access.
+
+    C code that reads a list's memory (orjson, pyarrow) finds no value that it could take for one, and refuses.
+    """
+
+    def __repr__(self) -> str:
+        return "<a row that is not made yet: give list(result)>"
+
+
+_UNMADE: Any = _Unmade()
+
+
 class _Lazy(list[T]):
     """A list whose elements are made at the first access; its length is right before."""
 
     def __init__(self, length: int, make: Callable[[], list[T]]) -> None:
-        super().__init__([None] * length)  # type: ignore[list-item]
+        super().__init__([_UNMADE] * length)
         self._make: Callable[[], list[T]] | None = make
 
     def materialize(self) -> None:
@@ -214,10 +227,14 @@ class Hits(_Lazy[Hit]):
         ids: list[Any],
         distances: list[float],
         entities: Callable[[], Iterable[dict[str, Any]]],
+        highlights: Sequence[dict[str, Any]] | None = None,
     ) -> None:
         def make() -> list[Hit]:
             parts = zip(ids, distances, entities(), strict=True)
-            return [Hit(key_name, key, distance, entity) for key, distance, entity in parts]
+            hits = [Hit(key_name, key, distance, entity) for key, distance, entity in parts]
+            for hit, marked in zip(hits, highlights or (), strict=False):
+                hit["highlight"] = marked
+            return hits
 
         super().__init__(len(ids), make)
         self.ids = ids
@@ -262,6 +279,7 @@ class SearchResult(list[Hits]):
         fields: The output fields of all hits.
         dynamic_keys: Keys of the dynamic field to be shown; empty for all.
         recalls: As the attribute.
+        highlights: What was marked in each hit, by field; None where nothing was asked for.
         extra: As the attribute.
     """
 
@@ -275,8 +293,10 @@ class SearchResult(list[Hits]):
         fields: pa.RecordBatch,
         dynamic_keys: Collection[str] = (),
         recalls: list[float] | None = None,
+        highlights: Sequence[dict[str, Any]] | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
+        self._highlights = highlights
         self._key_name = key_name
         self._ids = ids
         self._distances = distances
@@ -298,7 +318,8 @@ class SearchResult(list[Hits]):
             return rows_of(self._fields.slice(start, size), dynamic_keys)
 
         end = start + size
-        return Hits(self._key_name, self._ids[start:end], self._distances[start:end], entities)
+        marked = self._highlights and self._highlights[start:end]
+        return Hits(self._key_name, self._ids[start:end], self._distances[start:end], entities, marked)
 
     def to_arrow(self) -> pa.Table:
         """All hits as an Arrow table: ``query`` (the number of the query vector), the key, ``distance``, the fields.

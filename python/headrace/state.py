@@ -109,10 +109,11 @@ class StateLock:
     def __init__(self, directory: Path) -> None:
         path = directory / "journal.lock"
         self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        #: Up to when what loaders sent that had it before may still be applied, in seconds since the epoch.
-        self.may_land_until = os.fstat(self._descriptor).st_mtime
         try:
             self._take(path)
+            #: Up to when what loaders sent that had it before may still be applied, in seconds since the epoch.
+            self.may_land_until = os.fstat(self._descriptor).st_mtime
+            self._sign()
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -130,6 +131,12 @@ class StateLock:
             found = f"{error.strerror} from flock"
             remedy = "give a --state-dir on a file system with locks"
             raise JournalError(explain(str(path), "a lock", found, remedy), path=str(path)) from error
+        if not _is_same(path, self._descriptor):
+            # Whoever removed the journal had it open until now: nobody else would look at this lock.
+            message = explain(str(path.parent), "a directory that stays", "one that was just removed", "run this again")
+            raise JournalError(message, path=str(path.parent))
+
+    def _sign(self) -> None:
         os.ftruncate(self._descriptor, 0)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         os.pwrite(self._descriptor, f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode(), 0)
@@ -144,6 +151,9 @@ class StateLock:
         """Let others have the directory; twice does no harm."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
+            # Closing alone would leave it to processes that were forked meanwhile.
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
     @staticmethod
@@ -158,3 +168,11 @@ class StateLock:
             finally:
                 os.close(descriptor)
         return None
+
+
+def _is_same(path: Path, descriptor: int) -> bool:
+    """Whether the file of this path is the open one."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from tests.loader.rows import table
-from tests.servers.airflow import Airflow
+from tests.servers.airflow import NEWEST, OLDEST, Airflow
 from tests.servers.linking import ROOT
 from tests.servers.s3 import s3_server
 
@@ -28,9 +29,9 @@ json.dump([hook.hook_name, hook.connection_testable, fields, behaviour["relabeli
 """
 
 
-@pytest.fixture(scope="module")
-def airflow():
-    with Airflow() as home:
+@pytest.fixture(scope="module", params=[NEWEST, OLDEST])
+def airflow(request):
+    with Airflow(release=request.param) as home:
         yield home
 
 
@@ -47,13 +48,24 @@ def test_hook_operators_sensor_and_trigger(airflow, tmp_path):
     assert done.status == 0, done.text
 
 
-def test_the_package_goes_with_airflows_own_requirements(airflow):
+def test_the_package_installs_beside_airflow_and_changes_none_of_its_versions(airflow):
+    assert set(airflow.constraints) <= set(airflow.python("-m", "pip", "freeze").out.splitlines())
     done = airflow.python("-m", "pip", "check")
     assert "headrace" not in done.text, done.text
 
 
-def test_airflow_finds_the_provider_and_shows_the_form_of_its_connection(airflow, tmp_path):
-    assert "headrace" in airflow.check("providers", "list").out
+def test_airflow_finds_the_provider_and_tests_its_connection(airflow, fake):
+    assert re.search(
+        r"^milvus +\| headrace\.airflow\.hooks\.MilvusHook ", airflow.check("providers", "hooks").out, re.M
+    )
+    address = fake.uri.removeprefix("http://")
+    environ = {"AIRFLOW__CORE__TEST_CONNECTION": "Enabled", "AIRFLOW_CONN_PLACE": f"milvus://root:Sesame@{address}"}
+    done = airflow.run("connections", "test", "place", environ=environ)
+    assert f"Milvus {fake.version} answers" in done.text
+    assert "Sesame" not in done.text
+
+
+def test_airflow_shows_the_form_of_the_connection(airflow, tmp_path):
     done = airflow.python("-c", _FORM, tmp_path / "form.json")
     assert done.status == 0, done.text
     name, testable, fields, relabeling = json.loads((tmp_path / "form.json").read_text())

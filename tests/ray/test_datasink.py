@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,10 +21,11 @@ PROGRAM = ROOT / "tests" / "ray" / "inside" / "write.py"
 TOKEN = "root:Milvus-secret"
 
 
-def write(folder, uri, rows, *, kill=False, **options):
+def write(folder, uri, rows, *, kill=False, secret=None, **options):
     """What became of a Dataset, and everything that was written to the streams and logs meanwhile."""
     answer = folder / "answer.json"
-    said = run_ray(PROGRAM, folder, uri=uri, rows=rows, kill=kill, options=options, answer=str(answer))
+    given = {"uri": uri, "rows": rows, "kill": kill, "shown": secret is not None, "options": options}
+    said = run_ray(PROGRAM, folder, secret=secret, answer=str(answer), **given)
     return json.loads(answer.read_text()), said
 
 
@@ -59,23 +61,29 @@ def expected(start, stop):
 
 def test_rows_that_are_refused_are_in_the_account_that_is_raised(fake, tmp_path):
     fake.always("Upsert", refuse_rows(lambda row: row["id"] in (3, 999)))
-    found, said = write(tmp_path, fake.uri, 1000, create=True, token=TOKEN)
+    found, _ = write(tmp_path, fake.uri, 1000, create=True)
     assert found["error"][0] == "LoadError", found
     assert "finished, 2 rows rejected: 998 of 1,000 rows in rows" in found["error"][1]
     assert (found["report"]["rows_rejected"], found["report"]["exit_status"]) == (2, 3)
     assert len(found["report"]["rejects_files"]) == 2
+
+
+def test_the_token_is_in_no_log_and_on_no_page_of_the_dashboard(fake, tmp_path):
+    fake.always("Upsert", refuse_rows(lambda row: row["id"] == 3))
+    found, said = write(tmp_path, fake.uri, 1000, create=True, secret=TOKEN)
     assert (found["name"], found["repr"]) == ("Milvus", f"MilvusDatasink('rows', uri='{fake.uri}')")
+    assert "Write" in found["shown"]["tasks"], "the tasks that wrote are shown"
+    assert all(found["shown"].values())
     (session,) = re.findall(r"Full logs are in (\S+)/logs", said)
-    kept = "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*.json"))
-    assert TOKEN not in said + kept + logs(session)
-    assert fake.calls_of("Upsert")[0].metadata["authorization"], "it was used all the same"
+    texts = {"said": said, **found["shown"], **texts_in(tmp_path), **texts_in(Path(session))}
+    assert any(name.endswith("ray-data.log") for name in texts)
+    authorization = fake.calls_of("Upsert")[0].metadata["authorization"]
+    assert [name for name, text in texts.items() if TOKEN in text or authorization in text] == []
 
 
-def logs(session):
-    """Everything that Ray logged."""
-    from pathlib import Path
-
-    return "".join(path.read_text(errors="replace") for path in Path(session).rglob("*") if path.is_file())
+def texts_in(folder):
+    """Everything that was written into a folder, by path."""
+    return {str(path): path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file()}
 
 
 def test_ray_is_not_imported_with_headrace(tmp_path):

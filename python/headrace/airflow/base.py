@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from headrace.airflow.assets import collection_asset
 from headrace.airflow.compat import AirflowException, AirflowFailException, BaseOperator
 from headrace.airflow.hooks import MilvusHook
+from headrace.airflow.options import check_names, joined, read_mapping
+from headrace.airflow.storage import file_options
 from headrace.config import Endpoint
 from headrace.errors import CellError, ConfigError, HeadraceError, SchemaError
 
@@ -23,12 +26,33 @@ def failure(error: HeadraceError) -> AirflowException:
 
 
 class MilvusOperator(BaseOperator):
-    """What the operators have in common: a connection, an asset, an asset event on success."""
+    """What the operators have in common: files, a collection, a connection to each, an asset event on success."""
 
-    def __init__(self, *, collection: str, milvus_conn_id: str, emits_asset: bool, **kwargs: Any) -> None:
+    #: The fields of :class:`headrace.LoadOptions` that the operator has arguments for.
+    own_options: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        *,
+        source: str | list[str] | None,
+        collection: str,
+        milvus_conn_id: str,
+        source_conn_id: str | None,
+        key: str | None,
+        mapping: dict[str, Any] | str | None,
+        options: dict[str, Any] | None,
+        emits_asset: bool,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        check_names(mapping, options, self.own_options)
+        self.source = source
         self.collection = collection
         self.milvus_conn_id = milvus_conn_id
+        self.source_conn_id = source_conn_id
+        self.key = key
+        self.mapping = mapping
+        self.options = options
         templated = any("{{" in str(text) for text in (collection, milvus_conn_id))
         if emits_asset and not kwargs.get("outlets") and not templated:
             self.outlets: list[Any] = [collection_asset(milvus_conn_id, collection)]
@@ -37,3 +61,16 @@ class MilvusOperator(BaseOperator):
     def endpoint(self) -> Endpoint:
         """The server that the connection means."""
         return MilvusHook(self.milvus_conn_id).endpoint
+
+    def given_options(self, **own: Any) -> dict[str, Any]:
+        """The fields of :class:`headrace.LoadOptions` that were given in any way, by their names.
+
+        Args:
+            **own: Arguments beside ``key``; None and an empty text stand for those that were not given.
+
+        Raises:
+            ConfigError: If a field is given twice, or means nothing.
+        """
+        arguments: Mapping[str, Any] = {"key": self.key, **own}
+        given = {name: value for name, value in arguments.items() if value not in (None, "")}
+        return joined(file_options(self.source_conn_id), read_mapping(self.mapping), self.options or {}, given)

@@ -105,7 +105,7 @@ def _write(
             )
 
         requests = work() if is_small(data) else (yield Compute(work))
-        return (yield from ops.write("Upsert" if upsert else "Insert", requests, timeout=deadline))
+        return (yield from ops.write("Upsert" if upsert else "Insert", collection_name, requests, timeout=deadline))
 
     return (yield from with_known(collection_name, timeout, use))
 

@@ -1,8 +1,9 @@
 """JSON lines: one object a line, plain or packed.
 
 The first rows say which columns there are and of which types. A column that only later rows have comes with them; rows
-without a column have nulls there. Text that looks like a time stays text. Where values of a block do not go with the
-types of the first rows, that block has types of its own: what fits the collection is decided value by value.
+without a column have nulls there. Objects are stored as they were written. Text that looks like a time stays text.
+Where values of a block do not go with the types of the first rows, that block has types of its own: what fits the
+collection is decided value by value.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.json as pj
 
+from headrace.casts.jsontext import has_gaps
 from headrace.cells import sparse_cells
 from headrace.columns import row_columns, to_array
 from headrace.errors import CellError, SourceError
@@ -67,8 +69,18 @@ class JsonLinesReader(TextReader):
             except pa.ArrowException:
                 continue
             if table.num_rows == block.rows:
-                return _one_batch(table)
+                return self._as_written(block, _one_batch(table))
         return self._from_objects(block)
+
+    def _as_written(self, block: Block, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows with objects that are not all alike as they were written: to Arrow a missing key is a null."""
+        unlike = [name for name, column in zip(batch.schema.names, batch.columns, strict=True) if has_gaps(column)]
+        if unlike:
+            rows = [row for _, row in self._objects(block)]
+            for name in unlike:
+                place, column = batch.schema.get_field_index(name), to_array([row.get(name) for row in rows], name=name)
+                batch = batch.set_column(place, name, column)
+        return batch
 
     def _from_objects(self, block: Block) -> pa.RecordBatch:
         """The rows by Python's reader, which names the line that is none, or the value that goes with no other."""

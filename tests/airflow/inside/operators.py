@@ -13,10 +13,11 @@ from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
-from airflow.sdk import Asset, Connection
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
+from headrace import ConfigError
+from headrace.airflow import loading
 from headrace.airflow.assets import sanitize_uri
+from headrace.airflow.compat import AirflowException, AirflowFailException, Asset
 from headrace.airflow.hooks import MilvusHook, endpoint_of
 from headrace.airflow.operators import MilvusFinishOperator, MilvusLoadOperator, MilvusPlanOperator
 from headrace.airflow.sensors import MilvusCollectionSensor
@@ -25,6 +26,13 @@ from headrace.state import StateLock
 from tests.fake.behaviours import ok, refuse_rows, stall_forever, vanish_and_die
 from tests.fake_milvus import FakeMilvus
 from tests.loader.rows import age, rows_sent, table, writes
+
+try:
+    from airflow.sdk import Connection
+    from airflow.sdk.exceptions import TaskDeferred
+except ImportError:  # Airflow 2
+    from airflow.exceptions import TaskDeferred
+    from airflow.models import Connection
 
 SMALL = {"batch_bytes": 4096, "rpc_timeout": 20.0, "max_in_flight": 1, "give_up_after": 0.3}
 
@@ -198,9 +206,132 @@ def test_progress_is_logged_while_it_loads(fake, source, tmp_path, monkeypatch):
     assert any(line.startswith("sending: ") and "of 1,000 rows stored" in line for line in lines)
 
 
+def test_a_line_of_progress_is_written_every_ten_seconds(monkeypatch):
+    now, lines = [0.0], []
+    monkeypatch.setattr(loading, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    assert MilvusLoadOperator(task_id="t", collection="docs").progress_interval == 10.0
+    show = loading._logged(lambda text, *args: lines.append((now[0], text % args)), 10.0)
+    for quarter in range(1, 121):
+        now[0] = quarter / 4
+        show(SimpleNamespace(phase="sending", rows_stored=1000 * quarter, rows_total=None, seconds=now[0]))
+    assert [when for when, _ in lines] == [10.0, 20.0, 30.0]
+    assert lines[0][1] == "sending: 40,000 rows stored, 4,000 rows/s"
+
+
+def test_a_task_that_is_killed_before_it_sends_sends_nothing(fake, source, tmp_path):
+    task = load(tmp_path, source=source)
+    task.on_kill()
+    with pytest.raises(AirflowException, match="killed before anything was sent"):
+        task.execute(context())
+    assert not writes(fake)
+
+
+def test_secrets_are_in_no_log_template_or_xcom(fake, source, tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG)
+    address = fake.uri.removeprefix("http://")
+    monkeypatch.setenv("AIRFLOW_CONN_MILVUS_DEFAULT", f"milvus://root:Sesame-open@{address}")
+    options = {**SMALL, "source_options": {"secret_key": "Sesame-store"}}
+    plan = MilvusPlanOperator(task_id="plan", source=source, collection="docs", create=True, options=options)
+    (part,) = plan.execute({})
+    task = load(tmp_path, part=part, create=False, options=options)
+    task.render_template_fields({})
+    report = task.execute(context())
+    finish = MilvusFinishOperator(task_id="f", collection="docs", reports=[report], deferrable=False)
+    shown = [{name: getattr(one, name) for name in one.template_fields} for one in (plan, task, finish)]
+    written = json.dumps([part, report, finish.execute({}), shown]) + caplog.text
+    authorization = fake.calls_of("DescribeCollection")[0].metadata["authorization"]
+    assert [secret for secret in ("Sesame", authorization) if secret in written] == []
+
+
 def test_a_source_or_a_part_is_needed(tmp_path):
     with pytest.raises(AirflowFailException, match="expected a source or a part"):
         load(tmp_path).execute(context())
+
+
+# -- how columns become fields ---------------------------------------------------------------------------------------
+
+MAPPING = {
+    "map": {"text": "title"},
+    "drop": ["sparse"],
+    "set": {"lang": "{{ lang }}"},
+    "cast": {"id": "varchar"},
+    "truncate": {"title": 5},
+    "partition_name": "_default",
+}
+
+
+@pytest.mark.parametrize("form", [lambda mapping: mapping, json.dumps])
+def test_a_mapping_is_rendered_and_followed_from_the_plan_to_the_end(fake, source, tmp_path, form):
+    given = {"collection": "docs", "mapping": form(MAPPING)}
+    plan = MilvusPlanOperator(task_id="plan", source=source, create=True, parts=2, **given)
+    plan.render_template_fields({"lang": "en"})
+    parts = plan.execute({})
+    schema = fake.collections["docs"].schema
+    assert [(field.name, field.dtype.name) for field in schema.fields] == [
+        ("id", "VARCHAR"),
+        ("title", "VARCHAR"),
+        ("dense", "FLOAT_VECTOR"),
+        ("lang", "VARCHAR"),
+    ]
+    reports = []
+    for index, part in enumerate(parts):
+        task = load(tmp_path, part=part, create=False, **given)
+        task.render_template_fields({"lang": "en"})
+        reports.append(task.execute(context(index)))
+    assert {(row["title"], row["lang"]) for row in fake.collections["docs"].dicts()} == {
+        (f"row {number}"[:5], "en") for number in range(10)
+    }
+    finish = MilvusFinishOperator(task_id="f", source=source, verify="full", reports=reports, deferrable=False, **given)
+    finish.render_template_fields({"lang": "en"})
+    assert finish.execute({})["verify"]["status"] == "ok"
+
+
+def test_a_schema_that_is_given_is_the_collections(fake, source, tmp_path):
+    fields = [
+        {"name": "id", "type": "INT64", "is_primary": True},
+        {"name": "text", "type": "VARCHAR", "params": {"max_length": 77}},
+        {"name": "dense", "type": "FLOAT_VECTOR", "params": {"dim": 8}},
+    ]
+    path = tmp_path / "schema.json"
+    path.write_text(json.dumps({"fields": fields}))
+    given = {"source": source, "create": True, "mapping": {"drop": ["sparse"]}}
+    load(tmp_path, collection="docs", schema={"fields": fields}, **given).execute(context())
+    load(tmp_path, collection="others", schema=str(path), **given).execute(context())
+    MilvusPlanOperator(task_id="plan", collection="planned", schema=str(path), **given).execute({})
+    for collection in ("docs", "others", "planned"):
+        assert {it.name: it.max_length for it in fake.collections[collection].schema.fields}["text"] == 77
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"mapping": {"emb": "vector"}}, r"mapping: expected some of map, only, .*, found 'emb'; write it such as"),
+        (
+            {"options": {"metrc": "L2"}},
+            r"options: expected fields of LoadOptions, found 'metrc'; did you mean 'metric'",
+        ),
+        ({"options": {"max_rejects": 1}}, r"'max_rejects'; give max_rejects= to the operator itself"),
+    ],
+)
+def test_names_that_mean_nothing_are_refused_when_the_dag_is_read(given, said):
+    with pytest.raises(ConfigError, match=said):
+        MilvusLoadOperator(task_id="load", collection="docs", source="a", **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"mapping": "emb:vector"}, "mapping: expected a dict, or one as JSON text, found 'emb:vector'"),
+        ({"mapping": '{"emb": "vector"}'}, "mapping: expected some of map"),
+        ({"mapping": {"key": "id"}, "key": "id"}, "key: expected one place that says it, found several"),
+        ({"mapping": {"dim": 8}, "options": {"dim": 8}}, "dim: expected one place"),
+        ({"schema": {"fields": []}}, "SchemaError"),
+    ],
+)
+def test_what_a_mapping_cannot_be_fails_for_good(fake, source, tmp_path, given, said):
+    with pytest.raises(AirflowFailException, match=said):
+        load(tmp_path, source=source, **{"options": SMALL, **given}).execute(context())
+    assert "docs" not in fake.collections
 
 
 # -- parts and their end ---------------------------------------------------------------------------------------------
@@ -221,6 +352,14 @@ def test_parts_are_inserted_at_the_first_try_and_upserted_later(fake, source, tm
     incomplete = MilvusFinishOperator(task_id="f", collection="docs", reports=[first], deferrable=False)
     with pytest.raises(AirflowFailException, match="no report of part 2"):
         incomplete.execute({})
+
+
+def test_the_report_of_one_load_is_enough_and_that_of_none_is_not(fake, source, tmp_path):
+    report = load(tmp_path, source=source).execute(context())
+    finish = {"task_id": "f", "collection": "docs", "deferrable": False}
+    assert MilvusFinishOperator(reports=report, **finish).execute({})["report"]["rows_stored"] == 1000
+    with pytest.raises(AirflowFailException, match="reports: expected what the loads returned, found none"):
+        MilvusFinishOperator(reports=[], **finish).execute({})
 
 
 def test_a_plan_has_at_most_as_many_parts_as_airflow_maps(fake, source, monkeypatch):
