@@ -98,6 +98,11 @@ class LoadJob:
         """Where journal, rejects and report are kept."""
         return self._session.state_dir
 
+    @property
+    def failure(self) -> HeadraceError | None:
+        """Why the load ended early, or None."""
+        return self._session.failure
+
     def stop(self, reason: str, *, grace: float = STOP_GRACE) -> None:
         """Stop intake and finish what is in flight within ``grace`` seconds; :meth:`run` then returns its report.
 

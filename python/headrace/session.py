@@ -47,7 +47,16 @@ from headrace.target import Sharing, Target, check_same, missing_collection, ope
 from headrace.tracing import Trace
 from headrace.waits import result_of
 from headrace.watching import linger, repeat, show_progress
-from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, make_window, open_partitions, request_size
+from headrace.window import Window
+from headrace.wiring import (
+    Parts,
+    copied_bytes,
+    make_parts,
+    make_state_dir,
+    make_throttle,
+    open_partitions,
+    request_size,
+)
 
 __all__ = ["LoadSession"]
 
@@ -91,7 +100,7 @@ class LoadSession:
         #: Bytes of a source batch.
         self.target_bytes = request_size(options)
         self.throttle = make_throttle(options, lite=endpoint.is_embedded)
-        self.window = make_window(options)
+        self.window = Window(options.window_bytes, headroom=copied_bytes(options))
         rejects, limit = RejectsFile(self.state_dir), RejectLimit(options.max_rejects)
         self.ledger = Ledger(Account(), Journal(), rejects, limit, self.window)
         self.phase: Phase = "preparing"
@@ -109,8 +118,7 @@ class LoadSession:
         self.evidence = Evidence("none", None)
         #: The key column's name, where rows carry one.
         self.key: str | None = None
-        self.began = time.monotonic()
-        self.cpu_began = time.process_time()
+        self.began, self.cpu_began = time.monotonic(), time.process_time()
         self._schema = schema
         self._progress = progress
         self._trace = Trace()
@@ -139,7 +147,7 @@ class LoadSession:
         connection.start()
         try:
             rows_read = self.ledger.account.rows_read
-            self._ticking.append(connection.submit(linger(rows_read, self._waiting_rows, self._flush_quietly)))
+            self._ticking.append(connection.submit(linger(rows_read, self.flush)))
             self._ticking.append(connection.submit(repeat(self._take_look)))
             if self._progress is not None:
                 shown = show_progress(self._progress, self.progress, self._progress_failed)
@@ -389,11 +397,3 @@ class LoadSession:
     def _progress_failed(self, error: HeadraceError) -> None:
         self.fail(error)
         self.stop(str(error))
-
-    def _waiting_rows(self) -> int:
-        return 0 if self._parts is None else self._parts.feeder.waiting_rows
-
-    def _flush_quietly(self) -> None:
-        # Why it failed is kept by whoever stopped the load; the next call of the owner raises it.
-        with contextlib.suppress(HeadraceError):
-            self.flush()
