@@ -147,6 +147,8 @@ class RejectsFile:
                     writer.close()
                 except OSError as error:
                     self._failed(error)
+                    # Or it tries again when it is collected, and tells standard error.
+                    writer.is_open = False
 
     def _failed(self, error: OSError) -> HeadraceError:
         remedy = "free space there and run the same command again: it reads the refused rows again"

@@ -136,6 +136,17 @@ def test_the_lock_goes_with_the_process_that_had_it(tmp_path):
         JournalStore(tmp_path).close()
 
 
+def test_a_short_run_does_not_forget_what_the_one_before_it_has_on_its_way(tmp_path):
+    first = StateLock(tmp_path)
+    first.beat(60.0)
+    first.release()
+    second = StateLock(tmp_path)
+    second.release()
+    third = StateLock(tmp_path)
+    third.release()
+    assert third.may_land_until == second.may_land_until > first.may_land_until + 50.0
+
+
 def test_the_lock_does_not_stay_with_processes_that_were_forked_meanwhile(tmp_path):
     lock = StateLock(tmp_path)
     # What a forked process has: another number for the same open file.
