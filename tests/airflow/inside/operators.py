@@ -11,16 +11,18 @@ from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
+import fsspec
 import pyarrow.parquet as pq
 import pytest
 
 from headrace import ConfigError
-from headrace.airflow import loading
+from headrace.airflow import loading, storage
 from headrace.airflow.assets import sanitize_uri
-from headrace.airflow.compat import AirflowException, AirflowFailException, Asset
+from headrace.airflow.compat import AirflowException, AirflowFailException, Asset, ObjectStoragePath
 from headrace.airflow.hooks import MilvusHook, endpoint_of
 from headrace.airflow.operators import MilvusFinishOperator, MilvusLoadOperator, MilvusPlanOperator
 from headrace.airflow.sensors import MilvusCollectionSensor
+from headrace.airflow.storage import split_paths
 from headrace.airflow.triggers import MilvusCollectionTrigger
 from headrace.state import StateLock
 from tests.fake.behaviours import ok, refuse_rows, stall_forever, vanish_and_die
@@ -30,8 +32,10 @@ from tests.loader.rows import age, rows_sent, table, writes
 try:
     from airflow.sdk import Connection
     from airflow.sdk.exceptions import TaskDeferred
+    from airflow.sdk.io import attach
 except ImportError:  # Airflow 2
     from airflow.exceptions import TaskDeferred
+    from airflow.io.store import attach
     from airflow.models import Connection
 
 SMALL = {"batch_bytes": 4096, "rpc_timeout": 20.0, "max_in_flight": 1, "give_up_after": 0.3}
@@ -408,6 +412,33 @@ def test_files_behind_an_aws_connection_are_read_with_its_credentials_alone(fake
     done = MilvusFinishOperator(task_id="f", reports=reports, verify="count", deferrable=False, **given).execute({})
     assert (done["rows"], done["verify"]["status"]) == (1000, "ok")
     assert load(tmp_path, source=S3_SOURCE, source_conn_id="store").execute(context())["rows_stored"] == 1000
+
+
+def test_paths_of_airflows_own_name_their_connection(fake, source, tmp_path):
+    path = ObjectStoragePath("memory://c@bucket/rows.parquet")
+    plain = str(path).replace("c@", "")
+    assert plain.startswith("memory://")
+    assert split_paths(path, None) == (plain, "c")
+    assert split_paths([path, "memory://bucket/b"], "c") == ([plain, "memory://bucket/b"], "c")
+    assert split_paths(None, "c") == (None, "c")
+    with pytest.raises(ConfigError, match="source_conn_id: expected one connection, found 'c', 'd'"):
+        split_paths([path], "d")
+    local = load(tmp_path, source=ObjectStoragePath(f"file://{source}"))
+    local.render_template_fields({})
+    assert local.execute(context())["rows_stored"] == 1000
+
+
+def test_files_of_other_stores_are_read_through_airflows_file_systems(fake, source, tmp_path, monkeypatch):
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/bucket/rows.parquet", Path(source).read_bytes())
+    monkeypatch.setitem(storage._SCHEMES, "memories", "memory")
+    monkeypatch.setenv("AIRFLOW_CONN_MEMORIES", json.dumps({"conn_type": "memories"}))
+    attach("memory", "memories", fs=memory)
+    given = {"source": "memory://bucket/rows.parquet", "source_conn_id": "memories", "collection": "docs"}
+    parts = MilvusPlanOperator(task_id="plan", create=True, parts=2, **given).execute({})
+    for index, part in enumerate(parts):
+        load(tmp_path, part=part, source_conn_id="memories").execute(context(index))
+    assert fake.collections["docs"].keys() == Counter(range(1000))
 
 
 def test_a_connection_that_is_no_object_store_is_refused(fake, tmp_path):
