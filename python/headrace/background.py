@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
 from headrace.errors import ConfigError, InternalError, explain
+from headrace.waits import result_of
 
 __all__ = ["LoopThread"]
 
@@ -67,7 +68,7 @@ class LoopThread:
         """Run a coroutine on the loop and block until it ends; an interrupt of this thread cancels it."""
         future = self.submit(coroutine)
         try:
-            return future.result()
+            return result_of(future)
         except BaseException:
             future.cancel()
             raise

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 #: Options that say something about a source, and so nothing with ``--journal``.
-_OF_SOURCES = ("sources", "ids", "metadata", "source_options", "level", "repair", "key", "limit")
+_OF_SOURCES = ("ids", "metadata", "source_options", "level", "repair", "key", "limit")
 _OF_COLUMNS = ("map", "only", "drop", "set", "cast")
 
 
@@ -68,6 +68,7 @@ Exit status:
 @mapping_options
 @click.option("--key", metavar="COLUMN", help="The source's key column, where its name is not the key field's.")
 @click.option("--partition", "partition_name", metavar="NAME", help="Look in this partition only.")
+@click.option("--partition-column", metavar="COLUMN", help="The column that names each row's partition.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Compare at most N rows.")
 @click.option(
     "--state-dir",
@@ -113,8 +114,9 @@ def _check(sources: tuple[str, ...], *, journal: bool) -> None:
     if not journal and not sources:
         raise click.UsageError("Missing argument 'SOURCE...': name what was loaded, or give --journal.")
     context = click.get_current_context()
-    given = [
-        "SOURCE" if option.name == "sources" else option.opts[0]
+    given = ["SOURCE"] if sources else []
+    given += [
+        option.opts[0]
         for option in context.command.params
         if option.name in _OF_SOURCES + _OF_COLUMNS
         and context.get_parameter_source(option.name) is click.core.ParameterSource.COMMANDLINE
@@ -130,7 +132,7 @@ def _recount(console: Console, collection: str, endpoint: Endpoint, options: Loa
     found = recount(
         collection=collection,
         endpoint=endpoint,
-        partition_name=options.partition_name,
+        partition_name=options.place,
         state_dir=options.state_dir,
     )
     write_document(found.to_json())

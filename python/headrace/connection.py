@@ -13,6 +13,7 @@ from headrace.calls import Operation, drive_sync
 from headrace.config import Endpoint
 from headrace.errors import InternalError, RpcError, StoppedError
 from headrace.transport import AsyncTransport
+from headrace.waits import result_of
 
 __all__ = ["Connection"]
 
@@ -43,11 +44,11 @@ class Connection:
 
     Args:
         endpoint: Where to go.
-        channels: gRPC channels, each with a TCP connection of its own.
+        channels: gRPC channels, each with a TCP connection of its own; None for two.
     """
 
-    def __init__(self, endpoint: Endpoint, *, channels: int) -> None:
-        self.transport = AsyncTransport(endpoint, channels=channels)
+    def __init__(self, endpoint: Endpoint, *, channels: int | None) -> None:
+        self.transport = AsyncTransport(endpoint, channels=2 if channels is None else channels)
         self._loop = LoopThread()
         self._calling: Future[Any] | None = None
         self._stopped: StoppedError | None = None
@@ -135,7 +136,7 @@ class Connection:
         if self._stopped is not None:
             running.cancel()
         try:
-            return running.result()
+            return result_of(running)
         except CancelledError:
             raise self._stopped or StoppedError("the connection was stopped") from None
         except BaseException:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt, rows_of
+from headrace.batching import with_partition
 from headrace.dividing import divided, reject_all, repacked
 from headrace.errors import HeadraceError, JournalError, MilvusException, SchemaError, TransportError
 from headrace.freshness import LiveSchema
@@ -107,8 +108,10 @@ class Delivery:
 
     def _settle(self, request: Request, verdict: Verdict) -> None:
         keys = request.key_ranges if verdict is Verdict.STORED else ()
-        if verdict is Verdict.STORED and request.claim is not None:
-            self._ledger.journal.reach_key(int(request.claim.codes[-1]))
+        if verdict is Verdict.STORED:
+            self._ledger.stored_in[request.partition] += request.rows
+            if request.claim is not None:
+                self._ledger.journal.reach_key(int(request.claim.codes[-1]))
         self._ledger.settle(request.spans, request.rows, verdict, keys)
         if verdict is Verdict.REJECTED and (too_many := self._ledger.too_many_rejects()) is not None:
             self._stop(HeadraceError(too_many))
@@ -159,7 +162,7 @@ class Delivery:
         async with self._traffic.sending(len(request.payload), alone=alone):
             if self._traffic.stopped():
                 return None
-            channel = next(self._channels) % self._transport.channels
+            channel = next(self._channels) % min(self._transport.channels, max(2, self._throttle.limit))
             # Nor is it alone to blame for the end of a server that was not well.
             accompanied = self._traffic.calls > 1 or (self._traffic.probing and not alone)
             before, began = self._traffic.begun, self._clock()
@@ -167,6 +170,7 @@ class Delivery:
             doubtful, request.doubtful = request.doubtful, True
             self._ledger.measurements.bytes_sent += len(request.payload)
             sent = self._throttle.sent(len(request.payload), request.rows, aim=request.aim)
+            copy = self._traffic.copied(self._ledger.window, len(request.payload), sent)
             try:
                 answer = await attempt(
                     self._transport,
@@ -174,11 +178,13 @@ class Delivery:
                     lite=self._target.lite,
                     timeout=timeout,
                     channel=channel,
-                    lend=self._ledger.window.lend,
+                    written=None if doubtful or not self._throttle.spares_copies else copy.close,  # a repeat says why
                 )
             except BaseException:
                 self._throttle.answered(sent, None)
                 raise
+            finally:
+                copy.close()
             expired = answer.status == "DEADLINE_EXCEEDED"
             self._throttle.answered(sent, answer.kind, rate=answer.rate, expired=expired)
             request.doubtful = doubtful
@@ -250,9 +256,10 @@ class Delivery:
             found=answer.reason,
             remedy="mend the row and load it again",
         )
-        await self._keep(batch, rejects)
+        if not await self._keep(request, batch, rejects):
+            return undelivered(request)
         if self._target.key is not None:
-            self._ledger.refused_keys.add(batch.column(self._target.key)[0].as_py())
+            self._ledger.refused_keys[request.partition].add(batch.column(self._target.key)[0].as_py())
         return Verdict.REJECTED
 
     def _fatal(self, request: Request, answer: Answer) -> Verdict:
@@ -332,8 +339,11 @@ class Delivery:
             request.doubtful = True
             self._ledger.note(_ONCE, request.rows)
             return Verdict.UNKNOWN
-        elif not request.doubtful:
-            self._ledger.double(request.spans, request.rows)
+        elif not request.doubled:
+            request.doubled = True
+            # Those of an earlier run were counted when they were taken.
+            _, others = self._ledger.journal.in_doubt(request.spans)
+            self._ledger.double(others)
         request.doubtful = True
         return None
 
@@ -357,16 +367,25 @@ class Delivery:
             remedy="look into the server's log, then load this file again, or use --bisect-poison",
             verdict="unknown",
         )
-        await self._keep(batch, rejects)
-        self._ledger.note(_POISON, request.rows)
+        if await self._keep(request, batch, rejects):
+            self._ledger.note(_POISON, request.rows)
         return Verdict.UNKNOWN
 
-    async def _keep(self, batch: pa.RecordBatch, rejects: list[Reject]) -> None:
-        """Write rows to the rejects file, in which the key has the name that the source gave it."""
+    async def _keep(self, request: Request, batch: pa.RecordBatch, rejects: list[Reject]) -> bool:
+        """Write rows to the rejects file, in which the key has the name that the source gave it.
+
+        False where it cannot be written to: the load stops then.
+        """
         if self._target.key_column:
             names = [self._target.key_column if name == self._target.key else name for name in batch.schema.names]
             batch = batch.rename_columns(names)
-        await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+        batch = with_partition(batch, self._target.partition_column, request.partition)
+        try:
+            await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+        except HeadraceError as error:
+            self._stop(error)
+            return False
+        return True
 
     async def _apart(self, request: Request) -> list[Request]:
         """Halves, each of which is sent alone and once."""

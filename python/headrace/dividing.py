@@ -32,20 +32,22 @@ async def divided(request: Request, schema: LiveSchema, *, parts: int = 2) -> li
 async def repacked(request: Request, schema: LiveSchema) -> None:
     """Pack the request's rows again for the schema as it is now."""
     batch = await rows_of(request)
-    request.payload, request.timestamp = await asyncio.to_thread(schema.pack, batch)
+    request.payload, request.timestamp = await asyncio.to_thread(schema.pack, batch, request.partition)
 
 
 def _part(request: Request, batch: pa.RecordBatch, schema: LiveSchema, offset: int, rows: int) -> Request:
-    payload, timestamp = schema.pack(batch.slice(offset, rows))
+    payload, timestamp = schema.pack(batch.slice(offset, rows), request.partition)
     return Request(
         payload=payload,
         rows=rows,
         spans=slice_spans(request.spans, offset, rows),
         charge=0,
         upsert=request.upsert,
+        partition=request.partition,
         claim=request.claim,
         timestamp=timestamp,
         doubtful=request.doubtful,
+        doubled=request.doubled,
         may_land_until=request.may_land_until,
         replaces=request.replaces,
         stored_before=request.stored_before,

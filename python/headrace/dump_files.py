@@ -17,6 +17,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from headrace.casts import listed
 from headrace.errors import ConfigError, TransportError, explain
 from headrace.state import StateLock, write_private
 
@@ -185,8 +186,14 @@ def _conformed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
             continue
         column = batch.column(field.name)
         try:
-            columns.append(column if column.type.equals(field.type) else column.cast(field.type))
+            columns.append(column if column.type.equals(field.type) else _cast(column, field.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             remedy = "report it with the server's version"
             raise TransportError(explain(f"field {field.name!r}", str(field.type), str(column.type), remedy)) from error
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_list(kind) and pa.types.is_fixed_size_list(column.type):
+        column = listed(column)
+    return column.cast(kind)

@@ -24,7 +24,7 @@ from headrace.errors import HeadraceError, MilvusException, RpcError
 from headrace.paging import KEYS_PER_CALL, Key, keys_after, rows_between
 from headrace.remembered import memory_of
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_SIGNAL, EXIT_UNSENT, Progress
-from headrace.schema import FieldSchema
+from headrace.schema import FieldSchema, IndexParam
 from headrace.target import missing_collection
 from headrace.transport import SyncTransport
 
@@ -62,7 +62,7 @@ class DumpReport:
         rows_resumed: Rows that earlier runs of the same dump had read (part of ``rows``).
         fields: The columns of the file.
         left_out: Fields that the server computes and does not give away.
-        metrics: The metric of each vector field's index: what a load that creates a copy is to be told by ``--metric``.
+        metrics: The metric of each vector field's index; the file's metadata has the indexes' definitions.
         bytes: Size of the file; 0 where the dump was stopped.
         seconds: Wall-clock seconds of this run.
         rows_per_second: Rows that this run read, by its seconds.
@@ -115,10 +115,10 @@ def dump(
     The file appears when it is complete. Until then what was read lies in a directory beside it, and the same call
     goes on where the last one ended, whatever ended it. Rows that others write meanwhile may be in the file or not.
 
-    The columns are those that a load into a collection of the same schema takes: vectors as fixed-size lists (bfloat16
-    and binary ones as fixed-size binary), sparse ones as lists of structs of index and value, JSON, geometries and
-    times as text, the dynamic field as JSON in ``$meta``. The key ``headrace.collection`` of the file's metadata holds
-    what ``describe_collection`` says, as JSON.
+    The columns are those that a load into a collection of the same schema takes: vectors as fixed-size lists, those
+    that may be null as lists (bfloat16 and binary ones as fixed-size binary), sparse ones as lists of structs of index
+    and value, JSON, geometries and times as text, the dynamic field as JSON in ``$meta``. The key
+    ``headrace.collection`` of the file's metadata holds what ``describe_collection`` says, as JSON.
 
     Args:
         collection: The collection's name; it must be loaded (an embedded one is loaded for this).
@@ -189,11 +189,11 @@ class DumpJob:
         # Asked first, because a collection that is not loaded is told so most clearly here.
         total = drive_sync(transport, ops.count(info.name, partition_names=self._partitions))
         fields = _dumped(info)
-        schema = pa.schema([pa.field(f.name, canonical_type(f), not f.is_primary) for f in fields])
+        schema = pa.schema([pa.field(f.name, _column_type(f), not f.is_primary) for f in fields])
         described = drive_sync(transport, describe_collection(info.name))
         indexes = drive_sync(transport, ops.describe_index(info.name))
         self._metrics = {index.field_name: index.metric_type for index in indexes if index.metric_type}
-        schema = schema.with_metadata(memory_of(described))
+        schema = schema.with_metadata(memory_of(described, [_definition(index) for index in indexes]))
         counted = None
         with self._files(info, schema) as files:
             resumed = files.rows
@@ -313,11 +313,26 @@ class _Pages:
             raise
 
 
+def _definition(index: ops.IndexInfo) -> IndexParam:
+    """The index as one would ask for it again."""
+    given = {name: value for name, value in index.params.items() if name not in ("index_type", "metric_type")}
+    # What AUTOINDEX chose is for the next server to choose again.
+    params = {} if index.index_type == "AUTOINDEX" else given
+    metric = "" if index.metric_type == "NONE" else index.metric_type  # Milvus Lite's word for scalar indexes
+    return IndexParam(index.field_name, index.index_type or "AUTOINDEX", metric, index.index_name, params)
+
+
 def _dumped(info: CollectionInfo) -> list[FieldSchema]:
     """The columns of the file: the key even where the server makes it, and not what the server computes."""
     sent = info.schema.sent_fields
     key = info.schema.primary_key
     return list(sent) if any(field.is_primary for field in sent) else [key, *sent]
+
+
+def _column_type(field: FieldSchema) -> pa.DataType:
+    """The type that a load packs as it is; where there may be nulls, as lists of which Parquet holds nulls."""
+    kind = canonical_type(field)
+    return pa.list_(kind.value_type) if field.nullable and pa.types.is_fixed_size_list(kind) else kind
 
 
 def _status(rows: int, counted: int | None, stopped: str | None) -> str:

@@ -7,6 +7,8 @@ import contextlib
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from headrace.waits import result_of
+
 __all__ = ["Patience", "finished", "outlasting"]
 
 T = TypeVar("T")
@@ -28,7 +30,7 @@ class Patience:
         self._waiting = granted
         if self._lost:
             granted.cancel()
-        granted.result()
+        result_of(granted)
 
     def lose(self) -> None:
         """End the wait that goes on, and every later one."""

@@ -12,6 +12,7 @@ from typing import Protocol, Self
 
 from headrace.intervals import IntervalSet
 from headrace.sources import Source, SourceBatch
+from headrace.waits import item_of
 from headrace.window import Window
 
 __all__ = ["Earlier", "ReadAhead", "iterate", "resume"]
@@ -137,7 +138,7 @@ class ReadAhead:
 
     def __iter__(self) -> Iterator[SourceBatch]:
         while True:
-            item = self._queue.get()
+            item = item_of(self._queue)
             if item is None:
                 return
             if isinstance(item, BaseException):

@@ -83,7 +83,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn texts_pack_alike(values in vec(".{0,20}", 1..6), picks in picks(), cut: (Index, Index)) {
+    fn texts_pack_alike(values in vec(".{0,16}", 1..6), picks in picks(), cut: (Index, Index)) {
         let picks = picked(&picks, values.len());
         let make = |rows: &[Option<usize>]| {
             layouts::texts(&rows.iter().map(|row| row.map(|row| values[row].as_str())).collect::<Vec<_>>())

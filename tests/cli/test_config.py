@@ -78,7 +78,7 @@ def test_what_is_no_setting_is_refused_by_name(given, settings, text, complaint)
     settings(text)
     ended = given("status")
     assert ended.exit_code == 2
-    assert complaint in ended.stderr.replace("\n", " ")
+    assert complaint in ended.output.replace("\n", " ")
 
 
 def test_a_file_that_was_named_has_to_be_there(given):
@@ -87,4 +87,4 @@ def test_a_file_that_was_named_has_to_be_there(given):
 
 def test_a_mistyped_command_is_told_its_likes(given):
     ended = given("sttus")
-    assert (ended.exit_code, "Did you mean 'status'?" in ended.stderr) == (2, True)
+    assert (ended.exit_code, "Did you mean 'status'?" in ended.output) == (2, True)

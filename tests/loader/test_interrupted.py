@@ -19,6 +19,14 @@ ROWS = 300
 
 
 @pytest.fixture
+def resumed_calls():
+    """SIGINT as polars registers it: the kernel resumes the system call that it interrupted."""
+    signal.siginterrupt(signal.SIGINT, False)
+    yield
+    signal.siginterrupt(signal.SIGINT, True)
+
+
+@pytest.fixture
 def our_threads():
     """The threads of headrace's that this test has begun and that are not over."""
     others = set(threading.enumerate())
@@ -47,6 +55,7 @@ async def interrupt_and_answer(call):
     return await ok(call)
 
 
+@pytest.mark.usefixtures("resumed_calls")
 @pytest.mark.parametrize(
     ("method", "behaviour"),
     [

@@ -43,8 +43,9 @@ def store_twice(docs, *keys):
 
 
 def change(docs, key):
-    batch = pa.RecordBatch.from_pylist([{**docs.rows[key][0].as_dict(), "text": "changed"}])
-    docs.rows[key] = [Row(99, batch.cast(docs.rows[key][0].batch.schema), 0)]
+    stored = docs.rows[key][0]
+    changed = pa.RecordBatch.from_pylist([{**stored.as_dict(), "text": "changed"}], schema=stored.batch.schema)
+    docs.rows[key] = [Row(99, changed, 0)]
 
 
 def noted(report):

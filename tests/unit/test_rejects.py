@@ -39,6 +39,14 @@ def test_keeps_each_refused_row_with_its_place_and_reason(tmp_path):
     assert rows[1]["v"] == [0.0, 1.0]
 
 
+def test_a_refused_row_may_have_no_vector(tmp_path):
+    vectors = pa.array([[0.0, 1.0], None, [2.0, 3.0], None], pa.list_(pa.float32(), 2))
+    rejects = RejectsFile(tmp_path)
+    rejects.add(pa.record_batch({"v": vectors}), [reject(0, 0), reject(1, 1), reject(2, 2)])
+    rejects.close()
+    assert pq.read_table(rejects.path)["v"].to_pylist() == [[0.0, 1.0], None, [2.0, 3.0]]
+
+
 def test_only_the_owner_may_read_it(tmp_path):
     rejects = RejectsFile(tmp_path)
     rejects.add(BATCH, [reject(0, 0)])

@@ -28,14 +28,24 @@ from headrace.casts.base import Cast, Refusal, canonical_type, element_of, misfi
 from headrace.casts.dense import dense_cast
 from headrace.casts.layouts import is_list, is_text, packs_as_is
 from headrace.casts.lists import array_cast
-from headrace.casts.plain import is_permuted, plain, plain_type
+from headrace.casts.plain import is_permuted, listed, plain, plain_type
 from headrace.casts.scalars import scalar_cast
 from headrace.casts.sparse import sparse_cast
 from headrace.casts.texts import is_uuid, text_cast
 from headrace.casts.written import written_cast
 from headrace.schema import DataType, FieldSchema
 
-__all__ = ["Cast", "Refusal", "canonical_type", "find_cast", "packs_as_is", "plain", "plain_type", "type_text"]
+__all__ = [
+    "Cast",
+    "Refusal",
+    "canonical_type",
+    "find_cast",
+    "listed",
+    "packs_as_is",
+    "plain",
+    "plain_type",
+    "type_text",
+]
 
 
 def find_cast(source: pa.DataType, field: FieldSchema) -> Cast:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from headrace.casts.base import null_mask
 from headrace.ndarrays import list_column
 
-__all__ = ["is_bool8", "is_list_view", "is_permuted", "plain", "plain_type"]
+__all__ = ["is_bool8", "is_list_view", "is_permuted", "listed", "plain", "plain_type"]
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
@@ -100,3 +100,11 @@ def _from_list_view(array: pa.Array) -> pa.Array:
         positions = np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])
         values = values.take(pa.array(positions))
     return list_column(sizes, values, nulls)
+
+
+def listed(column: pa.FixedSizeListArray) -> pa.Array:
+    """The same rows as lists, of which a null has no items: pyarrow 21 and older write no other nulls to Parquet."""
+    nulls = null_mask(column)
+    size = column.type.list_size
+    lengths = np.full(len(column), size, np.int64) if nulls is None else np.where(nulls, 0, size)
+    return list_column(lengths, column.flatten(), nulls, small=True)

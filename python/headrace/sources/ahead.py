@@ -15,6 +15,8 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+from headrace.waits import result_of
+
 __all__ = ["BLOCKS_AHEAD", "BLOCK_BYTES", "MOST_BLOCKS", "ReadAheadFile", "at_once"]
 
 BLOCK_BYTES = 2 << 20
@@ -115,7 +117,7 @@ class ReadAheadFile:
             while len(self._blocks) > MOST_BLOCKS:
                 self._blocks.popitem(last=False)[1].cancel()
         try:
-            return wanted.result()
+            return result_of(wanted)
         except BaseException:
             with self._lock:
                 self._blocks.pop(number, None)
