@@ -110,7 +110,6 @@ class LoadSession:
         self.rows_total: int | None = None
         #: What a person should know of the source.
         self.notes: list[str] = []
-        self.failure: HeadraceError | None = None
         self.interrupted: str | None = None
         #: The journal of earlier runs and of this one, where rows can be found again; set before :meth:`prepare`.
         self.resumption: Resumption | None = None
@@ -131,6 +130,7 @@ class LoadSession:
         self._ticking: list[Future[None]] = []
         self._stop_wanted: StoppedError | None = None
         self._stop_grace = STOP_GRACE
+        self._failure: HeadraceError | None = None
         self._broken: HeadraceError | None = None
         self._rejects_told = 0
         self._closed = False
@@ -346,7 +346,16 @@ class LoadSession:
         self._connection.wait_for(sender.settled(lambda: self._stop_grace))
         if self._sending is not None:
             result_of(self._sending)
-        self.failure = self.failure or self._broken or sender.failure
+        self.fail(self._broken or sender.failure)
+
+    @property
+    def failure(self) -> HeadraceError | None:
+        """Why the load failed, or None."""
+        return self._failure
+
+    def fail(self, error: HeadraceError | None) -> None:
+        """Note why the load failed, where it did; the first reason counts."""
+        self._failure = self._failure or error
 
     def disown(self) -> None:
         """The collection is another one now: rows that were stored in the former one are unknown."""

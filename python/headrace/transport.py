@@ -29,7 +29,7 @@ from headrace.config import Endpoint
 from headrace.errors import ConfigError, RpcError, TransportError, explain
 from headrace.handshake import ServerInfo, handshake
 
-__all__ = ["METHOD_PREFIX", "AsyncTransport", "SyncTransport"]
+__all__ = ["AsyncTransport", "SyncTransport"]
 
 
 class _Transport:
