@@ -118,8 +118,7 @@ class LoadSession:
         self.evidence = Evidence("none", None)
         #: The key column's name, where rows carry one.
         self.key: str | None = None
-        self.began = time.monotonic()
-        self.cpu_began = time.process_time()
+        self.began, self.cpu_began = time.monotonic(), time.process_time()
         self._schema = schema
         self._progress = progress
         self._trace = Trace()
@@ -149,7 +148,7 @@ class LoadSession:
         connection.start()
         try:
             rows_read = self.ledger.account.rows_read
-            self._ticking.append(connection.submit(linger(rows_read, self._waiting_rows, self._flush_quietly)))
+            self._ticking.append(connection.submit(linger(rows_read, self.flush)))
             self._ticking.append(connection.submit(repeat(self._take_look)))
             if self._progress is not None:
                 shown = show_progress(self._progress, self.progress, self._progress_failed)
@@ -399,11 +398,3 @@ class LoadSession:
     def _progress_failed(self, error: HeadraceError) -> None:
         self._broken = error
         self.stop(str(error))
-
-    def _waiting_rows(self) -> int:
-        return 0 if self._parts is None else self._parts.feeder.waiting_rows
-
-    def _flush_quietly(self) -> None:
-        # Why it failed is kept by whoever stopped the load; the next call of the owner raises it.
-        with contextlib.suppress(HeadraceError):
-            self.flush()
