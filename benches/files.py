@@ -2,7 +2,7 @@
 
 Three limits take turns with a load of a file into a sink: requests that were packed before (the ceiling of
 ``benches.ingest``), pyarrow that decodes the same file and throws the rows away (numpy for npy), and both of these at
-once: all that a load of a file cannot do without, in the same CPU budget, as two threads that never wait for each other.
+once: all that a load of a file cannot do without, in the same CPU budget, as threads that never wait for each other.
 
     python -m benches.files [--pairs 7] [--megabytes 300] [--only Parquet]
 """
@@ -125,7 +125,7 @@ DICTS: Mapping[str, tuple[Source, Callable[[Rows], list[dict[str, Any]]]]] = {
     ),
     "dicts, wordnet": (WORDNET, lambda rows: rows.dicts),
 }
-DICTS_MEGABYTES = 60
+DICTS_MEGABYTES = 30
 
 
 def load(uri: str, given: object, rows: Rows, state: str) -> Spent:
@@ -259,8 +259,8 @@ def main() -> None:
                 dicts.append(f"| {name} | {rate:,.0f} | {figures} |")
                 sys.stderr.write(dicts[-1] + "\n")
     how = (
-        f"Medians of {arguments.pairs} turns of {arguments.megabytes:g} MB of request bytes ({arguments.megabytes / SLOW:g} "
-        f"of JSON lines, {DICTS_MEGABYTES} of dicts). CPU is that of the client's process."
+        f"Medians of {arguments.pairs} turns of {arguments.megabytes:g} MB of request bytes, of JSON lines "
+        f"{arguments.megabytes / SLOW:g}, of dicts {DICTS_MEGABYTES}. CPU is that of the client's process."
     )
     text = f"{environment()} {how}\n\n" + "\n".join(files) + "\n\n" + "\n".join(dicts)
     if arguments.only:

@@ -29,7 +29,7 @@ BOUND = 10.5
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Seconds by the clock and of CPU, the most bytes resident, and Python's memory blocks that the load left behind."""
+    """Seconds by the clock and of CPU, the most bytes resident, and how many of Python's memory blocks were left."""
 
     seconds: float
     cpu: float
@@ -87,8 +87,8 @@ def main() -> None:
     peak, blocks = (median(getattr(b, name) - getattr(a, name) for a, b in pairs) for name in ("peak", "blocks"))
     how = (
         f"Medians of {arguments.pairs} pairs. Ten times the rows took {median(seconds):.2f} times the time and "
-        f"{median(cpu):.2f} times the CPU (target: {BOUND}); a further row held {peak / more:.1f} bytes at the peak and "
-        f"left {blocks / more:.4f} Python blocks."
+        f"{median(cpu):.2f} times the CPU (target: {BOUND}); a further row held {peak / more:.1f} bytes at the peak "
+        f"and left {blocks / more:.4f} Python blocks."
     )
     ratios = {
         "time of n rows by a tenth of that of 10 n": [10 / one for one in seconds],

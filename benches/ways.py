@@ -81,7 +81,8 @@ def sent_packed(uri: str, what: Packed, *, channels: int, in_flight: int) -> Spe
 
         async def worker(number: int) -> None:
             for request in waiting:
-                answers.append(await calls[number % channels](request))
+                answer = await calls[number % channels](request)
+                answers.append(answer)
 
         async with asyncio.TaskGroup() as group:
             for number in range(in_flight):
