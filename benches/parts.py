@@ -127,8 +127,9 @@ def instrument(meter: Meter) -> None:
     for owner, name, part in CALLS:
         setattr(owner, name, meter.call(part, getattr(owner, name)))
     setattr(Part, "batches", meter.steps("read", Part.batches))  # noqa: B010 - methods are not assigned to
-    call = grpc.aio._call.UnaryUnaryCall  # noqa: SLF001 - a call writes its request in its first step
-    setattr(call, "_invoke", types.coroutine(meter.steps("gRPC", getattr(call, "_invoke"))))  # noqa: B009, B010
+    calls = grpc.aio._call  # noqa: SLF001 - what writes a request is no part of the interface
+    for owner, name in ((calls.UnaryUnaryCall, "_invoke"), (calls.StreamUnaryCall, "write")):
+        setattr(owner, name, types.coroutine(meter.steps("gRPC", getattr(owner, name))))
     run = threading.Thread.run
 
     def timed_run(thread: threading.Thread) -> None:
