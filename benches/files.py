@@ -141,7 +141,7 @@ def load(uri: str, given: object, rows: Rows, state: str) -> Spent:
             create=True,
             searchable="no",
             state_dir=Path(state),
-            key="@row" if str(given).endswith(".npy") else None,
+            key="@row" if isinstance(given, str) and given.endswith(".npy") else None,
             vector=("v",),
         )
         assert report.rows_stored == rows.count
