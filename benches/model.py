@@ -6,8 +6,9 @@ A load is a few stations that requests go through one after the other (the clien
 and time in which nothing works on them (the way, a server that waits). With `n` requests in flight it takes the rate of
 its slowest station, or `n` requests for each time that one of them takes, whichever is less.
 
-The rate of client and sink together, and how long a request takes that is alone, are measured with a sink that answers at
-once; loads to sinks that wait, with settings that do not change, are then predicted and measured in turns.
+The rate of client and sink together, and how long a request takes that is alone, are measured with a sink that answers
+at once, and how long a sink waits with requests of a few rows. Loads with settings that do not change are then
+predicted and measured in turns.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 from benches.measure import environment, keep, require_release_build, without_collector
 from benches.sink import Sink
 from benches.sources import SOURCES, Rows
-from benches.ways import headrace_load
+from benches.ways import Packed, headrace_load, packed, sent_packed
 from headrace import session
 from tests.simulation.loads import Fixed
 
@@ -34,7 +35,7 @@ MIB = 1 << 20
 #: A window with room for all of them.
 WINDOW = 512 * MIB
 REQUEST = 6 * MIB
-#: Bytes per second of a client that has a machine to itself: two threads, of which each sends or packs faster than that.
+#: Bytes per second of a client with a machine to itself: two threads, of which each packs or sends faster than that.
 CLIENT = 1.0e9
 #: What Linux lets a socket hold that was not acknowledged, where nobody raised the last number of net.ipv4.tcp_wmem.
 SOCKET = 4 * MIB
@@ -130,6 +131,12 @@ def seconds(uri: str, rows: Rows, in_flight: int) -> float:
         return headrace_load(uri, rows, window_bytes=WINDOW).seconds
 
 
+def waits(quick: str, slow: str, tiny: Packed) -> float:
+    """Seconds that the slow sink really takes longer for a request that is no work."""
+    long, short = (sent_packed(uri, tiny, channels=1, in_flight=1).seconds for uri in (slow, quick))
+    return max(0.0, long - short) / len(tiny.requests)
+
+
 def known(uri: str, one: Rows, many: Rows, row: float) -> Load:
     """What a sink that answers at once tells of this machine, just now."""
     start = seconds(uri, one, 1)
@@ -148,6 +155,7 @@ def measured(megabytes: float, turns: int) -> list[dict[str, Any]]:
     """The points: seconds that were predicted, and seconds that it took, one of each for each turn."""
     source = SOURCES[0]
     row, one, many = source.row_bytes(), source.rows(0.1), source.rows(megabytes)
+    tiny = packed(source, 0.2, 0.01)
     found = []
     with without_collector(), Sink(0.0) as quick:
         headrace_load(quick.uri, many)
@@ -155,7 +163,8 @@ def measured(megabytes: float, turns: int) -> list[dict[str, Any]]:
             with Sink(wait) as sink:
                 for n in [n for at, n in POINTS if at == wait]:
                     for _ in range(turns):
-                        load = replace(known(quick.uri, one, many, row), in_flight=n, away=wait)
+                        load = replace(known(quick.uri, one, many, row), in_flight=n)
+                        load = replace(load, away=waits(quick.uri, sink.uri, tiny))
                         took = seconds(sink.uri, many, n)
                         said = predict(load)
                         found.append(
@@ -196,10 +205,11 @@ def outlook() -> str:
         "| loaders | window of each, MiB | connections of each | MB/s, all together | limited by |",
         "|---|---|---|---|---|",
     ]
-    for window, connections in ((64, 2), (64, 16), (256, 2), (256, 16), (256, 32)):
-        for loaders in (1, 2, 4):
+    for window, connections in ((64, 2), (64, 8), (256, 8), (256, 28)):
+        for loaders in (1, 2, 3, 4):
             in_flight = window * MIB * 11 // 16 // REQUEST
-            load = replace(far, loaders=loaders, in_flight=in_flight, connections=connections, carried=SOCKET)
+            used = min(connections, in_flight)
+            load = replace(far, loaders=loaders, in_flight=in_flight, connections=used, carried=SOCKET)
             said = predict(load)
             lines.append(f"| {loaders} | {window} | {connections} | {said.rate / 1e6:,.0f} | {said.limit} |")
     return "\n".join(lines)

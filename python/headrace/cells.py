@@ -190,6 +190,9 @@ def _first_bad(cells: Sequence[Any], name: str, error: Exception) -> CellError:
         else:
             good = middle
     row = bad - 1
+    if isinstance(error, OverflowError):
+        expected, remedy = "a whole number of 64 bits", "write it as text"
+        raise CellError(row=row, field=name, expected=expected, found=repr(cells[row])[:80], remedy=remedy) from error
     found = f"{type(cells[row]).__name__} ({str(error).splitlines()[0]})"
     return CellError(
         row=row, field=name, expected="a value of one type in every row", found=found, remedy="convert the values"

@@ -1,4 +1,4 @@
-"""How gRPC is told about an endpoint: channel arguments, certificates, what every call carries; and a line to it."""
+"""How gRPC is told about an endpoint: channel arguments, certificates, what every call carries, and what is called."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
-from contextlib import ExitStack
 
 import pyarrow as pa
 
@@ -20,7 +19,7 @@ from headrace.rejects import Reject
 from headrace.report import Verdict
 from headrace.retry import AnswerClass, Deadline
 from headrace.settling import LateWrites
-from headrace.throttle import Attempt, Throttle
+from headrace.throttle import Throttle
 from headrace.traffic import Traffic
 
 __all__ = ["Delivery"]
@@ -163,7 +162,7 @@ class Delivery:
         async with self._traffic.sending(len(request.payload), alone=alone):
             if self._traffic.stopped():
                 return None
-            channel = next(self._channels) % self._transport.channels
+            channel = next(self._channels) % min(self._transport.channels, max(2, self._throttle.limit))
             # Nor is it alone to blame for the end of a server that was not well.
             accompanied = self._traffic.calls > 1 or (self._traffic.probing and not alone)
             before, began = self._traffic.begun, self._clock()
@@ -171,7 +170,7 @@ class Delivery:
             doubtful, request.doubtful = request.doubtful, True
             self._ledger.measurements.bytes_sent += len(request.payload)
             sent = self._throttle.sent(len(request.payload), request.rows, aim=request.aim)
-            copy = self._lend(len(request.payload), sent)
+            copy = self._traffic.copied(self._ledger.window, len(request.payload), sent)
             try:
                 answer = await attempt(
                     self._transport,
@@ -179,8 +178,7 @@ class Delivery:
                     lite=self._target.lite,
                     timeout=timeout,
                     channel=channel,
-                    # Where something went wrong once, the next status should say what.
-                    written=None if doubtful or not self._throttle.spares_copies else copy.close,
+                    written=None if doubtful or not self._throttle.spares_copies else copy.close,  # a repeat says why
                 )
             except BaseException:
                 self._throttle.answered(sent, None)
@@ -210,15 +208,6 @@ class Delivery:
             self._traffic.progress()
             self._ledger.measurements.stored(request.rows, self._clock() - began)
         return answer
-
-    def _lend(self, size: int, sent: Attempt) -> ExitStack:
-        """Charge gRPC's copy of a request to the window, until this is closed; again does no harm."""
-        self._ledger.window.lend(size)
-        copy = ExitStack()
-        copy.callback(self._traffic.changed)
-        copy.callback(self._throttle.written, sent)
-        copy.callback(self._ledger.window.lend, -size)
-        return copy
 
     async def _judge(self, request: Request, answer: Answer, *, others: bool) -> Outcome | None:
         """What an answer means for a request; None where it is to be sent again."""

@@ -98,6 +98,11 @@ class LoadJob:
         """Where journal, rejects and report are kept."""
         return self._session.state_dir
 
+    @property
+    def failure(self) -> HeadraceError | None:
+        """Why the load ended early, or None."""
+        return self._session.failure
+
     def stop(self, reason: str, *, grace: float = STOP_GRACE) -> None:
         """Stop intake and finish what is in flight within ``grace`` seconds; :meth:`run` then returns its report.
 
@@ -137,7 +142,7 @@ class LoadJob:
                 source = self._load(source)
                 complete(session, functools.partial(self._reread, source) if source.replayable else None)
             except StoppedError as stopped:
-                session.failure = session.failure or stopped
+                session.fail(stopped)
             return close_report(session, source_exhausted=self._exhausted)
         finally:
             if source is not None:
@@ -191,7 +196,7 @@ class LoadJob:
             self._exhausted = not session.stopping
         except HeadraceError as error:
             # What was read before is sent and accounted for; the report says why no more was.
-            session.failure = session.failure or error
+            session.fail(error)
 
     def _start(self, source: Source) -> tuple[Source, Iterator[SourceBatch]]:
         """Read a first batch, prepare the session with it, and return what is left to load, and its batches."""

@@ -36,6 +36,9 @@ __all__ = ["SAMPLE_KEYS", "JournalStore"]
 #: Most keys of stored rows that are kept for each target, to be read back before anything is skipped.
 SAMPLE_KEYS = 256
 
+#: Seconds for which others may hold a journal up that they read.
+_PATIENCE = 60.0
+
 _SCHEMA = """
 CREATE TABLE target (
     id INTEGER PRIMARY KEY, uri TEXT NOT NULL, database TEXT NOT NULL, collection TEXT NOT NULL,
@@ -125,7 +128,8 @@ class JournalStore(JournalReader):
     def _connect(self) -> sqlite3.Connection:
         # Made first, and private: the files beside it get its permissions.
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        # Where there is no write-ahead log, who reads it holds this loader up.
+        return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE)
 
     def _check(self) -> None:
         execute = self._connection.execute

@@ -110,7 +110,6 @@ class LoadSession:
         self.rows_total: int | None = None
         #: What a person should know of the source.
         self.notes: list[str] = []
-        self.failure: HeadraceError | None = None
         self.interrupted: str | None = None
         #: The journal of earlier runs and of this one, where rows can be found again; set before :meth:`prepare`.
         self.resumption: Resumption | None = None
@@ -119,8 +118,7 @@ class LoadSession:
         self.evidence = Evidence("none", None)
         #: The key column's name, where rows carry one.
         self.key: str | None = None
-        self.began = time.monotonic()
-        self.cpu_began = time.process_time()
+        self.began, self.cpu_began = time.monotonic(), time.process_time()
         self._schema = schema
         self._progress = progress
         self._trace = Trace()
@@ -131,6 +129,7 @@ class LoadSession:
         self._ticking: list[Future[None]] = []
         self._stop_wanted: StoppedError | None = None
         self._stop_grace = STOP_GRACE
+        self._failure: HeadraceError | None = None
         self._broken: HeadraceError | None = None
         self._rejects_told = 0
         self._closed = False
@@ -149,7 +148,7 @@ class LoadSession:
         connection.start()
         try:
             rows_read = self.ledger.account.rows_read
-            self._ticking.append(connection.submit(linger(rows_read, self._waiting_rows, self._flush_quietly)))
+            self._ticking.append(connection.submit(linger(rows_read, self.flush)))
             self._ticking.append(connection.submit(repeat(self._take_look)))
             if self._progress is not None:
                 shown = show_progress(self._progress, self.progress, self._progress_failed)
@@ -346,7 +345,16 @@ class LoadSession:
         self._connection.wait_for(sender.settled(lambda: self._stop_grace))
         if self._sending is not None:
             result_of(self._sending)
-        self.failure = self.failure or self._broken or sender.failure
+        self.fail(self._broken or sender.failure)
+
+    @property
+    def failure(self) -> HeadraceError | None:
+        """Why the load failed, or None."""
+        return self._failure
+
+    def fail(self, error: HeadraceError | None) -> None:
+        """Note why the load failed, where it did; the first reason counts."""
+        self._failure = self._failure or error
 
     def disown(self) -> None:
         """The collection is another one now: rows that were stored in the former one are unknown."""
@@ -390,11 +398,3 @@ class LoadSession:
     def _progress_failed(self, error: HeadraceError) -> None:
         self._broken = error
         self.stop(str(error))
-
-    def _waiting_rows(self) -> int:
-        return 0 if self._parts is None else self._parts.feeder.waiting_rows
-
-    def _flush_quietly(self) -> None:
-        # Why it failed is kept by whoever stopped the load; the next call of the owner raises it.
-        with contextlib.suppress(HeadraceError):
-            self.flush()

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, ExitStack
 
 from headrace.breaker import Circuit
 from headrace.errors import HeadraceError
-from headrace.throttle import Throttle
+from headrace.throttle import Attempt, Throttle
+from headrace.window import Window
 
 __all__ = ["Traffic"]
 
@@ -178,6 +179,15 @@ class Traffic:
         self._calls -= 1
         self._solitary = False
         self.changed()
+
+    def copied(self, window: Window, size: int, sent: Attempt) -> ExitStack:
+        """Charge gRPC's copy of ``size`` bytes to the window until this is closed; closing it again does no harm."""
+        window.lend(size)
+        copy = ExitStack()
+        copy.callback(self.changed)
+        copy.callback(self._throttle.written, sent)
+        copy.callback(window.lend, -size)
+        return copy
 
     async def _admit(self, size: int, turn: Callable[[], bool]) -> None:
         """Return when it is the request's turn and the throttle lets it go, or the load stops."""

@@ -209,9 +209,9 @@ class AsyncTransport(_Transport):
             RpcError: If the call ended with a gRPC status other than OK, also when :meth:`close` ended it.
         """
         lines = None if self._closed else self._sets.get(asyncio.get_running_loop())
-        if lines is None:
+        if lines is None or len(lines) < self._count:
             lines = await self._open(method)
-        line = lines[next(self._next) % self._count if channel is None else channel]
+        line = lines[next(self._next) % len(lines) if channel is None else channel]
         line.calls += 1
         began = time.monotonic()
         try:
@@ -241,13 +241,17 @@ class AsyncTransport(_Transport):
         self._quickest = min(self._quickest, time.monotonic() - began)
         return answer
 
+    def widen(self, channels: int) -> None:
+        """Spread later calls over that many connections, where they are fewer now; none is given up."""
+        self._count = max(self._count, channels)
+
     def renew(self, channel: int) -> None:
         """Connect anew for later calls over ``channel``; the old connection closes once its calls have ended.
 
         What the network still holds of an abandoned call is then cut off with its connection.
         """
         lines = self._sets.get(asyncio.get_running_loop())
-        if lines is None or self._closed:
+        if lines is None or channel >= len(lines) or self._closed:
             return
         self._renewals += 1
         # Equal arguments would share the old connection.
@@ -288,8 +292,9 @@ class AsyncTransport(_Transport):
         if loop not in self._sets:
             for ended in [other for other in self._sets if other.is_closed()]:
                 del self._sets[ended]
-            self._sets[loop] = [Line(self._make(index)) for index in range(self._count)]
-        return self._sets[loop]
+        lines = self._sets.setdefault(loop, [])
+        lines += [Line(self._make(index)) for index in range(len(lines), self._count)]
+        return lines
 
     async def _start_embedded(self) -> None:
         lease = await embedded.acquire_async(self._endpoint.path)

@@ -31,11 +31,23 @@ from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Target
 from headrace.throttle import FIRST_BYTES, Limits, Throttle
 
-__all__ = ["Parts", "copied_bytes", "make_parts", "make_state_dir", "make_throttle", "open_partitions", "request_size"]
+__all__ = [
+    "Parts",
+    "connections",
+    "copied_bytes",
+    "make_parts",
+    "make_state_dir",
+    "make_throttle",
+    "open_partitions",
+    "request_size",
+]
 
 
 #: Requests of the first size of which gRPC may hold copies at a time.
 _COPIED = 2
+#: Connections, and connections to servers that are further away than that. Each has no more on its way than the
+#: kernels' buffers hold, which is a few megabytes: at 50 ms two of them carry 170 MB/s at best.
+_CONNECTIONS, _FAR_CONNECTIONS, _FAR_SECONDS = 2, 8, 0.005
 
 
 def request_size(options: LoadOptions) -> int:
@@ -51,6 +63,11 @@ def request_size(options: LoadOptions) -> int:
 def copied_bytes(options: LoadOptions) -> int:
     """The part of the window that is kept for gRPC's copies of what it writes."""
     return options.window_bytes * 3 // 16
+
+
+def connections(options: LoadOptions, *, round_trip: float = 0.0) -> int:
+    """The most connections to use; ``round_trip`` is the seconds to the server and back."""
+    return options.channels or (_FAR_CONNECTIONS if round_trip > _FAR_SECONDS else _CONNECTIONS)
 
 
 def make_throttle(options: LoadOptions, *, lite: bool, round_trip: float = 0.0) -> Throttle:
@@ -133,8 +150,10 @@ def make_parts(
         dry_run=options.dry_run,
         most_waiting=options.window_bytes // 4,
     )
+    transport = connection.transport
+    transport.widen(connections(options, round_trip=transport.round_trip))
     sender = Sender(
-        connection.transport,
+        transport,
         _facts(collection, options, target, plan, lite=lite),
         schema,
         ledger,

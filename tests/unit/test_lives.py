@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from headrace.report import Verdict
 from tests.fake.lives import World
-from tests.fake.wire import fails, land_late, ok
+from tests.fake.wire import fails, land_late, ok, refused
 
 #: Longer than any deadline.
 LONG = 4000.0
@@ -40,18 +42,20 @@ def test_a_request_with_a_longer_deadline_is_waited_for_as_long(tmp_path):
     assert contents(world) == {1: [3], 2: [1], 3: [2]}
 
 
-def test_a_late_row_of_a_former_life_does_not_replace_the_later_row_of_its_key(tmp_path):
+@pytest.mark.parametrize("answers", [[], [refused(1102, "parameter too large")]], ids=["whole", "in halves"])
+def test_a_late_row_of_a_former_life_does_not_replace_the_later_row_of_its_key(tmp_path, answers):
     """Row 0 was on its way when the loader was killed; the next life leaves it out, because row 1 replaces it."""
-    world = World(tmp_path, [[7, 7]], mode="upsert", marks=1, target_bytes=1)
+    world = World(tmp_path, [[7, 7, 8]], mode="upsert", limit=1, marks=1, target_bytes=1)
     world.wire.script.append(land_late())
     life = world.start()
     world.run(life.requests(1))
     world.run(asyncio.sleep(0.5))
     life.kill()
     world.target_bytes = 1000
+    world.wire.script.extend(answers)
     last = finish(world)
-    assert last.fates == {0: Verdict.SUPERSEDED, 1: Verdict.STORED}
-    assert contents(world) == {7: [1]}
+    assert last.fates == {0: Verdict.SUPERSEDED, 1: Verdict.STORED, 2: Verdict.STORED}
+    assert contents(world) == {7: [1], 8: [2]}
 
 
 def killed_with_a_request_on_its_way(world):

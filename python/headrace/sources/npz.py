@@ -88,7 +88,9 @@ class NpzReader(RangeReader):
                     " (pickled, as PyTorch does it: headrace never unpickles)" if ".pkl" in member.filename else ""
                 )
                 found = f"{member.filename!r}{pickled}"
-                raise self._refused("a zip archive of arrays (.npy) only", found, "write numpy.savez or Parquet")
+                raise self._refused(
+                    "a zip archive of arrays (.npy) only", found, "unpack it, or write numpy.savez or Parquet"
+                )
             headers[array] = header = read_header(head, ref, f"array {array!r}")
             if header.length + header.size != member.file_size:
                 raise refuse_shape(ref, header.shape, header.length + header.size, member.file_size)
