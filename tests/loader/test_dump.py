@@ -130,7 +130,9 @@ def test_vectors_that_are_null_come_back(tmp_path, dtype, item):
         headrace.load(source, collection="docs", uri=fake.uri, schema=CollectionSchema(fields))
         headrace.dump("docs", tmp_path / "docs.parquet", uri=fake.uri)
         assert pq.read_table(tmp_path / "docs.parquet").to_pylist() == source.to_pylist()
-        report = headrace.load(str(tmp_path / "docs.parquet"), collection="copy", uri=fake.uri, create=True, verify="full")
+        report = headrace.load(
+            str(tmp_path / "docs.parquet"), collection="copy", uri=fake.uri, create=True, verify="full"
+        )
         assert (report.rows_stored, report.verify["status"]) == (20, "ok")
         assert fake.collections["copy"].schema == fake.collections["docs"].schema
         assert fake.collections["copy"].dicts() == fake.collections["docs"].dicts()
