@@ -34,10 +34,10 @@ from headrace.throttle import FIRST_BYTES, Limits, Throttle
 __all__ = [
     "Parts",
     "connections",
-    "copied_bytes",
     "make_parts",
     "make_state_dir",
     "make_throttle",
+    "make_window",
     "open_partitions",
     "request_size",
 ]
