@@ -47,16 +47,7 @@ from headrace.target import Sharing, Target, check_same, missing_collection, ope
 from headrace.tracing import Trace
 from headrace.waits import result_of
 from headrace.watching import linger, repeat, show_progress
-from headrace.window import Window
-from headrace.wiring import (
-    Parts,
-    copied_bytes,
-    make_parts,
-    make_state_dir,
-    make_throttle,
-    open_partitions,
-    request_size,
-)
+from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, make_window, open_partitions, request_size
 
 __all__ = ["LoadSession"]
 
@@ -100,7 +91,7 @@ class LoadSession:
         #: Bytes of a source batch.
         self.target_bytes = request_size(options)
         self.throttle = make_throttle(options, lite=endpoint.is_embedded)
-        self.window = Window(options.window_bytes, headroom=copied_bytes(options))
+        self.window = make_window(options)
         rejects, limit = RejectsFile(self.state_dir), RejectLimit(options.max_rejects)
         self.ledger = Ledger(Account(), Journal(), rejects, limit, self.window)
         self.phase: Phase = "preparing"
