@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -32,7 +32,7 @@ from tests.servers.milvus235 import Milvus235
 
 DIM = 384
 COLLECTION = "bench"
-SWEEPS = 3
+SWEEPS = 2
 #: pymilvus takes turns with headrace this often.
 PEER_PAIRS = 5
 TARGETS = "targets: median 0.95, lower bound 0.85, 2 times pymilvus, 10 times its CPU"
@@ -58,7 +58,7 @@ def lite() -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Server:
-    """A server, how many rows it is given (as dicts fewer), and what is tried: requests in flight, megabytes a request."""
+    """A server, how many rows it is given (as dicts fewer), and what is tried: in flight, megabytes a request."""
 
     name: str
     start: Callable[[], AbstractContextManager[str]]
@@ -68,8 +68,8 @@ class Server:
 
 
 SERVERS = (
-    Server("Milvus 2.3.5", milvus, 120_000, 40_000, tuple(product((1, 2, 3, 4, 8), (1.5, 3.0, 6.0)))),
-    Server("Milvus Lite 3.2", lite, 12_000, 12_000, tuple(product((1, 2), (1.5, 3.0, 6.0, 12.0)))),
+    Server("Milvus 2.3.5", milvus, 120_000, 40_000, tuple(product((1, 2, 4, 8), (1.5, 3.0, 6.0)))),
+    Server("Milvus Lite 3.2", lite, 12_000, 12_000, tuple(product((1, 2), (1.5, 3.0, 6.0)))),
 )
 
 
@@ -110,8 +110,7 @@ def swept(server: Server, uri: str, rows: Rows) -> tuple[int, float]:
     for _ in range(SWEEPS):
         for in_flight, size in server.sweep:
             rates[in_flight, size].append(fixed(uri, rows, packed[size], in_flight).rate)
-    for (in_flight, size), found in rates.items():
-        sys.stderr.write(f"{server.name}: {in_flight} x {size:g} MB: {median(found):,.0f} rows/s\n")
+            sys.stderr.write(f"{server.name}: {in_flight} x {size:g} MB: {rates[in_flight, size][-1]:,.0f} rows/s\n")
     return max(server.sweep, key=lambda setting: median(rates[setting]))
 
 
@@ -158,21 +157,26 @@ def measured(server: Server, pairs: int) -> tuple[str, dict[str, list[float]]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--part", type=int, default=1, help="load this part of the rows only, 4 for a quarter")
     parser.add_argument("--only", default="", help="servers whose names begin so; nothing is kept then")
     arguments = parser.parse_args()
     require_release_build()
     lines = [
-        "| server | rows/s untuned | best fixed setting for packed bytes: rows/s | median of the pairs | its lower 90 % "
-        "bound | by pymilvus's loop | by pymilvus, async | its loop's CPU by headrace's |",
+        "| server | rows/s untuned | best fixed setting for packed bytes: rows/s | median of the pairs "
+        "| its lower 90 % bound | by pymilvus's loop | by pymilvus, async | its loop's CPU by headrace's |",
         "|---|---|---|---|---|---|---|---|",
     ]
     ratios: dict[str, list[float]] = {}
-    for server in SERVERS:
+    servers = [
+        replace(server, rows=server.rows // arguments.part, peer_rows=server.peer_rows // arguments.part)
+        for server in SERVERS
+    ]
+    for server in servers:
         if server.name.startswith(arguments.only):
             line, found = measured(server, arguments.pairs)
             lines.append(line)
             ratios |= found
-    sizes = ", ".join(f"{one.rows:,} rows into {one.name} ({one.peer_rows:,} beside pymilvus)" for one in SERVERS)
+    sizes = ", ".join(f"{one.rows:,} rows into {one.name} ({one.peer_rows:,} beside pymilvus)" for one in servers)
     how = (
         f"{DIM}-d float32 with a key; {sizes}; {arguments.pairs} pairs with the best setting, {PEER_PAIRS} with each "
         f"way of pymilvus; {TARGETS}."

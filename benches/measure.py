@@ -82,20 +82,22 @@ def environment() -> str:
     )
 
 
-def keep(name: str, title: str, text: str, ratios: Mapping[str, Sequence[float]]) -> None:
+def keep(name: str, title: str, text: str, ratios: Mapping[str, Sequence[float]] | None = None) -> None:
     """Print the result, and write it to ``benches/results``: for people as Markdown, for ``benches.check`` as JSON.
 
     Args:
         name: The bench's module.
         title: What was measured.
         text: The table, with what a reader has to know.
-        ratios: What may not fall, by name: the ratio of each pair of turns; the larger the better.
+        ratios: What may not fall, by name: the ratio of each pair of turns; the larger the better. None where the
+            figures are not about headrace.
     """
     text = f"# {title}\n\nMade by `python -m benches.{name}`.\n\n{text}\n"
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
-    figures = {figure: _kept(values) for figure, values in ratios.items()}
-    (RESULTS / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     sys.stdout.write(text)
+    if ratios is not None:
+        figures = {figure: _kept(values) for figure, values in ratios.items()}
+        (RESULTS / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 def _kept(ratios: Sequence[float]) -> dict[str, float]:

@@ -21,7 +21,7 @@ from tests.servers.milvus235 import Milvus235
 from tests.simulation.loads import MIB, Fixed
 
 DIM, BATCH = 384, 4_000
-FIXED = ((1, 6 * MIB), (2, 6 * MIB), (3, 6 * MIB), (8, 3 * MIB // 2))
+FIXED = ((1, 6 * MIB), (2, 6 * MIB), (3, 6 * MIB), (6, 6 * MIB), (8, 3 * MIB // 2))
 
 
 def source(rows):

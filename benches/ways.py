@@ -7,6 +7,7 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import grpc.aio
 
@@ -80,7 +81,8 @@ def sent_packed(uri: str, what: Packed, *, channels: int, in_flight: int) -> Spe
 
         async def worker(number: int) -> None:
             for request in waiting:
-                answers.append(await calls[number % channels](request))
+                answer = await calls[number % channels](request)
+                answers.append(answer)
 
         async with asyncio.TaskGroup() as group:
             for number in range(in_flight):
@@ -94,12 +96,14 @@ def sent_packed(uri: str, what: Packed, *, channels: int, in_flight: int) -> Spe
     return found
 
 
-def headrace_load(uri: str, rows: Rows) -> Spent:
-    """Load without an option, into a collection of its own."""
+def headrace_load(uri: str, rows: Rows, **options: Any) -> Spent:
+    """Load into a collection of its own."""
     name = f"h{next(_numbers)}"
 
     def load() -> None:
-        report = headrace.load(rows.given, collection=name, uri=uri, schema=rows.schema, create=True, searchable="no")
+        report = headrace.load(
+            rows.given, collection=name, uri=uri, schema=rows.schema, create=True, searchable="no", **options
+        )
         assert report.rows_stored == rows.count
 
     return spent(rows.count, load)

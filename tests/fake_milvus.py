@@ -188,6 +188,7 @@ class FakeMilvus(grpc.GenericRpcHandler):
                     ("grpc.so_reuseport", 0),
                     # As Milvus: pymilvus, which pings idle connections, would be sent away else.
                     ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+                    ("grpc.keepalive_permit_without_calls", 1),
                 ]
             )
             server.add_generic_rpc_handlers((self,))
@@ -264,7 +265,7 @@ class FakeMilvus(grpc.GenericRpcHandler):
         with self._changed:
             return [call for call in self.calls if call.method in methods]
 
-    def wait_for(self, condition, timeout=30.0):
+    def wait_for(self, condition, timeout=100.0):
         """Wait until ``condition()`` holds; it is asked again whenever a call comes or ends."""
         with self._changed:
             if not self._changed.wait_for(condition, timeout):

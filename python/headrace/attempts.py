@@ -87,6 +87,7 @@ class Request:
         lost: Attempts during which the server became unreachable.
         lost_alone: Those of them during which nothing else was in flight.
         taken: Whether a sender answers for it.
+        left: Whether it was sent, or has to wait for others, so that the window no longer counts it as ready.
         key_ranges: What a journal may note of the keys of each span, once they are stored; empty for nothing.
     """
 
@@ -111,6 +112,7 @@ class Request:
     lost: int = 0
     lost_alone: int = 0
     taken: bool = False
+    left: bool = False
     key_ranges: tuple[KeyRange | None, ...] = ()
 
 

@@ -91,7 +91,9 @@ class Climber:
         self._sent = 0
         self._began = 0.0
         most = min(bounds.in_flight, bounds.bytes_in_flight // self._best.request_bytes)
-        self._opening = Opening(self._best.in_flight, most) if self._best.in_flight < most and not nice else None
+        self._opening: Opening | None = None
+        if self._best.in_flight < most and not nice:
+            self._opening = Opening(self._best.in_flight, most, longest=LONGEST_TRIP)
         self._open: dict[int, float] = {}
         self._open_bytes = 0
         self._looked = 0.0

@@ -272,7 +272,7 @@ class LoadOptions:
         max_rows_per_second: Most rows sent per second; None for no cap.
         max_mb_per_second: Most megabytes (10^6 bytes) sent per second; None for no cap.
         nice: Stay well below what the server can take, for a cluster that serves people meanwhile.
-        channels: gRPC channels, each with a connection of its own.
+        channels: gRPC channels, each with a connection of its own; None: two, and more to a server that is far away.
         rpc_timeout: Seconds after which the outcome of a write counts as unknown, at least; more where the server is
             slow.
         give_up_after: Seconds without any progress after which the load ends with rows unsent.
@@ -323,7 +323,7 @@ class LoadOptions:
     max_rows_per_second: float | None = None
     max_mb_per_second: float | None = None
     nice: bool = False
-    channels: int = 2
+    channels: int | None = None
     rpc_timeout: float = 60.0
     give_up_after: float = 120.0
     changed: Changed = "refuse"

@@ -106,7 +106,9 @@ class Journal:
                 if not span.count:
                     continue
                 stop = span.start + span.count
-                source = self._sources.setdefault(span.source, _Source())
+                source = self._sources.get(span.source)
+                if source is None:
+                    source = self._sources[span.source] = _Source()
                 source.verdicts[verdict] += span.count
                 if final:
                     source.settled.add(span.start, stop)

@@ -36,9 +36,14 @@ class Landing:
 
 
 def left_behind(store: JournalStore, taken: Container[int] = ()) -> bool:
-    """Whether earlier runs may have sent rows of files other than ``taken`` (by number) without learning their fate."""
+    """Whether earlier runs may have sent rows whose fate and keys nobody knows any more.
+
+    Args:
+        store: Their journal.
+        taken: The numbers of the files that are gone on with: of these it is known which rows are in doubt.
+    """
     files = itertools.chain.from_iterable(store.files(target.id) for target in store.targets())
-    return any(file.open and file.id not in taken for file in files)
+    return any(file.replaces or (file.open and file.id not in taken) for file in files)
 
 
 def landing_after(

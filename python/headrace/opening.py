@@ -17,6 +17,8 @@ __all__ = ["Opening"]
 #: The power of what is in flight by which the throughput must grow. A load that joins others on a server sees its own
 #: share grow; where they are not many, that is less.
 GAIN = 0.6
+#: Answers of the first round.
+ANSWERS = 2
 
 
 class Opening:
@@ -25,16 +27,18 @@ class Opening:
     Args:
         in_flight: Requests in flight at first.
         most: The most that there may be.
+        longest: Seconds that a request should take at most; where twice as many might take longer, they are not tried.
     """
 
-    def __init__(self, in_flight: int, most: int) -> None:
+    def __init__(self, in_flight: int, most: int, *, longest: float) -> None:
         self._most = most
+        self._longest = longest
         self._in_flight = in_flight
         #: The requests in flight of the round before, and how long they took; 0 in the first round.
         self._before, self._trip = 0, 0.0
         #: Number of the first request of the round. Connections, caches and new collections make the first ones slow.
         self._first = in_flight
-        self._wanted = in_flight + 1
+        self._wanted = ANSWERS
         self._answers, self._seconds = 0, 0.0
 
     def answered(self, number: int, sent: int, seconds: float) -> int | None:
@@ -50,6 +54,8 @@ class Opening:
         if self._answers < self._wanted:
             return None
         trip = self._seconds / self._answers
+        if not self._before and 2.0 * trip > self._longest:
+            return self._in_flight
         if self._before:
             more = self._in_flight / self._before
             if math.log(more * self._trip / trip) < GAIN * math.log(more):

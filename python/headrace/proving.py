@@ -64,7 +64,7 @@ def complete(session: LoadSession, reread: Callable[[], Iterator[Placed]] | None
             session.phase = "verifying"
             session.verification = _verify(session, target, reread)
     except HeadraceError as error:
-        session.failure = error
+        session.fail(error)
     session.phase = "done"
 
 
@@ -75,7 +75,7 @@ def _check_identity(session: LoadSession, target: Target) -> None:
     except HeadraceError:
         return  # a server that is away, or a load that was stopped: the next run looks first
     if found is None or identity_of(found) != identity_of(target.info):
-        session.failure = session.failure or changed_error(target.info.name)
+        session.fail(changed_error(target.info.name))
         session.disown()
 
 

@@ -141,7 +141,7 @@ def repair_rows(
             exhausted = _send(session, source, wanted, journal)
             after = _look_again(session, source, wanted, found.level) if exhausted else None
         except StoppedError as stopped:
-            session.failure = session.failure or stopped
+            session.fail(stopped)
         journal.close()
         report = close_report(session, source_exhausted=exhausted)
     return Repair(found, after, replace(report, journal=journal.path, notes=[*report.notes, *journal.notes]))
@@ -160,7 +160,7 @@ def _send(session: LoadSession, source: Source, wanted: Mapping[str, IntervalSet
         session.flush()
         exhausted = not session.stopping
     except HeadraceError as error:
-        session.failure = session.failure or error
+        session.fail(error)
     except BaseException:
         session.stop("interrupted")
         session.settle()
@@ -182,7 +182,7 @@ def _look_again(
     try:
         return session.run(watched(target.info, proof))
     except HeadraceError as error:
-        session.failure = session.failure or error
+        session.fail(error)
         return None
 
 

@@ -67,7 +67,7 @@ def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     """
     rejects = session.ledger.rejects
     rejects.close()
-    session.failure = session.failure or rejects.failure
+    session.fail(rejects.failure)
     if session.resumption is not None:
         status = _status(session, source_exhausted=source_exhausted)
         session.resumption.close(status=status, rejects=rejects, keys=_keys_stored(session))

@@ -1,7 +1,9 @@
 """What a query and a search hand back: lists of dicts as pymilvus has them, and the same as columns.
 
-Rows are made when the first of them is looked at. Who takes the columns (``to_arrow()``, ``to_numpy()``) never pays
-for a Python object per value.
+Rows of a large result are made when the first of them is looked at: who takes the columns (``to_arrow()``,
+``to_numpy()``) never pays for a Python object per value. C code that reads the memory of a list (orjson,
+``pyarrow.array``) looks at no row: it gets those of small results, which are made at once, and refuses others, where
+``list(result)`` helps.
 """
 
 from __future__ import annotations
@@ -24,6 +26,10 @@ T = TypeVar("T")
 
 #: Rows that a printed result shows.
 _SHOWN = 10
+#: Bytes of columns whose rows are made at once: some milliseconds at most.
+_FEW_BYTES = 64 << 10
+#: What a hit counts without its fields.
+_BYTES_OF_A_HIT = 16
 #: What reads or changes the elements of a list.
 _ACCESSES = (
     *("__add__", "__contains__", "__delitem__", "__eq__", "__ge__", "__getitem__", "__gt__", "__iadd__", "__imul__"),
@@ -51,10 +57,7 @@ _NUMBERS = {
 
 
 class _Unmade:
-    """What stands for an element before the first access.
-
-    C code that reads a list's memory (orjson, pyarrow) finds no value that it could take for one, and refuses.
-    """
+    """What stands for an element before the first access; None would be taken for a value."""
 
     def __repr__(self) -> str:
         return "<a row that is not made yet: give list(result)>"
@@ -132,6 +135,8 @@ class QueryResult(_Lazy[dict[str, Any]]):
         super().__init__(batch.num_rows, lambda: rows_of(batch, dynamic_keys, wrap_bytes=True))
         self._batch = batch
         self.extra = dict(extra or {})
+        if batch.nbytes <= _FEW_BYTES:
+            self.materialize()
 
     @classmethod
     def empty(cls) -> QueryResult:
@@ -310,6 +315,8 @@ class SearchResult(list[Hits]):
             parts.append(self._part(start, size, dynamic_keys))
             start += size
         super().__init__(parts)
+        if self._fields.nbytes <= _FEW_BYTES and len(ids) * _BYTES_OF_A_HIT <= _FEW_BYTES:
+            self.materialize()
 
     def _part(self, start: int, size: int, dynamic_keys: Collection[str]) -> Hits:
         def entities() -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from headrace.landing import Landing, landing_after, left_behind
 from headrace.rejects import RejectsFile
 from headrace.report import Account, Verdict
 from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile, identify_all
+from headrace.sources.identity import changed_while_read
 from headrace.sources.rowkeys import ROW
 from headrace.target import Target
 
@@ -142,33 +143,37 @@ class Resumption:
             record = self._store.begin_target(place, target.rows_before)
         former = {it.identity.path: it for it in self._store.files(record.id)}
         known = {} if options.again else former
-        self._left_out = {label for label in self._files if not self._take(label, known, plans[label], options.changed)}
+        left_out = {label for label in self._files if not self._take(label, known, plans[label], options.changed)}
         void = bool(self._records) and not self._proven(record, target, options, run)
         if void:
             self._records.clear()
         # Before anything is forgotten: what earlier runs sent may be stored, or may still come.
         self.landing = self._landing(target, options)
-        repeated = not void and self._repeats(former)
         with self._store.transaction(durable=True):
             if void:
-                former.clear()
+                for file in former.values():
+                    file.settled.clear()
                 self._store.forget_target(record.id)
                 record = self._store.begin_target(place, target.rows_before)
-            self._begin_files(record, plans, former)
+            self._begin_files(record, plans, former, left_out)
             run_number = self._store.begin_run(record.id)
         self._target = record
         self._take_over(at_most_once=options.at_most_once and not target.keyed)
         self._writer = self._open_writer(self._store, run_number)
         self._journal.keep(self._writer, record.id, self._records, keyed=target.keyed)
+        self._left_out = left_out
         if self._passes_over(Verdict.STORED):
             self.highest_key = record.highest
+        repeated = target.rows_before != 0 and any(file.replaces for file in self._records.values())
         if target.keyed and (repeated or (self.landing is not None and self.landing.any_key)):
             return replace(target, mode="upsert", mode_reason="an earlier run may have stored rows with the same keys")
         return target
 
-    def _begin_files(self, record: TargetRecord, plans: Mapping[str, str], former: Mapping[str, FileRecord]) -> None:
+    def _begin_files(
+        self, record: TargetRecord, plans: Mapping[str, str], former: Mapping[str, FileRecord], left_out: set[str]
+    ) -> None:
         for label, file in self._files.items():
-            if label not in self._records and label not in self._left_out:
+            if label not in self._records and label not in left_out:
                 identity = self._identities[label]
                 self._records[label] = self._store.begin_file(
                     record.id, identity, plans[label], file.rows, wanted=file.wanted, former=former.get(identity.path)
@@ -183,12 +188,6 @@ class Resumption:
         if found is not None and target.keyed and left_behind(self._store, taken):
             return replace(found, any_key=True)
         return found if self.in_doubt else None
-
-    def _repeats(self, former: Mapping[str, FileRecord]) -> bool:
-        """Whether all rows of a file are sent again of which earlier runs sent some."""
-        taken = {file.id for file in self._records.values()}
-        again = [former.get(self._identities[label].path) for label in self._files if label not in self._left_out]
-        return any(it.open or Verdict.STORED in it.settled for it in again if it is not None and it.id not in taken)
 
     def left(self, source: Source) -> Source:
         """The source without the files that are left out."""
@@ -300,9 +299,7 @@ class Resumption:
                 return
         difference = self._identities[label].difference(self._files[label].identify())
         if difference:
-            expected = "a file that stays as it is while it is loaded"
-            remedy = "load it again once nobody writes to it"
-            raise SourceError(explain(label, expected, difference, remedy), source=label)
+            raise changed_while_read(label, difference)
 
     def without_rejected(self, batches: Iterable[SourceBatch]) -> Iterator[SourceBatch]:
         """The batches without the rows that earlier runs rejected: nobody has stored them."""

@@ -100,6 +100,7 @@ class Sender:
             self._queue.append(request)
         else:
             self._held.append(request)
+            self._leave(request)
         self._release_held()
         self._traffic.changed()
 
@@ -135,6 +136,7 @@ class Sender:
                     if not self._queue:
                         return
                     request = self._queue.popleft()
+                    self._leave(request)
                     self._traffic.begin()
                     task = group.create_task(self._deliver(request))
                     self._tasks.add(task)
@@ -186,11 +188,16 @@ class Sender:
         self._ledger.settle(request.spans, request.rows, Verdict.UNSENT)
         self._give_back(request, settled=False)
 
+    def _leave(self, request: Request) -> None:
+        if not request.left:
+            request.left = True
+            self._ledger.window.leave(request.charge)
+
     def _give_back(self, request: Request, *, settled: bool) -> None:
         """Release what a request holds: its bytes in the window, and its keys where all its rows are settled."""
         if request.claim is not None:
             request.claim.end(settled=settled)
-        self._ledger.window.release(request.charge, outgoing=True)
+        self._ledger.window.release(request.charge, outgoing=True, left=request.left)
 
     def _release_held(self) -> None:
         """Queue the requests whose turn has come; those whose turn will never come are left unsent."""

@@ -60,7 +60,7 @@ class Limits:
     """
 
     in_flight: int | None = None
-    bytes_in_flight: int = 6 * FIRST_BYTES
+    bytes_in_flight: int = 7 * FIRST_BYTES
     copied_bytes: int = 2 * FIRST_BYTES
     request_bytes: int | None = None
     rows_per_second: float | None = None
@@ -93,7 +93,7 @@ class Throttle:
         self._limits = limits
         self._clock = clock
         fixed = limits.request_bytes
-        first = fixed or max(1, min(FIRST_BYTES, limits.bytes_in_flight // 6))
+        first = fixed or max(1, min(FIRST_BYTES, limits.bytes_in_flight // 7))
         bounds = Bounds(
             in_flight=min(limits.in_flight or MOST_IN_FLIGHT, MOST_IN_FLIGHT),
             bytes_in_flight=max(limits.bytes_in_flight, first),

@@ -22,6 +22,7 @@ from headrace.packing import make_packer
 from headrace.proving import conformed_batches, prove_rows
 from headrace.readback import DOUBLED_NAMED, REMEMBERED, VerifyResult, watched
 from headrace.reading import iterate
+from headrace.releases import needs_defaults
 from headrace.repairing import Repair, check_repairable, repair_rows
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_UNSENT
 from headrace.sampling import Samples
@@ -226,7 +227,7 @@ def verify_source(
             if repair:
                 check_repairable(opened, info, level)
             sample = next(_batches(opened, options), None)
-            old = transport.server_kind != "lite" and transport.server_version < (2, 5, 0)
+            old = needs_defaults(transport.server_version, lite=transport.server_kind == "lite")
             plan = plan_conform(
                 opened.schema,
                 info.schema,

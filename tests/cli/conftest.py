@@ -53,10 +53,10 @@ class Commands:
         self.started.append(process)
         return process
 
-    def run(self, *arguments, environ=None, timeout=60):
+    def run(self, *arguments, environ=None, timeout=200):
         return self.wait(self.start(*arguments, environ=environ), timeout)
 
-    def wait(self, process, timeout=60):
+    def wait(self, process, timeout=200):
         """Wait until a command ends."""
         out, err = process.communicate(timeout=timeout)
         return Ended(process.returncode, out, err)

@@ -33,7 +33,7 @@ def test_a_killed_dump_is_gone_on_with(headrace, filled, tmp_path):
     before = len(filled.calls_of("Query"))
     filled.script("Query", ok, ok, ok, stall_forever)
     process = headrace.start("dump", "c", "out.parquet", "--uri", filled.uri)
-    filled.wait_for(lambda: len(filled.calls_of("Query")) >= before + 4, 30)
+    filled.wait_for(lambda: len(filled.calls_of("Query")) >= before + 4)
     process.kill()
     headrace.wait(process)
     assert not (tmp_path / "out.parquet").exists()
@@ -47,7 +47,7 @@ def test_a_signal_ends_a_dump_after_the_range_that_is_read(headrace, filled, tmp
     before = len(filled.calls_of("Query"))
     filled.script("Query", ok, ok, stall)
     process = headrace.start("dump", "c", "out.parquet", "--uri", filled.uri)
-    filled.wait_for(lambda: len(filled.calls_of("Query")) >= before + 3, 30)
+    filled.wait_for(lambda: len(filled.calls_of("Query")) >= before + 3)
     process.terminate()
     for line in process.stderr:
         if "once more to leave at once" in line:

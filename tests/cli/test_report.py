@@ -31,7 +31,7 @@ def test_a_page_is_written_of_a_report_by_file_collection_or_directory(headrace,
 
 def test_a_load_can_be_piped_into_its_page(headrace, loaded):
     process = headrace.start("report", "-", "--html", "-", "-q", stdin=subprocess.PIPE)
-    out, err = process.communicate(loaded, timeout=60)
+    out, err = process.communicate(loaded, timeout=200)
     assert (process.returncode, err) == (0, "")
     assert out.startswith("<!doctype html>")
 

@@ -71,7 +71,7 @@ def test_whoever_says_no_is_left_alone(headrace, fake):
 def test_the_collection_is_removed_after_an_interrupt_too(headrace, fake):
     fake.script("Insert", ok, stall)
     process = headrace.start("speedtest", "--uri", fake.uri, "--dim", "8", "--yes")
-    fake.wait_for(lambda: len(fake.calls_of("Insert")) >= 2, 30)
+    fake.wait_for(lambda: len(fake.calls_of("Insert")) >= 2)
     process.send_signal(signal.SIGINT)
     for line in process.stderr:
         if "once more to leave at once" in line:

@@ -58,7 +58,7 @@ class Terminal:
     def wait_for(self, condition):
         """Return once the text is so that ``condition()`` holds."""
         with self._written:
-            assert self._written.wait_for(condition, 30), self.text
+            assert self._written.wait_for(condition, 100), self.text
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def loading(headrace, fake, source, terminal):
         arguments = ["load", source, "--collection", "c", "--uri", fake.uri, "--create", "--batch-bytes", "1000", *more]
         process = headrace.start(*arguments, stderr=terminal.theirs, environ=environ)
         terminal.watch()
-        fake.wait_for(lambda: len(fake.calls_of("Insert")) >= 2, 30)
+        fake.wait_for(lambda: len(fake.calls_of("Insert")) >= 2)
         return process
 
     def end(process):

@@ -21,7 +21,7 @@ def run(name, *arguments, directory):
     environ = {n: v for n, v in os.environ.items() if not n.startswith(("MILVUS_", "HEADRACE_"))}
     environ["XDG_STATE_HOME"] = str(directory / "state")
     command = [sys.executable, "-W", "error", str(EXAMPLES / name), *map(str, arguments)]
-    return subprocess.run(command, cwd=directory, env=environ, capture_output=True, text=True, timeout=110, check=False)
+    return subprocess.run(command, cwd=directory, env=environ, capture_output=True, text=True, timeout=250, check=False)
 
 
 def test_the_demo_loads_proves_and_searches_and_can_run_again(tmp_path):

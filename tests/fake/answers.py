@@ -165,6 +165,7 @@ def _delete(server, request):
     found = _find(server, request.collection_name)
     keys = [row.as_dict()[found.key_name] for row in found.select(request.expr)]
     found.delete(keys)
+    server.clock += 1
     return milvus_pb2.MutationResult(delete_cnt=len(keys), timestamp=server.clock << 18)
 
 

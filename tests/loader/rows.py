@@ -62,7 +62,7 @@ def counts(report):
     return {name: rows for name, rows in verdicts.items() if rows}
 
 
-def eventually(condition, seconds=30.0):
+def eventually(condition, seconds=100.0):
     """Return once ``condition()`` holds."""
     end, pause = time.monotonic() + seconds, threading.Event()
     while not condition():

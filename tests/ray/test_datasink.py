@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import headrace
 from tests.fake.behaviours import refuse_rows
+from tests.fake_milvus import FakeMilvus
 from tests.servers.linking import ROOT
 from tests.servers.milvus235 import Milvus235
 from tests.servers.ray import run_ray
@@ -59,26 +61,32 @@ def expected(start, stop):
     return {int(key): (f"row {key}", tuple(vector.tolist())) for key, vector in zip(ids, vectors, strict=True)}
 
 
-def test_rows_that_are_refused_are_in_the_account_that_is_raised(fake, tmp_path):
-    fake.always("Upsert", refuse_rows(lambda row: row["id"] in (3, 999)))
-    found, _ = write(tmp_path, fake.uri, 1000, create=True)
-    assert found["error"][0] == "LoadError", found
-    assert "finished, 2 rows rejected: 998 of 1,000 rows in rows" in found["error"][1]
-    assert (found["report"]["rows_rejected"], found["report"]["exit_status"]) == (2, 3)
-    assert len(found["report"]["rejects_files"]) == 2
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """What became of 1,000 rows of which the server refuses two, and every text that was written or shown meanwhile."""
+    folder = tmp_path_factory.mktemp("refused")
+    with FakeMilvus() as fake:
+        fake.always("Upsert", refuse_rows(lambda row: row["id"] in (3, 999)))
+        found, said = write(folder, fake.uri, 1000, create=True, secret=TOKEN)
+        (session,) = re.findall(r"Full logs are in (\S+)/logs", said)
+        texts = {"said": said, **found.pop("shown"), **texts_in(folder), **texts_in(Path(session))}
+        authorization = fake.calls_of("Upsert")[0].metadata["authorization"]
+        yield SimpleNamespace(found=found, texts=texts, secrets=(TOKEN, authorization), uri=fake.uri)
 
 
-def test_the_token_is_in_no_log_and_on_no_page_of_the_dashboard(fake, tmp_path):
-    fake.always("Upsert", refuse_rows(lambda row: row["id"] == 3))
-    found, said = write(tmp_path, fake.uri, 1000, create=True, secret=TOKEN)
-    assert (found["name"], found["repr"]) == ("Milvus", f"MilvusDatasink('rows', uri='{fake.uri}')")
-    assert "Write" in found["shown"]["tasks"], "the tasks that wrote are shown"
-    assert all(found["shown"].values())
-    (session,) = re.findall(r"Full logs are in (\S+)/logs", said)
-    texts = {"said": said, **found["shown"], **texts_in(tmp_path), **texts_in(Path(session))}
-    assert any(name.endswith("ray-data.log") for name in texts)
-    authorization = fake.calls_of("Upsert")[0].metadata["authorization"]
-    assert [name for name, text in texts.items() if TOKEN in text or authorization in text] == []
+def test_rows_that_are_refused_are_in_the_account_that_is_raised(refused):
+    assert refused.found["error"][0] == "LoadError", refused.found
+    assert "finished, 2 rows rejected: 998 of 1,000 rows in rows" in refused.found["error"][1]
+    report = refused.found["report"]
+    assert (report["rows_rejected"], report["exit_status"], len(report["rejects_files"])) == (2, 3, 2)
+
+
+def test_the_token_is_in_no_log_and_on_no_page_of_the_dashboard(refused):
+    found = refused.found
+    assert (found["name"], found["repr"]) == ("Milvus", f"MilvusDatasink('rows', uri='{refused.uri}')")
+    assert "Write" in refused.texts["tasks"], "the tasks that wrote are shown"
+    assert any(name.endswith("ray-data.log") for name in refused.texts)
+    assert [name for name, text in refused.texts.items() if any(secret in text for secret in refused.secrets)] == []
 
 
 def texts_in(folder):

@@ -19,7 +19,7 @@ __all__ = ["MIB", "ROOM", "Fixed", "Load", "Run", "run"]
 
 MIB = 1 << 20
 #: Bytes that may be in flight.
-ROOM = 36 * MIB
+ROOM = 42 * MIB
 #: Bytes of a source batch: requests are cut from these, or joined of them.
 BATCH = 6 * MIB
 #: A request may be this much larger than asked for.

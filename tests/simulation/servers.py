@@ -13,7 +13,7 @@ import math
 import random
 from dataclasses import dataclass, replace
 
-__all__ = ["MB", "MODELS", "ROW", "Bucket", "Model", "Server", "curve"]
+__all__ = ["MB", "MODELS", "ROW", "Bucket", "Model", "Server", "curve", "far"]
 
 MB = 1e6
 #: Bytes of a row: a key and 384 float32.
@@ -161,6 +161,20 @@ MODELS = {
     "shrinking": Model(lambda n, time: _large(n) if time < CHANGE else _small(n), overhead=0.005),
     "away for a while": Model(MILVUS, milvus_sizes, down=(60.0, 90.0)),
 }
+
+
+def far(rtt, *, bandwidth=1_000 * MB, wait=0.001):
+    """A server that takes whatever the line carries, but answers each request ``wait`` seconds later."""
+    return Model(
+        lambda _n, _time: 1_000 * MB,
+        overhead=wait,
+        rtt=rtt,
+        bandwidth=bandwidth,
+        client=1_200 * MB,
+        work_noise=0.1,
+        drift_noise=0.05,
+        run_noise=0.0,
+    )
 
 
 class Server:

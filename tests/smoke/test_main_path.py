@@ -88,6 +88,6 @@ def test_the_command_line_loads_and_reports(fake, tmp_path):
         fake.uri,
         "--create",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["rows_stored"] == ROWS

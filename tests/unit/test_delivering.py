@@ -55,6 +55,20 @@ def test_what_was_certainly_not_applied_goes_again_as_it_was(tmp_path, name):
     assert once_each(rig)
 
 
+def test_rows_with_server_made_keys_are_counted_once_however_their_request_is_cut(tmp_path):
+    answers = (
+        fails("CANCELLED"),
+        refused(1100, "invalid parameter", legacy=5),
+        fails("CANCELLED"),
+        ok,
+        fails("CANCELLED"),
+    )
+    rig = run_load(tmp_path, ROWS, schema=AUTO_ID, limit=1, prepare=script(*answers))
+    assert rig.verdicts() == {"stored": 20}
+    assert len(rig.wire.writes) == 6
+    assert rig.measured.possibly_duplicated == 20
+
+
 def test_a_rate_that_the_server_names_is_waited_out(tmp_path):
     rig = run_load(tmp_path, ROWS, prepare=script(refused(8, "rate limit exceeded[rate=50]", legacy=49)))
     first, second = rig.wire.writes

@@ -131,7 +131,7 @@ def test_late_write_lands_after_its_caller_gave_up(fake, docs):
     fake.script("Insert", land_late)
     with SyncTransport(Endpoint(uri=fake.uri)) as transport:
         with pytest.raises(RpcError) as raised:
-            transport.call("Insert", request(1, 2), timeout=0.2)
+            transport.call("Insert", request(1, 2), timeout=1.0)
         assert raised.value.status == "DEADLINE_EXCEEDED"
         assert docs.count() == 0
         fake.release()

@@ -118,6 +118,27 @@ def test_a_row_may_leave_once_its_mark_is_on_the_disk(kept):
     assert kept.on_disk().open.covers(0, 650)
 
 
+def test_a_mark_outlives_the_machine_and_an_acknowledgement_does_not_wait_for_that(kept, monkeypatch):
+    synchronous = {}
+
+    def watch(name):
+        write = getattr(kept.store, name)
+
+        def watched(*rows):
+            synchronous[name] = kept.store._connection.execute("PRAGMA synchronous").fetchone()[0]
+            write(*rows)
+
+        monkeypatch.setattr(kept.store, name, watched)
+
+    watch("mark")
+    cover(kept.journal, 0, 10)
+    watch("settle")
+    kept.journal.settle((Span("a", 0, 10),), Verdict.STORED)
+    asyncio.run(kept.journal.reach(1.0))
+    full, normal = 2, 1
+    assert synchronous == {"mark": full, "settle": normal}
+
+
 def test_marks_are_asked_for_before_they_are_needed(kept, monkeypatch):
     marked = []
     mark = kept.writer.mark

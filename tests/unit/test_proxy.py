@@ -27,7 +27,7 @@ SCHEMA = CollectionSchema([FieldSchema("id", DataType.INT64, is_primary=True)])
 #: Enough for a write to be known as one, and for several frames of it.
 KEYS = 5_000
 #: Seconds until a call that nobody answers has expired.
-SOON = 0.3
+SOON = 1.0
 
 
 def request(start=0, keys=KEYS):

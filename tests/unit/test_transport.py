@@ -116,10 +116,10 @@ def test_server_that_tells_no_version_is_taken_for_one_of_unknown_version(open_t
 
 def test_wrong_address_ends_within_the_timeout_and_is_named(open_transport, dead_uri):
     with pytest.raises(ConnectError) as raised:
-        open_transport(dead_uri, timeout=0.3).connect()
+        open_transport(dead_uri, timeout=1.5).connect()
     address = dead_uri.removeprefix("http://")
     text = str(raised.value)
-    assert text.startswith(f"server {address}: expected a Milvus server within 0.3 s, found UNAVAILABLE: ")
+    assert text.startswith(f"server {address}: expected a Milvus server within 1.5 s, found UNAVAILABLE: ")
     assert "Connection refused" in text
     assert text.endswith("; check that it is running, its host and port, and http:// or https://")
     assert pickle.loads(pickle.dumps(raised.value)).address == address
@@ -213,10 +213,10 @@ def test_statuses_other_than_ok_are_rpc_errors(open_transport, fake):
 def test_deadline_is_kept_and_sent_to_the_server(open_transport, fake):
     fake.script("CheckHealth", stall_forever)
     with pytest.raises(RpcError) as raised:
-        open_transport(fake.uri).call("CheckHealth", HEALTH, timeout=0.2)
+        open_transport(fake.uri).call("CheckHealth", HEALTH, timeout=1.0)
     assert raised.value.status == "DEADLINE_EXCEEDED"
     # gRPC sends whole milliseconds, and rounds up.
-    assert fake.calls[0].deadline <= 0.201
+    assert fake.calls[0].deadline <= 1.001
 
 
 def test_unknown_method_is_unimplemented(open_transport, fake):
@@ -317,7 +317,7 @@ def test_tls_server_name_can_differ_from_the_host(open_transport, tls):
 def test_tls_server_that_cannot_be_trusted_is_refused(open_transport, tls, wrong):
     server, options = tls
     with pytest.raises(ConnectError, match="found UNAVAILABLE: "):
-        open_transport(server.uri, timeout=0.5, **(options | wrong)).connect()
+        open_transport(server.uri, timeout=1.5, **(options | wrong)).connect()
     assert server.calls == []
 
 

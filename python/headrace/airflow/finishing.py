@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from headrace import operations as ops
-from headrace.airflow.base import MilvusOperator, failure
+from headrace.airflow.base import MilvusOperator, Source, failure
 from headrace.airflow.compat import AirflowException, AirflowFailException
 from headrace.airflow.defaults import default_deferrable
 from headrace.airflow.hooks import MilvusHook
-from headrace.airflow.storage import plain_paths
 from headrace.airflow.triggers import MilvusCollectionTrigger
 from headrace.calls import drive_sync
 from headrace.config import VerifyLevel
-from headrace.errors import HeadraceError
+from headrace.errors import ConfigError, HeadraceError, explain
 from headrace.finishing import FinishReport, finish
 from headrace.rejects import RejectLimit
 from headrace.report import EXIT_DONE, EXIT_REJECTED
@@ -32,7 +31,8 @@ class MilvusFinishOperator(MilvusOperator):
 
     :param collection: the collection (templated)
     :param milvus_conn_id: the connection to the server (templated)
-    :param reports: what the mapped :class:`MilvusLoadOperator` returned (``load.output``), to be joined (templated)
+    :param reports: what :class:`MilvusLoadOperator` returned, mapped or not (``load.output``), to be joined; a part
+        that is missing fails the task (templated)
     :param source: what was loaded, where it is to be verified (templated)
     :param source_conn_id: the connection to the object store of ``source`` (templated)
     :param verify: compare ``source`` with the collection: ``none``, ``count``, ``sample`` or ``full``
@@ -68,7 +68,7 @@ class MilvusFinishOperator(MilvusOperator):
         collection: str,
         milvus_conn_id: str = MilvusHook.default_conn_name,
         reports: Any = None,
-        source: str | list[str] | None = None,
+        source: Source | list[Source] | None = None,
         source_conn_id: str | None = None,
         verify: VerifyLevel = "none",
         key: str | None = None,
@@ -140,16 +140,16 @@ class MilvusFinishOperator(MilvusOperator):
 
     def _finish(self, *, flush: bool) -> dict[str, Any]:
         try:
-            given = self.given_options()
+            paths, given = self.given()
             found = finish(
-                plain_paths(self.source, given),
+                paths,
                 collection=self.collection,
                 endpoint=self.endpoint,
                 verify=self.verify,
                 flush=flush,
                 load=self.load,
                 timeout=self.timeout,
-                reports=self.reports or (),
+                reports=_listed(self.reports),
                 **given,
             )
         except HeadraceError as error:
@@ -168,3 +168,16 @@ class MilvusFinishOperator(MilvusOperator):
             raise AirflowFailException(f"{too_many}; the refused rows are in {', '.join(report.rejects_files)}")
         if report.exit_status not in (EXIT_DONE, EXIT_REJECTED):
             raise AirflowFailException(report.sentence())
+
+
+def _listed(reports: Any) -> Sequence[Any]:
+    """The reports one by one; none only where none were asked for."""
+    if reports is None:
+        return ()
+    if isinstance(reports, Mapping):
+        return [reports]
+    # What mapped tasks returned is fetched lazily, one by one; a slice is fetched at once.
+    if found := [*reports[:]]:
+        return found
+    expected, remedy = "what the loads returned", "give load.output, and let the loads push their XCom"
+    raise ConfigError(explain("reports", expected, "none", remedy))

@@ -13,12 +13,13 @@ from headrace.calls import Forget, LastWrite, Operation, Recall
 from headrace.client_calls.checks import name_of, names_of, number, seconds, text_of
 from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, InputError, MilvusException, explain
-from headrace.schema import ConsistencyLevel
+from headrace.schema import ConsistencyLevel, DataType
 
 __all__ = [
     "Keys",
     "Level",
     "described",
+    "filter_of_keys",
     "in_session",
     "known",
     "level_of",
@@ -105,6 +106,22 @@ def scope_of(  # noqa: PLR0917 - the order of what a read takes
         rows_timeout(timeout),
         None if guarantee_timestamp is None else number("guarantee_timestamp", guarantee_timestamp, least=0),
     )
+
+
+def filter_of_keys(info: CollectionInfo, keys: Sequence[int | str]) -> str:
+    """The filter for these keys, as numbers or texts as the collection has them.
+
+    Raises:
+        ConfigError: If one is a text that is no number, where keys are numbers.
+    """
+    key = info.schema.primary_key
+    if key.dtype is DataType.VARCHAR:
+        return ops.keys_filter(key.name, [str(item) for item in keys])
+    try:
+        return ops.keys_filter(key.name, [int(item) for item in keys])
+    except ValueError:
+        expected = f"whole numbers, the keys {key.name!r} of {info.name!r}"
+        raise ConfigError(explain("ids", expected, repr(keys), "give the rows' keys")) from None
 
 
 def in_session(name: str, scope: ops.Scope) -> Operation[ops.Scope]:

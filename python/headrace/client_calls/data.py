@@ -7,7 +7,7 @@ from typing import Any
 
 from headrace import operations as ops
 from headrace.calls import Operation
-from headrace.client_calls.base import Keys, Level, in_session, known, listed, scope_of
+from headrace.client_calls.base import Keys, Level, filter_of_keys, in_session, known, listed, scope_of
 from headrace.client_calls.checks import name_of, number
 from headrace.errors import ConfigError, explain
 from headrace.results import QueryResult
@@ -78,8 +78,7 @@ def _chosen(name: str, filter: str, ids: Keys | None, timeout: float | None) -> 
     if filter:
         raise ConfigError(explain("ids and filter", "one of them", "both", "leave one out"))
     keys = listed(ids)
-    info = yield from known(name, timeout)
-    return ops.keys_filter(info.schema.primary_key.name, keys)
+    return filter_of_keys((yield from known(name, timeout)), keys)
 
 
 def get(

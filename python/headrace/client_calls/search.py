@@ -44,8 +44,6 @@ def search(  # noqa: PLR0917 - pymilvus's order
 ) -> Operation[SearchResult]:
     """The nearest rows of each query vector: a list of hits for each, which are dicts of key, ``distance``, ``entity``.
 
-    ``search_params`` may also hold ``timezone``, ``time_fields`` (2.6), ``group_by_fields``, ``order_by_fields`` (3.0).
-
     Args:
         collection_name: The collection or an alias; it must be loaded.
         data: Query vectors: lists, numpy arrays, sparse matrices, dicts, texts (see :mod:`headrace.vectors`).

@@ -15,8 +15,9 @@ import pyarrow.csv as pv
 
 from headrace.errors import SourceError
 from headrace.sources.base import unique_names
+from headrace.sources.parsing import Block
 from headrace.sources.paths import FileRef
-from headrace.sources.text import Block, TextReader, textual
+from headrace.sources.text import TextReader, textual
 
 __all__ = ["DelimitedReader"]
 

@@ -20,8 +20,9 @@ from headrace.casts.jsontext import has_gaps
 from headrace.cells import sparse_cells
 from headrace.columns import row_columns, to_array
 from headrace.errors import CellError, SourceError
+from headrace.sources.parsing import Block
 from headrace.sources.paths import FileRef
-from headrace.sources.text import Block, TextReader, textual
+from headrace.sources.text import TextReader, textual
 
 __all__ = ["JsonLinesReader"]
 

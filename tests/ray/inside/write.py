@@ -75,9 +75,12 @@ def everything_shown(dashboard_url):
     found = {"tasks": state.list_tasks(detail=True, limit=10_000)}
     for name in ("actors", "jobs", "objects", "placement_groups", "runtime_envs", "workers"):
         found[name] = getattr(state, f"list_{name}")(detail=True)
-    pages = [f"api/data/datasets/{job}", "api/jobs/", "logical/actors", "nodes?view=details", "api/v0/tasks/timeline"]
+    # Ray makes a token of its own for its dashboard.
+    may_look = {"Authorization": f"Bearer {(Path.home() / '.ray' / 'auth_token').read_text().strip()}"}
+    pages = [f"api/data/datasets/{job}", "api/jobs/", "logical/actors", "nodes?view=summary", "api/v0/tasks/timeline"]
     for page in pages:
-        with OPENER.open(f"http://{dashboard_url}/{page}", timeout=60) as answer:
+        asked = urllib.request.Request(f"http://{dashboard_url}/{page}", headers=may_look)
+        with OPENER.open(asked, timeout=60) as answer:
             found[page] = answer.read().decode()
     return {name: str(value) for name, value in found.items()}
 
