@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import signal
 import threading
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 
 import pytest
 
