@@ -79,9 +79,7 @@ def load(
     if isinstance(source, AsyncIterable):
         return _in_thread(_put_all(source, collection, where, chosen, schema=schema, progress=progress, check=check))
     given = choose_source(source, part, chosen), collection, where, chosen
-    job = _job(*given, schema=schema, progress=progress, first_attempt=first_attempt)
-    report = job.run()
-    return check_report(report, job.failure) if check else report
+    return _run(_job(*given, schema=schema, progress=progress, first_attempt=first_attempt), check=check)
 
 
 async def aload(
@@ -120,6 +118,11 @@ async def aload(
             job.stop("cancellation")
             await finished(running)
             raise
+    return check_report(report, job.failure) if check else report
+
+
+def _run(job: LoadJob, *, check: bool) -> LoadReport:
+    report = job.run()
     return check_report(report, job.failure) if check else report
 
 

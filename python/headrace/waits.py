@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from typing import TypeVar
 
 __all__ = ["item_of", "result_of"]
@@ -23,8 +23,10 @@ T = TypeVar("T")
 
 def result_of(future: Future[T]) -> T:
     """What ``future.result()`` returns or raises; a signal interrupts the wait for it."""
-    while not wait([future], timeout=_BEAT).done:
-        pass
+    while not future.done():
+        # Not wait(): to that a future is never done which was cancelled and which nobody was going to run.
+        with contextlib.suppress(TimeoutError):
+            return future.result(timeout=_BEAT)
     return future.result()
 
 

@@ -115,7 +115,10 @@ def test_uuids_are_text_of_36_bytes():
             pa.list_(pa.int8(), 8),
             "name it with --vector if it holds int8 vectors, cast it in the source, or create the collection first",
         ),
-        (pa.list_(pa.uint8(), 8), "cast it with --cast, leave it out with --drop, or create the collection first"),
+        (
+            pa.list_(pa.uint8(), 8),
+            "create the collection first, or say with --schema what it holds: a BINARY_VECTOR of bits, or an ARRAY",
+        ),
         (
             pa.struct([("t", pa.timestamp("us"))]),
             "cast it with --cast, leave it out with --drop, or create the collection first",

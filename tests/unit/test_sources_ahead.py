@@ -138,3 +138,9 @@ def test_options_become_those_of_pyarrow():
     )
     assert path == "bucket/a b/c.parquet"
     assert Storage(options={"anonymous": "true"}).find("gs://bucket/x")[1] == "bucket/x"
+
+
+def test_a_store_of_google_s_that_does_not_answer_is_not_asked_for_ever():
+    options = {"endpoint_url": "http://127.0.0.1:9", "anonymous": "true", "retry_time_limit": "0.1"}
+    with pytest.raises(SourceError, match=r"gs://bucket/a\.parquet"):
+        open_source("gs://bucket/a.parquet", options=LoadOptions(source_options=options))

@@ -233,13 +233,16 @@ def test_columns_that_do_not_go_together_are_named_with_their_item():
         read(source)
 
 
-def test_errors_of_the_iterator_itself_pass_through():
+def test_errors_of_the_iterator_itself_have_their_place_and_stay_the_cause():
     def items():
         yield {"id": [1]}
-        raise ZeroDivisionError
+        raise ZeroDivisionError("by 0")
 
-    with pytest.raises(ZeroDivisionError):
-        read(open_source(items()))
+    batches = next(iter(open_source(items()).parts())).batches(max_bytes=1 << 20)
+    assert next(batches).batch.num_rows == 1
+    with pytest.raises(SourceError, match="iterator, item 1: expected rows, found ZeroDivisionError: by 0") as caught:
+        next(batches)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 def test_an_iterator_of_paths_is_files(tmp_path):

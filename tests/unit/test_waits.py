@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import signal
 import threading
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 
 import pytest
 
@@ -46,3 +46,10 @@ def test_what_is_there_is_returned():
     future = Future()
     future.set_result(2)
     assert (item_of(items), result_of(future)) == (1, 2)
+
+
+def test_a_future_that_is_cancelled_and_that_nobody_runs_ends_the_wait():
+    future = Future()
+    threading.Timer(0.05, future.cancel).start()
+    with pytest.raises(CancelledError):
+        result_of(future)

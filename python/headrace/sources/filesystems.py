@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -56,7 +57,10 @@ _GCS: dict[str, tuple[str, _Convert]] = {
     "anonymous": ("anonymous", _flag),
     "access_token": ("access_token", _text),
     "project_id": ("project_id", _text),
+    "retry_time_limit": ("retry_time_limit", lambda name, value: timedelta(seconds=_seconds(name, value))),
 }
+#: How long a store of Google's that does not answer is asked again; pyarrow's own limit is a quarter of an hour.
+_PATIENCE = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,8 @@ class Storage:
         scheme, _, rest = uri.partition("://")
         if scheme in ("s3", "s3a") and self.options:
             return self._s3(), rest
-        if scheme in ("gs", "gcs") and self.options:
-            options = self._read(_GCS, scheme)
+        if scheme in ("gs", "gcs"):
+            options = {"retry_time_limit": _PATIENCE, **self._read(_GCS, scheme)}
             scheme_of, options = _split_endpoint(options)
             return pafs.GcsFileSystem(**options, **({"scheme": scheme_of} if scheme_of else {})), rest
         if self.options:
