@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import signal
 import socket
-import sqlite3
 import subprocess
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -53,6 +54,13 @@ with DAG("slow", schedule="@once", catchup=False, is_paused_upon_creation=False)
     )
     load >> finish
 """
+BAD = """
+from airflow.sdk import DAG
+from headrace.airflow.operators import MilvusLoadOperator
+
+with DAG("bad", schedule=None, catchup=False):
+    MilvusLoadOperator(task_id="load", source=SOURCE, collection="bad", create=True, retries=3)
+"""
 
 
 @pytest.mark.parametrize("release", [NEWEST, OLDEST])
@@ -73,6 +81,23 @@ def test_the_example_loads_the_sample_in_four_parts(tmp_path, release):
             assert "Sesame" not in done.text
         with headrace.MilvusClient(f"http://{lease.address}") as client:
             assert client.query("wordnet", output_fields=["count(*)"]) == [{"count(*)": 2000}]
+    finally:
+        lease.release()
+
+
+def test_a_bad_row_fails_the_task_and_is_in_the_file_that_is_named(tmp_path):
+    rows = table(100).drop_columns(["sparse"]).to_pylist()
+    rows[7]["dense"][0] = math.nan
+    pq.write_table(pa.Table.from_pylist(rows, table(1).drop_columns(["sparse"]).schema), tmp_path / "rows.parquet")
+    lease = embedded.acquire(tmp_path / "a.db")
+    try:
+        with Airflow({"milvus_default": f"milvus://{lease.address}"}) as airflow:
+            airflow.add("bad.py", f"SOURCE = {str(tmp_path / 'rows.parquet')!r}\n{BAD}")
+            done = airflow.run("dags", "test", "bad")
+            assert "at most 0 refused rows, found 1" in done.text, done.text
+            rejects = re.search(r"the refused rows are in (\S+rejects\.parquet)", done.text)[1]
+            assert pq.read_table(rejects).column("_row").to_pylist() == [7]
+            assert airflow.read("SELECT state, try_number FROM task_instance") == [("failed", 1)], "a retry cannot help"
     finally:
         lease.release()
 
@@ -108,8 +133,7 @@ class Standalone:
 
     def read(self, query):
         """Rows of its database."""
-        with contextlib.closing(sqlite3.connect(f"file:{self._airflow.home}/airflow.db?mode=ro", uri=True)) as database:
-            return database.execute(query).fetchall()
+        return self._airflow.read(query)
 
     def eventually(self, condition, seconds=180.0):
         """Return once ``condition()`` holds; a failure shows what Airflow wrote."""

@@ -12,9 +12,11 @@ what headrace needs beside it, under the versions that Airflow got.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 from pathlib import Path
@@ -125,6 +127,11 @@ class Airflow:
             check=False,
         )
         return Ended(done)
+
+    def read(self, query):
+        """Rows of its database."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.home}/airflow.db?mode=ro", uri=True)) as database:
+            return database.execute(query).fetchall()
 
     def start(self, *arguments, log):
         """Start ``airflow`` with these arguments as a group of processes of its own."""

@@ -41,7 +41,7 @@ def split_paths(source: Any, conn_id: str | None) -> tuple[Any, str | None]:
         ConfigError: If they name several connections.
     """
     given = source if isinstance(source, list | tuple) else [source]
-    conn_ids, paths = {conn_id} - {None}, []
+    conn_ids, paths = {conn_id or None} - {None}, []
     for path in given:
         text, own = path, None
         if isinstance(path, ObjectStoragePath):
