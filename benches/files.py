@@ -4,7 +4,7 @@ Three limits take turns with a load of a file into a sink: requests that were pa
 ``benches.ingest``), pyarrow that decodes the same file and throws the rows away (numpy for npy), and both of these at
 once: all that a load of a file cannot do without, in the same CPU budget, as threads that never wait for each other.
 
-    python -m benches.files [--pairs 7] [--megabytes 300] [--only Parquet]
+    python -m benches.files [--pairs 7] [--megabytes 600] [--only Parquet]
 """
 
 from __future__ import annotations
@@ -224,7 +224,7 @@ def of_dicts(sink: Sink, name: str, pairs: int, folder: str) -> dict[str, list[S
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=7)
-    parser.add_argument("--megabytes", type=float, default=300)
+    parser.add_argument("--megabytes", type=float, default=600)
     parser.add_argument("--only", default="", help="files and dicts whose names begin so; nothing is kept then")
     arguments = parser.parse_args()
     require_release_build()
