@@ -77,6 +77,7 @@ def make_throttle(options: LoadOptions, *, lite: bool, round_trip: float = 0.0) 
         # Milvus Lite works at one request at a time.
         in_flight=1 if lite else options.max_in_flight,
         bytes_in_flight=max(size, options.window_bytes * 11 // 16),
+        near_bytes=options.window_bytes * 9 // 32,
         copied_bytes=copied_bytes(options),
         request_bytes=None if options.batch_bytes is None else size,
         rows_per_second=options.max_rows_per_second,
