@@ -2,16 +2,19 @@
 
     python -m benches.startup [--turns 20]
 
-Each is a process of its own. The first row counts from the start of the process until a sink has acknowledged it.
+Each is a process of its own, of modules that are compiled already, as installed ones are. The first row counts from
+the start of the process until a sink has acknowledged it.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 from benches.measure import environment, keep
@@ -38,10 +41,10 @@ COMMANDS = {
 TARGET_MS = 150
 
 
-def run(arguments):
+def run(arguments, environment):
     """Milliseconds of a process, by the clock (until the time that it prints, if it does) and of CPU."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, check=True, text=True)
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, check=True, text=True, env=environment)
     ended, after = time.time(), resource.getrusage(resource.RUSAGE_CHILDREN)
     if arguments[:2] == ["-c", _LOAD]:
         ended = float(done.stdout)
@@ -55,12 +58,13 @@ def main():
     parser.add_argument("--turns", type=int, default=20)
     turns = parser.parse_args().turns
     spent = {name: [] for name in COMMANDS}
-    with Sink() as sink:
+    with Sink() as sink, tempfile.TemporaryDirectory() as compiled:
+        variables = os.environ | {"PYTHONPYCACHEPREFIX": compiled, "PYTHONDONTWRITEBYTECODE": ""}
         for turn in range(turns + 1):
             for name, arguments in COMMANDS.items():
                 more = [sink.uri, f"c{turn}"] if name == FIRST_ROW else []
-                found = run([*arguments, *more])
-                if turn:  # the first one may compile
+                found = run([*arguments, *more], variables)
+                if turn:  # the first one compiles
                     spent[name].append(found)
     lines = [environment(), "", f"Milliseconds, medians of {turns} turns; the target of `--help` is {TARGET_MS}.", ""]
     lines += ["| what | by the clock | CPU | of which bare Python |", "|---|---|---|---|"]

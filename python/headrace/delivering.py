@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
 
 import pyarrow as pa
 
-from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt, rows_of
-from headrace.batching import with_partition
-from headrace.dividing import divided, reject_all, repacked
+from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt
+from headrace.dividing import divided, repacked, set_aside
 from headrace.errors import HeadraceError, JournalError, MilvusException, SchemaError, TransportError
 from headrace.freshness import LiveSchema
 from headrace.ledger import Ledger
-from headrace.rejects import Reject
 from headrace.report import Verdict
 from headrace.retry import AnswerClass, Deadline
 from headrace.settling import LateWrites
@@ -249,14 +246,9 @@ class Delivery:
         if request.rows > 1:
             self._ledger.measurements.retries[answer.kind.value] += 1
             return await divided(request, self._schema)
-        batch = await rows_of(request)
-        rejects = reject_all(
-            request,
-            expected="a row that the server accepts",
-            found=answer.reason,
-            remedy="mend the row and load it again",
-        )
-        if not await self._keep(request, batch, rejects):
+        why = {"expected": "a row that the server accepts", "remedy": "mend the row and load it again"}
+        batch = await self._set_aside(request, answer, **why)
+        if batch is None:
             return undelivered(request)
         if self._target.key is not None:
             self._ledger.refused_keys[request.partition].add(batch.column(self._target.key)[0].as_py())
@@ -359,33 +351,19 @@ class Delivery:
             return Verdict.UNKNOWN
         if self._target.bisect_poison and request.rows > 1:
             return await self._apart(request)
-        batch = await rows_of(request)
-        rejects = reject_all(
-            request,
-            expected="a request that the server survives",
-            found=answer.reason,
-            remedy="look into the server's log, then load this file again, or use --bisect-poison",
-            verdict="unknown",
-        )
-        if await self._keep(request, batch, rejects):
+        remedy = "look into the server's log, then load this file again, or use --bisect-poison"
+        why = {"expected": "a request that the server survives", "remedy": remedy, "verdict": "unknown"}
+        if await self._set_aside(request, answer, **why) is not None:
             self._ledger.note(_POISON, request.rows)
         return Verdict.UNKNOWN
 
-    async def _keep(self, request: Request, batch: pa.RecordBatch, rejects: list[Reject]) -> bool:
-        """Write rows to the rejects file, in which the key has the name that the source gave it.
-
-        False where it cannot be written to: the load stops then.
-        """
-        if self._target.key_column:
-            names = [self._target.key_column if name == self._target.key else name for name in batch.schema.names]
-            batch = batch.rename_columns(names)
-        batch = with_partition(batch, self._target.partition_column, request.partition)
+    async def _set_aside(self, request: Request, answer: Answer, **why: str) -> pa.RecordBatch | None:
+        """The rows of a request, once they are in the rejects file; None where they cannot be kept: the load stops."""
         try:
-            await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+            return await set_aside(request, self._target, self._ledger.rejects, found=answer.reason, **why)
         except HeadraceError as error:
             self._stop(error)
-            return False
-        return True
+            return None
 
     async def _apart(self, request: Request) -> list[Request]:
         """Halves, each of which is sent alone and once."""

@@ -29,7 +29,7 @@ from headrace.target import Sharing
 __all__ = ["LoadJob"]
 
 #: Bytes of requests that wait to be sent, where the rows are in memory: their source never stalls.
-_READY_BYTES = 8 << 20
+_READY_BYTES = 4 << 20
 #: Files that a note names.
 _MOST_NAMED = 10
 #: Files at work that are told of.

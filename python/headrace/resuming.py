@@ -164,7 +164,7 @@ class Resumption:
         self._left_out = left_out
         if self._passes_over(Verdict.STORED):
             self.highest_key = record.highest
-        repeated = any(file.replaces for file in self._records.values())
+        repeated = target.rows_before != 0 and any(file.replaces for file in self._records.values())
         if target.keyed and (repeated or (self.landing is not None and self.landing.any_key)):
             return replace(target, mode="upsert", mode_reason="an earlier run may have stored rows with the same keys")
         return target

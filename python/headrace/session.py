@@ -47,16 +47,7 @@ from headrace.target import Sharing, Target, check_same, missing_collection, ope
 from headrace.tracing import Trace
 from headrace.waits import result_of
 from headrace.watching import linger, repeat, show_progress
-from headrace.window import Window
-from headrace.wiring import (
-    Parts,
-    copied_bytes,
-    make_parts,
-    make_state_dir,
-    make_throttle,
-    open_partitions,
-    request_size,
-)
+from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, make_window, open_partitions, request_size
 
 __all__ = ["LoadSession"]
 
@@ -100,7 +91,7 @@ class LoadSession:
         #: Bytes of a source batch.
         self.target_bytes = request_size(options)
         self.throttle = make_throttle(options, lite=endpoint.is_embedded)
-        self.window = Window(options.window_bytes, headroom=copied_bytes(options))
+        self.window = make_window(options)
         rejects, limit = RejectsFile(self.state_dir), RejectLimit(options.max_rejects)
         self.ledger = Ledger(Account(), Journal(), rejects, limit, self.window)
         self.phase: Phase = "preparing"
@@ -130,7 +121,6 @@ class LoadSession:
         self._stop_wanted: StoppedError | None = None
         self._stop_grace = STOP_GRACE
         self._failure: HeadraceError | None = None
-        self._broken: HeadraceError | None = None
         self._rejects_told = 0
         self._closed = False
 
@@ -271,7 +261,7 @@ class LoadSession:
     def check(self) -> None:
         """Raise why the load stopped, if it did."""
         sent = None if self._parts is None else self._parts.sender.failure
-        if (failure := self._broken or sent or self._stop_wanted) is not None:
+        if (failure := self._failure or sent or self._stop_wanted) is not None:
             raise failure
 
     def feed(self, source: SourceBatch, patience: Patience | None = None) -> None:
@@ -345,7 +335,7 @@ class LoadSession:
         self._connection.wait_for(sender.settled(lambda: self._stop_grace))
         if self._sending is not None:
             result_of(self._sending)
-        self.fail(self._broken or sender.failure)
+        self.fail(sender.failure)
 
     @property
     def failure(self) -> HeadraceError | None:
@@ -396,5 +386,5 @@ class LoadSession:
         self._trace.add(look_at(self), self.phase)
 
     def _progress_failed(self, error: HeadraceError) -> None:
-        self._broken = error
+        self.fail(error)
         self.stop(str(error))

@@ -56,7 +56,11 @@ class Window:
         return len(self._waiters)
 
     def keep_ready(self, size: int) -> None:
-        """From now on grant no further request while ``size`` bytes of them wait to be sent."""
+        """From now on grant no further request while ``size`` bytes of them wait to be sent.
+
+        Where three times as many are on their way it is a third of these, so that answers that come together find the
+        requests that take their places.
+        """
         self._most_ready = size
 
     def reserve(self, size: int, *, outgoing: bool) -> Future[None]:
@@ -127,8 +131,10 @@ class Window:
                 future.set_exception(error)
 
     def _fits(self, size: int, *, outgoing: bool) -> bool:
-        if outgoing and self._most_ready is not None and self._ready >= self._most_ready:
-            return False
+        if outgoing and self._most_ready is not None:
+            on_their_way = self._outstanding - self._ready
+            if self._ready >= max(self._most_ready, on_their_way // 3):
+                return False
         return self._used + size <= self._limit or not self._outstanding
 
     def _charge(self, size: int, *, outgoing: bool) -> None:

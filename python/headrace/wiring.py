@@ -30,14 +30,15 @@ from headrace.sending import Sender
 from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Target
 from headrace.throttle import FIRST_BYTES, Limits, Throttle
+from headrace.window import Window
 
 __all__ = [
     "Parts",
     "connections",
-    "copied_bytes",
     "make_parts",
     "make_state_dir",
     "make_throttle",
+    "make_window",
     "open_partitions",
     "request_size",
 ]
@@ -56,12 +57,16 @@ def request_size(options: LoadOptions) -> int:
     Three source batches, a request that waits, and twice what is in flight at first must fit into the window.
     """
     in_flight = min(options.max_in_flight or _COPIED, _COPIED)
-    most = min(options.window_bytes // (2 * in_flight + 4), copied_bytes(options) // in_flight)
+    most = min(options.window_bytes // (2 * in_flight + 4), _copied_bytes(options) // in_flight)
     return max(1, min(options.batch_bytes or FIRST_BYTES, most))
 
 
-def copied_bytes(options: LoadOptions) -> int:
-    """The part of the window that is kept for gRPC's copies of what it writes."""
+def make_window(options: LoadOptions) -> Window:
+    """The window of a load; a part of it is kept for gRPC's copies of what it writes."""
+    return Window(options.window_bytes, headroom=_copied_bytes(options))
+
+
+def _copied_bytes(options: LoadOptions) -> int:
     return options.window_bytes * 3 // 16
 
 
@@ -78,7 +83,7 @@ def make_throttle(options: LoadOptions, *, lite: bool, round_trip: float = 0.0) 
         in_flight=1 if lite else options.max_in_flight,
         bytes_in_flight=max(size, options.window_bytes * 11 // 16),
         near_bytes=options.window_bytes * 9 // 32,
-        copied_bytes=copied_bytes(options),
+        copied_bytes=_copied_bytes(options),
         request_bytes=None if options.batch_bytes is None else size,
         rows_per_second=options.max_rows_per_second,
         bytes_per_second=None if options.max_mb_per_second is None else options.max_mb_per_second * 1e6,

@@ -1,4 +1,4 @@
-"""The operators inside a real Airflow: its own interpreter runs ``inside/operators.py`` against scripted servers."""
+"""The operators inside a real Airflow: its own interpreter runs ``inside`` against scripted servers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.servers.s3 import s3_server
 pytestmark = pytest.mark.long
 
 INSIDE = Path(__file__).parent / "inside"
+PLUGIN = "tests.airflow.inside.surroundings"
 _FORM = """
 import json, sys
 from airflow.providers_manager import ProvidersManager
@@ -38,13 +39,18 @@ def airflow(request):
 def test_hook_operators_sensor_and_trigger(airflow, tmp_path):
     pq.write_table(table(1000), tmp_path / "rows.parquet", row_group_size=100)
     quiet = ["-p", "no:cacheprovider", "--noconftest", "-c", "/dev/null", "--rootdir", airflow.home]
+    tests = [
+        "-p",
+        "tests.airflow.inside.surroundings",
+        *(INSIDE / f"{name}.py" for name in ("arguments", "ends", "loads")),
+    ]
     with s3_server() as store:
         store.put(tmp_path / "rows.parquet", "rows.parquet")
         secrets = {"login": store.options["access_key"], "password": store.options["secret_key"]}
         extra = {"endpoint_url": store.options["endpoint_url"]}
         connection = json.dumps({"conn_type": "aws", "extra": extra, **secrets})
         environ = {"PYTHONPATH": str(ROOT), "AIRFLOW_CONN_STORE": connection}
-        done = airflow.python("-m", "pytest", "-q", *quiet, INSIDE / "operators.py", environ=environ)
+        done = airflow.python("-m", "pytest", "-q", *quiet, "-p", PLUGIN, *tests, environ=environ)
     assert done.status == 0, done.text
 
 

@@ -119,13 +119,18 @@ def leaf(kind: pa.DataType, cells: Sequence[Any], rng: Chance, hidden: Any = Non
     """A flat array, sometimes the end of a longer one, with ``hidden`` under its nulls."""
     before = rng.randrange(3)
     cells = [None] * before + list(cells)
-    nulls = [cell is None for cell in cells]
     hidden = _hidden(kind) if hidden is None else hidden
-    values = pa.array([hidden if cell is None else cell for cell in cells], kind)
-    if any(nulls):
-        bitmap = pa.py_buffer(np.packbits(~np.array(nulls), bitorder="little").tobytes())
-        values = pa.Array.from_buffers(kind, len(cells), [bitmap, *values.buffers()[1:]])
-    return values.slice(before)
+    values = [hidden if cell is None else cell for cell in cells]
+    # Not every pyarrow makes float16 of Python's floats.
+    array = pa.array(np.array(values, np.float16) if kind == pa.float16() else values, kind)
+    return _with_nulls(array, cells).slice(before)
+
+
+def _with_nulls(values: pa.Array, cells: Sequence[Any]) -> pa.Array:
+    """``values`` as they are, and null where a cell is None: a struct's nulls are those of its columns."""
+    if None not in cells:
+        return values
+    return pa.StructArray.from_arrays([values], ["v"], mask=_mask(cells)).flatten()[0]
 
 
 def _flat(name: str, kind: pa.DataType, **facts: Any) -> Layout:
@@ -233,7 +238,7 @@ def _map(name: str, index: pa.DataType) -> Layout:
         offsets = pa.array(np.cumsum([0, *map(len, rows)]), pa.int32())
         keys = leaf(index, [key for row in rows for key in row], rng)
         items = leaf(pa.float32(), [value for row in rows for value in row.values()], rng)
-        return pa.MapArray.from_arrays(offsets, keys, items, mask=_mask(cells))
+        return _with_nulls(pa.MapArray.from_arrays(offsets, keys, items), cells)
 
     return Layout(f"map<{name}, float32>", build)
 
@@ -284,7 +289,9 @@ def _runs(inner: Layout) -> Layout:
         ]
         values = inner.build(field, [cells[at] for at in ends], rng)
         kind = rng.kind([pa.int16(), pa.int32(), pa.int64()])
-        return pa.RunEndEncodedArray.from_arrays(pa.array([end + 1 for end in ends], kind), values)
+        return pa.RunEndEncodedArray.from_arrays(
+            [end + 1 for end in ends], values, pa.run_end_encoded(kind, values.type)
+        )
 
     return Layout(f"run_end_encoded<{inner.name}>", build, inner.unit, inner.zoned)
 
@@ -301,6 +308,11 @@ _WRAPPERS = {"dictionary": _dictionary, "run_end_encoded": _runs, "extension": _
 
 
 # --- the table
+
+#: An older pyarrow hands out views that an extension type wraps without the sizes of their buffers, and cannot read
+#: them back itself.
+_WRAPS_VIEWS = int(pa.__version__.partition(".")[0]) >= 21
+_WRAPPED_VIEWS = ("extension<utf8_view>", "extension<binary_view>")
 
 
 def _plain_layouts(dtype: DataType) -> list[Layout]:
@@ -351,7 +363,8 @@ def _layouts_of(dtype: DataType) -> list[Layout]:
         plain = _sparse_layouts()
     else:
         plain = _dense_layouts(dtype) if dtype.is_vector else _plain_layouts(dtype)
-    return plain + [wrap(layout) for wrap in _WRAPPERS.values() for layout in plain]
+    wrapped = [wrap(layout) for wrap in _WRAPPERS.values() for layout in plain]
+    return plain + [layout for layout in wrapped if _WRAPS_VIEWS or layout.name not in _WRAPPED_VIEWS]
 
 
 #: Every data type that a client may send, with every layout that its columns may have.

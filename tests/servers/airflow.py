@@ -28,6 +28,8 @@ __all__ = ["NEWEST", "OLDEST", "Airflow", "Ended"]
 NEWEST = "3.3.2"
 #: Of the releases that headrace is for.
 OLDEST = "2.10.5"
+#: What it does not work with any more, though its requirements allow it; its constraints pin an older one.
+PINS = {OLDEST: ["universal-pathlib<0.3"]}
 #: Seconds for one command of Airflow's.
 COMMAND_SECONDS = 240
 
@@ -141,7 +143,8 @@ class Airflow:
     def _venv(self):
         """The environment, with this working copy as an installed package in it."""
         needed = [*runtime(), "pytest>=8"]
-        home = install(f"airflow-{self.release}", f"apache-airflow=={self.release}", beside=needed)
+        wanted = [f"apache-airflow=={self.release}", *PINS.get(self.release, ())]
+        home = install(f"airflow-{self.release}", *wanted, beside=needed)
         link(home)
         return home / "venv"
 

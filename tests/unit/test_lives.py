@@ -29,7 +29,8 @@ def contents(world):
     return {key: versions for key, versions in world.wire.rows.items() if versions}
 
 
-def test_a_request_with_a_longer_deadline_is_waited_for_as_long(tmp_path):
+@pytest.mark.parametrize("answers", [[], [fails("CANCELLED")]], ids=["answered", "lost again"])
+def test_a_request_with_a_longer_deadline_is_waited_for_as_long(tmp_path, answers):
     """Its second attempt has twice the deadline, and is stored at its end; a later row of key 1 comes after that."""
     world = World(tmp_path, [[1, 2, 3], [1]], target_bytes=1, limit=1, pace=100.0)
     world.wire.script.extend([land_late(), land_late()])
@@ -37,6 +38,7 @@ def test_a_request_with_a_longer_deadline_is_waited_for_as_long(tmp_path):
     world.run(life.requests(2))
     world.run(asyncio.sleep(0.05))
     life.kill()
+    world.wire.script.extend(answers)
     finish(world)
     assert world.wire.writes[1].deadline - world.wire.writes[1].began == 120.0
     assert contents(world) == {1: [3], 2: [1], 3: [2]}
@@ -67,6 +69,14 @@ def killed_with_a_request_on_its_way(world):
     life.kill()
 
 
+def test_a_late_row_of_a_former_life_stays_no_double_where_its_request_is_cut(tmp_path):
+    world = World(tmp_path, [[1, 2, 3, 4]], limit=1, target_bytes=1000)
+    killed_with_a_request_on_its_way(world)
+    world.wire.script.append(refused(1102, "parameter too large"))
+    finish(world)
+    assert contents(world) == {1: [0], 2: [1], 3: [2], 4: [3]}
+
+
 def test_a_late_row_of_a_former_life_stays_no_double_where_all_rows_are_sent_again(tmp_path):
     world = World(tmp_path, [[1, 2, 3]], limit=1, target_bytes=1)
     killed_with_a_request_on_its_way(world)
@@ -91,6 +101,18 @@ def test_rows_that_are_sent_again_are_upserted_also_where_inserts_were_asked_for
     world.start(again=True).kill()
     finish(world)
     assert contents(world) == {1: [0], 2: [1], 3: [2]}
+
+
+def test_rows_that_are_sent_again_into_an_emptied_collection_are_inserted(tmp_path):
+    world = World(tmp_path, [[1, 2, 3]])
+    life = world.start()
+    world.run(life.ended())
+    life.end()
+    world.wire.rows.clear()
+    world.run(asyncio.sleep(100.0))
+    finish(world, again=True)
+    assert contents(world) == {1: [0], 2: [1], 3: [2]}
+    assert {write.method for write in world.wire.writes} == {"Insert"}
 
 
 def test_a_late_row_of_a_file_that_changed_since_does_not_replace_the_new_one(tmp_path):

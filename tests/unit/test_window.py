@@ -65,6 +65,15 @@ def test_few_requests_are_ready_where_that_is_asked_for():
     assert (window.used, window.waiting) == (32, 0)
 
 
+def test_more_requests_are_ready_where_many_are_on_their_way():
+    window = Window(200)
+    window.keep_ready(10)
+    for _ in range(6):
+        assert window.take(15, outgoing=True)
+        window.leave(15)
+    assert [window.take(15, outgoing=True) for _ in range(3)] == [True, True, False], "30 are a third of 90"
+
+
 def test_bytes_are_taken_at_once_only_where_nobody_waits():
     window = Window(10)
     assert window.take(6, outgoing=True)

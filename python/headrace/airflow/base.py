@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from headrace.airflow.assets import collection_asset
-from headrace.airflow.compat import AirflowException, AirflowFailException, BaseOperator
+from headrace.airflow.compat import AirflowException, AirflowFailException, BaseOperator, ObjectStoragePath
 from headrace.airflow.hooks import MilvusHook
 from headrace.airflow.options import check_names, joined, read_mapping
-from headrace.airflow.storage import file_options
+from headrace.airflow.storage import file_options, plain_paths, split_paths
 from headrace.config import Endpoint
 from headrace.errors import CellError, ConfigError, HeadraceError, SchemaError
 
-__all__ = ["MilvusOperator", "failure"]
+__all__ = ["MilvusOperator", "Source", "failure"]
+
+#: Where files are: a path, glob, directory or URI.
+Source: TypeAlias = str | ObjectStoragePath
 
 #: What another try of the same task cannot change.
 _LASTING = (CellError, ConfigError, SchemaError)
@@ -34,7 +37,7 @@ class MilvusOperator(BaseOperator):
     def __init__(
         self,
         *,
-        source: str | list[str] | None,
+        source: Source | list[Source] | None,
         collection: str,
         milvus_conn_id: str,
         source_conn_id: str | None,
@@ -62,8 +65,8 @@ class MilvusOperator(BaseOperator):
         """The server that the connection means."""
         return MilvusHook(self.milvus_conn_id).endpoint
 
-    def given_options(self, **own: Any) -> dict[str, Any]:
-        """The fields of :class:`headrace.LoadOptions` that were given in any way, by their names.
+    def given(self, **own: Any) -> tuple[Any, dict[str, Any]]:
+        """The paths of the source, and the fields of :class:`headrace.LoadOptions` that were given in any way.
 
         Args:
             **own: Arguments beside ``key``; None and an empty text stand for those that were not given.
@@ -71,6 +74,8 @@ class MilvusOperator(BaseOperator):
         Raises:
             ConfigError: If a field is given twice, or means nothing.
         """
+        paths, conn_id = split_paths(self.source, self.source_conn_id)
         arguments: Mapping[str, Any] = {"key": self.key, **own}
-        given = {name: value for name, value in arguments.items() if value not in (None, "")}
-        return joined(file_options(self.source_conn_id), read_mapping(self.mapping), self.options or {}, given)
+        known = {name: value for name, value in arguments.items() if value not in (None, "")}
+        options = joined(file_options(conn_id), read_mapping(self.mapping), self.options or {}, known)
+        return plain_paths(paths, options), options

@@ -7,11 +7,10 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from headrace import operations as ops
-from headrace.airflow.base import MilvusOperator, failure
+from headrace.airflow.base import MilvusOperator, Source, failure
 from headrace.airflow.compat import AirflowException, AirflowFailException
 from headrace.airflow.defaults import default_deferrable
 from headrace.airflow.hooks import MilvusHook
-from headrace.airflow.storage import plain_paths
 from headrace.airflow.triggers import MilvusCollectionTrigger
 from headrace.calls import drive_sync
 from headrace.config import VerifyLevel
@@ -69,7 +68,7 @@ class MilvusFinishOperator(MilvusOperator):
         collection: str,
         milvus_conn_id: str = MilvusHook.default_conn_name,
         reports: Any = None,
-        source: str | list[str] | None = None,
+        source: Source | list[Source] | None = None,
         source_conn_id: str | None = None,
         verify: VerifyLevel = "none",
         key: str | None = None,
@@ -141,9 +140,9 @@ class MilvusFinishOperator(MilvusOperator):
 
     def _finish(self, *, flush: bool) -> dict[str, Any]:
         try:
-            given = self.given_options()
+            paths, given = self.given()
             found = finish(
-                plain_paths(self.source, given),
+                paths,
                 collection=self.collection,
                 endpoint=self.endpoint,
                 verify=self.verify,

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from headrace import operations as ops
-from headrace.airflow.base import MilvusOperator, failure
+from headrace.airflow.base import MilvusOperator, Source, failure
 from headrace.airflow.compat import AirflowException, AirflowFailException
 from headrace.airflow.defaults import task_state_dir
 from headrace.airflow.hooks import MilvusHook
 from headrace.airflow.options import collection_schema
-from headrace.airflow.storage import plain_paths
 from headrace.calls import drive_sync
 from headrace.config import Endpoint, LoadOptions, Mode, VerifyLevel
 from headrace.errors import HeadraceError
@@ -44,7 +43,7 @@ class MilvusLoadOperator(MilvusOperator):
 
     A killed task sends nothing more, and closes its journal within five seconds.
 
-    :param source: paths, globs, directories or URIs of the files; one, or a list (templated)
+    :param source: paths, globs, directories, URIs or ``ObjectStoragePath``s of the files; one, or a list (templated)
     :param part: instead of ``source``: an element of what :class:`MilvusPlanOperator` returned (templated)
     :param collection: the collection (templated)
     :param milvus_conn_id: the connection to the server (templated)
@@ -88,7 +87,7 @@ class MilvusLoadOperator(MilvusOperator):
         self,
         *,
         collection: str,
-        source: str | list[str] | None = None,
+        source: Source | list[Source] | None = None,
         part: dict[str, Any] | None = None,
         milvus_conn_id: str = MilvusHook.default_conn_name,
         source_conn_id: str | None = None,
@@ -159,7 +158,7 @@ class MilvusLoadOperator(MilvusOperator):
     def _make_job(self, context: Any) -> LoadJob:
         endpoint = self.endpoint
         part = None if self.part is None else PlanPart.from_dict(self.part)
-        given = self.given_options(
+        paths, given = self.given(
             mode=self._choose_mode(endpoint) if part is None else self.mode,
             create=self.create,
             verify=self.verify,
@@ -168,7 +167,7 @@ class MilvusLoadOperator(MilvusOperator):
             state_dir=task_state_dir(self.state_dir, context),
         )
         return LoadJob(
-            plain_paths(self.source, given) if part is None else part,
+            paths if part is None else part,
             collection=self.collection,
             endpoint=endpoint,
             options=LoadOptions(**given),

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from headrace.airflow.base import MilvusOperator, failure
+from headrace.airflow.base import MilvusOperator, Source, failure
 from headrace.airflow.defaults import most_mapped
 from headrace.airflow.hooks import MilvusHook
 from headrace.airflow.options import collection_schema
-from headrace.airflow.storage import plain_paths
 from headrace.config import LoadOptions
 from headrace.errors import HeadraceError
 from headrace.plans import plan
@@ -24,7 +23,7 @@ class MilvusPlanOperator(MilvusOperator):
     Returns the parts as a list, for ``MilvusLoadOperator.partial(...).expand(part=plan.output)``. They are at most as
     many as Airflow maps a task to (``core.max_map_length``). No data goes through XCom: a part names row ranges.
 
-    :param source: paths, globs, directories or URIs of the files; one, or a list (templated)
+    :param source: paths, globs, directories, URIs or ``ObjectStoragePath``s of the files; one, or a list (templated)
     :param collection: the collection that they are loaded into (templated)
     :param milvus_conn_id: the connection to the server (templated)
     :param source_conn_id: the connection to the object store of the files (templated)
@@ -55,7 +54,7 @@ class MilvusPlanOperator(MilvusOperator):
     def __init__(
         self,
         *,
-        source: str | list[str],
+        source: Source | list[Source],
         collection: str,
         milvus_conn_id: str = MilvusHook.default_conn_name,
         source_conn_id: str | None = None,
@@ -92,8 +91,7 @@ class MilvusPlanOperator(MilvusOperator):
             AirflowFailException: If another try cannot help.
         """
         try:
-            given = self.given_options()
-            paths = plain_paths(self.source, given)
+            paths, given = self.given()
             found = plan(paths, parts=self.parts, rows_per_part=self.rows_per_part, **given)
             if len(found.parts) > (most := most_mapped()):
                 found = plan(paths, parts=most, **given)
