@@ -14,7 +14,7 @@ slot lose the fair share, and nothing else.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.opening import Opening
 from headrace.trials import FIRST, Bounds, Direction, Setting, Trial, find_rival, scheduled, threshold
@@ -77,12 +77,17 @@ class Climber:
     Args:
         start: The first setting.
         bounds: What may be chosen.
+        near: Most bytes in flight where the opening has not shown that more of them pay. More requests are smaller ones
+            then, and more is learnt of them in a slot.
         nice: Whether to stay well below the knee.
         offset: What to add to the time of events for the wall clock.
     """
 
-    def __init__(self, start: Setting, bounds: Bounds, *, nice: bool = False, offset: float = 0.0) -> None:
-        self._bounds = bounds
+    def __init__(self, start: Setting, bounds: Bounds, *, near: int, nice: bool = False, offset: float = 0.0) -> None:
+        first = start.in_flight * start.request_bytes
+        self._far = bounds
+        self._near = replace(bounds, bytes_in_flight=min(bounds.bytes_in_flight, max(near, first)))
+        self._bounds = self._near
         self._nice = nice
         self._offset = offset
         self._size = start.request_bytes
@@ -125,6 +130,11 @@ class Climber:
     def best(self) -> Setting:
         """The best setting so far."""
         return self._best
+
+    @property
+    def room(self) -> int:
+        """Most bytes in flight."""
+        return self._bounds.bytes_in_flight
 
     @property
     def opening(self) -> bool:
@@ -195,6 +205,7 @@ class Climber:
             self._opening = None
             if in_flight > self._start:
                 self._first.insert(0, Direction.FEWER)  # the first answers may have been slow for their own reasons
+        self._bounds = self._far if in_flight > self._start else self._near
         self._move(self._bounds.fit(in_flight, self._size))
         self._enter(now, self._best)
 

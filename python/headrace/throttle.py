@@ -52,6 +52,7 @@ class Limits:
     Attributes:
         in_flight: Most requests in flight; None for no cap.
         bytes_in_flight: Most bytes of them together; a larger request passes alone.
+        near_bytes: Most bytes of them together where the first answers have not shown that more of them pay.
         copied_bytes: Most bytes that gRPC may hold copies of; the copy of a larger request is the only one.
         request_bytes: The aim of a request's size; None: it is looked for.
         rows_per_second: Most rows sent per second; None for no cap.
@@ -61,6 +62,7 @@ class Limits:
 
     in_flight: int | None = None
     bytes_in_flight: int = 7 * FIRST_BYTES
+    near_bytes: int = 3 * FIRST_BYTES
     copied_bytes: int = 2 * FIRST_BYTES
     request_bytes: int | None = None
     rows_per_second: float | None = None
@@ -101,8 +103,9 @@ class Throttle:
             largest=fixed or max(first, min(LARGEST_BYTES, limits.bytes_in_flight)),
         )
         in_flight = 1 if limits.nice else FIRST_IN_FLIGHT + round(round_trip * FIRST_RATE / first)
-        self._climber = Climber(Setting(in_flight, first), bounds, nice=limits.nice, offset=wall_clock_offset)
-        self._room = bounds.bytes_in_flight
+        self._climber = Climber(
+            Setting(in_flight, first), bounds, near=limits.near_bytes, nice=limits.nice, offset=wall_clock_offset
+        )
         self._breaker = Breaker(backoff or Backoff(), rng or random.Random())
         self._pacer = RatePacer()
         self._rows = None if limits.rows_per_second is None else Debt(limits.rows_per_second)
@@ -175,7 +178,7 @@ class Throttle:
         if pause > 0.0:
             self._held_since = now if self._held_since is None else self._held_since
             return pause
-        if self._in_flight >= self.limit or (self._in_flight and self._bytes_in_flight + size > self._room):
+        if self._in_flight >= self.limit or (self._in_flight and self._bytes_in_flight + size > self._climber.room):
             return math.inf
         if self._copied and sum(self._copied.values()) + size > self._limits.copied_bytes:
             return math.inf

@@ -35,7 +35,6 @@ from headrace.window import Window
 __all__ = [
     "Parts",
     "connections",
-    "copied_bytes",
     "make_parts",
     "make_state_dir",
     "make_throttle",
@@ -58,16 +57,16 @@ def request_size(options: LoadOptions) -> int:
     Three source batches, a request that waits, and twice what is in flight at first must fit into the window.
     """
     in_flight = min(options.max_in_flight or _COPIED, _COPIED)
-    most = min(options.window_bytes // (2 * in_flight + 4), copied_bytes(options) // in_flight)
+    most = min(options.window_bytes // (2 * in_flight + 4), _copied_bytes(options) // in_flight)
     return max(1, min(options.batch_bytes or FIRST_BYTES, most))
 
 
 def make_window(options: LoadOptions) -> Window:
     """The window of a load; a part of it is kept for gRPC's copies of what it writes."""
-    return Window(options.window_bytes, headroom=copied_bytes(options))
+    return Window(options.window_bytes, headroom=_copied_bytes(options))
 
 
-def copied_bytes(options: LoadOptions) -> int:
+def _copied_bytes(options: LoadOptions) -> int:
     """The part of the window that is kept for gRPC's copies."""
     return options.window_bytes * 3 // 16
 
@@ -84,7 +83,8 @@ def make_throttle(options: LoadOptions, *, lite: bool, round_trip: float = 0.0) 
         # Milvus Lite works at one request at a time.
         in_flight=1 if lite else options.max_in_flight,
         bytes_in_flight=max(size, options.window_bytes * 11 // 16),
-        copied_bytes=copied_bytes(options),
+        near_bytes=options.window_bytes * 9 // 32,
+        copied_bytes=_copied_bytes(options),
         request_bytes=None if options.batch_bytes is None else size,
         rows_per_second=options.max_rows_per_second,
         bytes_per_second=None if options.max_mb_per_second is None else options.max_mb_per_second * 1e6,
