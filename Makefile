@@ -18,7 +18,8 @@ CARGO_FUZZ := .cache/tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
 # named, build scripts and proc macros are built without. Memory that is never freed is none of our findings.
 SANITIZED := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0
 RUST_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-BENCHES := packing mixed threads allocation ordering journal blocking memory startup client
+BENCHES := packing sizes mixed threads allocation ordering journal blocking memory growth startup client latency ingest files \
+	ingest_milvus model
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
 
 # The profile trades the tools' speed, which nobody notices, for compile time (2 minutes on two cores instead of 5).
@@ -125,10 +126,15 @@ format: .venv/.setup
 	$(CARGO) fmt
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
-.PHONY: bench  ## the figures of docs/performance.md: packing, threads, allocation, blocking callers, memory
+.PHONY: bench  ## the figures of docs/performance.md, all kept in benches/results; an hour
 bench: build
 	$(CARGO) bench --locked --quiet --bench '*'
 	$(foreach bench,$(BENCHES),$(BIN)/python -m benches.$(bench) &&) true
+
+# Not a part of CI: it wants a machine of its own. BENCHES="packing files" is a part of it.
+.PHONY: bench-check  ## whether a ratio of benches/results fell by more than 15 %; the output is benches/results/check.md
+bench-check: build
+	$(BIN)/python -m benches.check $(if $(filter command line,$(origin BENCHES)),$(BENCHES))
 
 .PHONY: protos  ## generate the protobuf modules from protos/
 protos:

@@ -4,7 +4,7 @@ Sending runs in a thread of its own, so a training step, or a coroutine that blo
 caller makes rows ahead, fills the window, and blocks for two seconds at a time; the server is a sink in its own
 process that takes a fixed time per request, so that its capacity is the same in every run.
 
-    python benches/blocking.py [--pairs 3]
+    python -m benches.blocking [--pairs 3]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 import numpy as np
 
 import headrace
+from benches.measure import environment, keep
 from benches.sink import Sink
 
 DIM, ROWS, BLOCK_SECONDS = 384, 2_000, 2.0
@@ -66,6 +67,8 @@ def main():
     parser.add_argument("--puts", type=int, default=160)
     parser.add_argument("--block-every", type=int, default=20)
     arguments = parser.parse_args()
+    lines = ["| caller | throughput of the blocking caller, of the free one |", "|---|---|"]
+    kept = {}
     with Sink(seconds=SINK_SECONDS) as sink:
         for kind in ("thread", "loop"):
             ratios = []
@@ -79,7 +82,10 @@ def main():
                         seconds.append(asyncio.run(coroutine(sink.uri, name, arguments.puts, block)))
                 ratios.append(seconds[0] / seconds[1])
                 print(f"{kind}: free {seconds[0]:.2f} s, blocking {seconds[1]:.2f} s, ratio {ratios[-1]:.3f}")
-            print(f"{kind}: median throughput of a blocking caller {statistics.median(ratios):.3f} of a free one")
+            lines.append(f"| {kind} | {statistics.median(ratios):.2f} |")
+            kept[kind] = ratios
+    how = f"{arguments.pairs} pairs of loads; target 0.95."
+    keep("blocking", "Callers that block", f"{environment()} {how}\n\n" + "\n".join(lines), kept)
 
 
 if __name__ == "__main__":

@@ -172,6 +172,7 @@ def main() -> None:
     require_release_build()
     folder = tempfile.TemporaryDirectory()
     lease = None if arguments.uri else embedded.acquire(Path(folder.name) / "bench.db")
+    ratios = {}
     lines = [
         "| call | CPU of headrace | of pymilvus | ratio | target | rows/s of headrace | of pymilvus |",
         "|---|---|---|---|---|---|---|",
@@ -187,6 +188,7 @@ def main() -> None:
                         spent.append(measured(call, is_right))
                 # The first turn warms both up.
                 lines.append(line(name, target, ours[1:], theirs[1:]))
+                ratios[name] = [their[0] / our[0] for our, their in zip(ours[1:], theirs[1:], strict=True)]
                 print(lines[-1], flush=True)
     finally:
         if lease is not None:
@@ -197,7 +199,7 @@ def main() -> None:
         f"process's, all threads; rows/s depend on the server as well ({arguments.uri or 'embedded Milvus Lite'}, "
         f"{os.cpu_count()} cores shared with it)."
     )
-    keep("client", "The client's calls", f"{environment()} {how}\n\n" + "\n".join(lines))
+    keep("client", "The client's calls", f"{environment()} {how}\n\n" + "\n".join(lines), ratios)
 
 
 def line(name, target, ours, theirs):

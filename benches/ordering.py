@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 import headrace
-from benches.measure import environment, in_turn, require_release_build
+from benches.measure import environment, in_turn, keep, require_release_build
 from headrace.keyfilter import key_codes
 from headrace.ordering import KeyOrder, last_of_each_key, sorted_codes
 from headrace.packing import make_packer
@@ -76,14 +76,16 @@ def main():
         pa.record_batch({"id": ids, "v": pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), DIM)})
         for part in vectors
     ]
-    print("| keys | CPU of the order, of packing | nanoseconds a row | taken for repeated |\n|---|---|---|---|")
+    lines = ["| keys | CPU of the order, of packing | nanoseconds a row | taken for repeated |", "|---|---|---|---|"]
+    ratios = {}
     for kind in ("consecutive", "every seventh number", "in random order", "texts like UUIDs"):
         ordering = Ordering(keys_of(kind, turns))
         packing, order = in_turn([lambda at: packer.pack_insert(batches[at]), ordering], turns)
         ratio = statistics.median(order) / statistics.median(packing)
         each = statistics.median(order) / ROWS * 1e9
-        print(f"| {kind} | {ratio:.3f} | {each:.0f} | {ordering.repeated / (turns * ROWS):.3%} |")
-    print(f"\n{environment()}")
+        lines.append(f"| {kind} | {ratio:.3f} | {each:.0f} | {ordering.repeated / (turns * ROWS):.3%} |")
+        ratios[f"{kind}: CPU of packing by the order's"] = [one / two for one, two in zip(packing, order, strict=True)]
+    keep("ordering", "The order per key", f"{environment()} Medians of {turns} turns.\n\n" + "\n".join(lines), ratios)
 
 
 if __name__ == "__main__":

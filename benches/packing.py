@@ -56,6 +56,18 @@ def run(case: Case, turns: int) -> Figures:
     return figures
 
 
+def ratios_of(figures: list[Figures]) -> dict[str, list[float]]:
+    """What may not fall."""
+    ratios = {}
+    for each in figures:
+        ratios[f"{each.case.name}: of memcpy"] = each.ratios
+        for kind, peer in (("rows", each.row_seconds), ("columns", each.column_seconds)):
+            if peer:
+                seconds = median(each.seconds)
+                ratios[f"{each.case.name}: times pymilvus, {kind}"] = [theirs / seconds for theirs in peer]
+    return ratios
+
+
 def pymilvus_rows(case: Case, at: int) -> Callable[[], bytes]:
     """What ``MilvusClient.insert`` does with rows before the network. Making the rows is not counted."""
     from pymilvus.client.prepare import Prepare
@@ -120,7 +132,7 @@ def main() -> None:
         f"{SOURCES} rotating sources, {arguments.turns} turns, each with a memcpy of the same size into a fresh "
         f"`bytes`; pymilvus {PEER_TURNS} times. CPU time of the thread."
     )
-    keep("packing", "Packing", f"{environment()} {how}\n\n{table(figures)}")
+    keep("packing", "Packing", f"{environment()} {how}\n\n{table(figures)}", ratios_of(figures))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from tests.simulation.loads import MIB, run
-from tests.simulation.servers import MB, MODELS, ROW
+from tests.simulation.loads import MIB, ROOM, run
+from tests.simulation.servers import MB, MODELS, ROW, far
+from tests.simulation.sweep import GRID
 
 OUTPUT = Path(__file__).parents[1] / "docs" / "throttle.svg"
 SEED = 4
@@ -28,6 +29,8 @@ PICTURES = (
     ("leaking", 600.0, 1, "its memory runs out, it gets slower and slower"),
     ("collapsing", 900.0, 4, "four loads on the first server, one after the other"),
 )
+#: Round trips and sizes of the loads to far servers.
+FAR_SECONDS, FAR_MEGABYTES = (0.005, 0.05, 0.1), (200, 1_000)
 COLOURS = ("#1f6fb2", "#d1495b", "#2e8b57", "#8a5fbf")
 WIDTH, HEIGHT, LEFT, TOP, CURVE = 520, 300, 64, 44, 150
 
@@ -99,6 +102,23 @@ def picture(name, until, loaders, caption):
     return "\n".join(parts), result
 
 
+def far_shares():
+    """Lines of a table: what loads to far servers take of what the best fixed setting takes, from the first byte on."""
+    yield "| round trip | " + " | ".join(f"{megabytes / 1e3:g} GB" for megabytes in FAR_MEGABYTES) + " |"
+    yield "|---|" + "---|" * len(FAR_MEGABYTES)
+    for rtt in FAR_SECONDS:
+        shares = []
+        for megabytes in FAR_MEGABYTES:
+            # Fewer in flight are far from the best at these distances.
+            settings = [None, *(setting for setting in GRID if setting[0] * setting[1] >= ROOM // 2)]
+            ours, *others = (
+                run(far(rtt), seconds=600.0, rows=megabytes * MB / ROW, fixed=fixed).loads[0].finished
+                for fixed in settings
+            )
+            shares.append(min(others) / ours)
+        yield f"| {rtt * 1e3:g} ms | " + " | ".join(f"{share:.2f}" for share in shares) + " |"
+
+
 def main():
     cells = []
     for number, (name, until, loaders, caption) in enumerate(PICTURES):
@@ -113,7 +133,7 @@ def main():
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * WIDTH}" height="{rows * HEIGHT}" '
     head += 'font-family="sans-serif" font-size="11">\n<rect width="100%" height="100%" fill="white"/>'
     OUTPUT.write_text(head + "\n" + "\n".join(cells) + "\n</svg>\n")
-    print(f"written: {OUTPUT}")
+    print(f"written: {OUTPUT}", *far_shares(), sep="\n")
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import grpc.aio
 
 import headrace
 from benches.sources import Rows, Source
+from headrace._proto.milvus_pb2 import MutationResult
 from headrace.config import Endpoint
 from headrace.packing import make_packer
 from headrace.transport import channel_options
@@ -19,6 +21,9 @@ from headrace.transport import channel_options
 __all__ = ["Packed", "Spent", "headrace_load", "packed", "pymilvus_async", "pymilvus_sync", "sent_packed"]
 
 INSERT = "/milvus.proto.milvus.MilvusService/Insert"
+#: Megabytes of different requests that are sent in turn, where so much is sent: far more than any cache holds, as what
+#: a load packs has never been in one either.
+DISTINCT = 256
 #: Rows of a call of pymilvus, and calls of its async client at once.
 BATCH, AT_ONCE = 1000, 8
 _numbers = itertools.count()
@@ -54,17 +59,18 @@ def spent(rows: int, call: Callable[[], object]) -> Spent:
 
 
 def packed(source: Source, megabytes: float, size: float) -> Packed:
-    """Requests of ``size`` megabytes, about as many as make ``megabytes``; the same bytes are sent several times."""
+    """Requests of ``size`` megabytes, about as many as make ``megabytes``; above `DISTINCT` they repeat."""
     rows = max(1, int(size * 1e6 / source.row_bytes()))
-    batches = source.make(rows * 4)
+    count = max(4, round(megabytes / size))
+    batches = source.make(rows * min(count, -(-DISTINCT // max(1, int(size)))))
     packer = make_packer(batches.schema, collection_name="bench")
-    some = [bytes(packer.pack_insert(batch)) for batch in batches.batches(rows)]
-    count = max(len(some), round(megabytes / size))
+    some = [packer.pack_insert(batch) for batch in batches.batches(rows)]
     return Packed(rows * count, [some[at % len(some)] for at in range(count)])
 
 
 def sent_packed(uri: str, what: Packed, *, channels: int, in_flight: int) -> Spent:
     """Send requests over so many channels, so many of them at once."""
+    answers: list[bytes] = []
 
     async def send() -> None:
         where = Endpoint(uri=uri)
@@ -75,7 +81,8 @@ def sent_packed(uri: str, what: Packed, *, channels: int, in_flight: int) -> Spe
 
         async def worker(number: int) -> None:
             for request in waiting:
-                await calls[number % channels](request)
+                answer = await calls[number % channels](request)
+                answers.append(answer)
 
         async with asyncio.TaskGroup() as group:
             for number in range(in_flight):
@@ -83,15 +90,20 @@ def sent_packed(uri: str, what: Packed, *, channels: int, in_flight: int) -> Spe
         for channel in opened:
             await channel.close()
 
-    return spent(what.rows, lambda: asyncio.run(send()))
+    found = spent(what.rows, lambda: asyncio.run(send()))
+    if refused := [answer for answer in map(MutationResult.FromString, answers) if answer.status.code]:
+        raise SystemExit(f"{len(refused)} of {len(answers)} requests were refused: {refused[0].status.reason}")
+    return found
 
 
-def headrace_load(uri: str, rows: Rows) -> Spent:
-    """Load without an option, into a collection of its own."""
+def headrace_load(uri: str, rows: Rows, **options: Any) -> Spent:
+    """Load into a collection of its own."""
     name = f"h{next(_numbers)}"
 
     def load() -> None:
-        report = headrace.load(rows.given, collection=name, uri=uri, schema=rows.schema, create=True, searchable="no")
+        report = headrace.load(
+            rows.given, collection=name, uri=uri, schema=rows.schema, create=True, searchable="no", **options
+        )
         assert report.rows_stored == rows.count
 
     return spent(rows.count, load)

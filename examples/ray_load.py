@@ -18,7 +18,7 @@ SAMPLE = Path(__file__).resolve().with_name("wordnet-2k.parquet")
 
 
 def main(files: str = str(SAMPLE), uri: str = "http://localhost:19530") -> None:
-    dataset = ray.data.read_parquet(files).select_columns(["id", "pos", "gloss", "embedding"])
+    dataset = ray.data.read_parquet(files)
     sink = MilvusDatasink(collection="wordnet", uri=uri, create=True, vector="embedding")
     dataset.write_datasink(sink)
     print(f"{sink.report.status}: {sink.report.rows_stored} of {sink.report.rows_read} rows stored")

@@ -8,9 +8,9 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, cast::AsArray, types::Float32Type};
 use pyo3::Borrowed;
-use pyo3::exceptions::PyRuntimeWarning;
+use pyo3::exceptions::{PyRuntimeWarning, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFloat, PyInt, PyList};
 use pyo3::{ffi, intern};
@@ -38,6 +38,7 @@ fn core_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyField>()?;
     module.add_class::<PyPacker>()?;
     module.add_function(wrap_pyfunction!(decode_columns, module)?)?;
+    module.add_function(wrap_pyfunction!(float_lists, module)?)?;
     module.add_function(wrap_pyfunction!(float_rows, module)?)?;
     module.add_function(wrap_pyfunction!(pack_field_py, module)?)?;
     module.add_function(wrap_pyfunction!(build_info, module)?)
@@ -171,6 +172,23 @@ fn pack_field_py<'py>(
     let field = &field.0;
     let packed = py.detach(|| pack_bytes(&bind_field(field, array.array())?));
     finish(py, packed)
+}
+
+/// Vectors of f32 as lists of Python floats. Python's collector rests meanwhile: it would visit each of them many times.
+#[pyfunction]
+fn float_lists<'py>(column: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyList>>> {
+    let array = import("", "an Arrow array", column, |column| column.extract::<PyArray>())?;
+    let rows = array.array().as_fixed_size_list_opt();
+    let numbers = rows.and_then(|rows| rows.values().as_primitive_opt::<Float32Type>());
+    let (rows, numbers) = rows.zip(numbers).ok_or_else(|| PyTypeError::new_err("expected float32 vectors"))?;
+    let dim = rows.value_length().unsigned_abs().max(1) as usize;
+    let collector = column.py().import(intern!(column.py(), "gc"))?;
+    let before = if collector.call_method0("isenabled")?.is_truthy()? { "enable" } else { "disable" };
+    collector.call_method0("disable")?;
+    let list = |row: &[f32]| PyList::new(column.py(), row.iter().map(|number| f64::from(*number)));
+    let lists = numbers.values().chunks_exact(dim).map(list).collect();
+    collector.call_method0(before)?;
+    lists
 }
 
 /// Integers up to this size are the same number as f32.

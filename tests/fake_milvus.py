@@ -183,7 +183,13 @@ class FakeMilvus(grpc.GenericRpcHandler):
             self._stopping = asyncio.Event()
             self.gate = asyncio.Event()
             server = grpc.aio.server(
-                options=[("grpc.max_receive_message_length", self._max_message), ("grpc.so_reuseport", 0)]
+                options=[
+                    ("grpc.max_receive_message_length", self._max_message),
+                    ("grpc.so_reuseport", 0),
+                    # As Milvus: pymilvus, which pings idle connections, would be sent away else.
+                    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+                    ("grpc.keepalive_permit_without_calls", 1),
+                ]
             )
             server.add_generic_rpc_handlers((self,))
             address = f"127.0.0.1:{0 if self._relay else self._wanted_port}"

@@ -45,7 +45,16 @@ if TYPE_CHECKING:
     from headrace.preparing import Preparation, prepare
     from headrace.recounting import Recount, verify_journal
     from headrace.report import LoadReport, Progress
-    from headrace.schema import CollectionSchema, DataType, FieldSchema, Function, FunctionType
+    from headrace.schema import (
+        CollectionSchema,
+        DataType,
+        FieldSchema,
+        Function,
+        FunctionScore,
+        FunctionType,
+        LexicalHighlighter,
+        SemanticHighlighter,
+    )
     from headrace.verifying import Verification, verify
 
 __version__ = "0.1.0"
@@ -86,7 +95,16 @@ _HOMES = {
     "preparing": ("Preparation", "prepare"),
     "recounting": ("Recount", "verify_journal"),
     "report": ("LoadReport", "Progress"),
-    "schema": ("CollectionSchema", "DataType", "FieldSchema", "Function", "FunctionType"),
+    "schema": (
+        "CollectionSchema",
+        "DataType",
+        "FieldSchema",
+        "Function",
+        "FunctionScore",
+        "FunctionType",
+        "LexicalHighlighter",
+        "SemanticHighlighter",
+    ),
     "verifying": ("Verification", "verify"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -105,11 +123,13 @@ __all__ = [
     "FieldSchema",
     "FinishReport",
     "Function",
+    "FunctionScore",
     "FunctionType",
     "HeadraceError",
     "InputError",
     "InternalError",
     "JournalError",
+    "LexicalHighlighter",
     "LoadError",
     "LoadOptions",
     "LoadReport",
@@ -129,6 +149,7 @@ __all__ = [
     "RowsUnsentError",
     "RpcError",
     "SchemaError",
+    "SemanticHighlighter",
     "SourceError",
     "StoppedError",
     "TransportError",

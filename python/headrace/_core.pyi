@@ -7,7 +7,7 @@ arro3, nanoarrow, ...). What the columns of a batch may look like is in :mod:`he
 from collections.abc import Sequence
 from typing import Any, Protocol, final, type_check_only
 
-__all__ = ["Field", "Packer", "build_info", "decode_columns", "float_rows", "pack_field"]
+__all__ = ["Field", "Packer", "build_info", "decode_columns", "float_lists", "float_rows", "pack_field"]
 
 #: Bytes that were decoded, or start and length of those of the message.
 _Memory = bytes | tuple[int, int]
@@ -112,6 +112,14 @@ def decode_columns(message: bytes, path: Sequence[int]) -> tuple[list[_DecodedCo
 
     Raises:
         TransportError: If the bytes are no such message, or a column contradicts itself.
+    """
+
+def float_lists(column: _ArrowArray) -> list[list[float]]:
+    """Vectors of float32 (a fixed-size list) as lists of Python floats; Python's collector does not run meanwhile.
+
+    Raises:
+        SchemaError: If it is no Arrow array.
+        TypeError: If it holds anything else.
     """
 
 def float_rows(rows: list[Any], dim: int) -> bytes | None:

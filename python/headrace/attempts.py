@@ -43,8 +43,19 @@ class RawTransport(Protocol):
     def channels(self) -> int:
         """How many connections there are."""
 
-    async def call(self, method: str, request: bytes, *, timeout: float | None, channel: int | None = None) -> bytes:
-        """Answer of the RPC ``method``; raises :class:`RpcError` or :class:`ConnectError`."""
+    async def call(
+        self,
+        method: str,
+        request: bytes,
+        *,
+        timeout: float | None,
+        channel: int | None = None,
+        written: Callable[[], None] | None = None,
+    ) -> bytes:
+        """Answer of the RPC ``method``; raises :class:`RpcError` or :class:`ConnectError`.
+
+        Where ``written`` is given, it may be called once before, when no copy of the request is held any more.
+        """
 
     def renew(self, channel: int) -> None:
         """Make a new connection for later calls, and close the old one once its calls have ended."""
@@ -60,10 +71,12 @@ class Request:
         spans: Which rows of which source they are.
         charge: Bytes reserved in the window for it, released with its last verdict.
         upsert: Whether it goes out as an Upsert.
+        partition: The partition's name; empty for the default one.
         claim: Its keys' place in the order of the source; None where rows carry no key.
         timestamp: The schema's timestamp in the payload.
         aim: The size in bytes that it was cut for; 0 where it was not cut for any.
         doubtful: Whether an attempt was made that may have been applied.
+        doubled: Whether all its rows are counted as possibly doubled.
         may_land_until: The clock's time up to which an unanswered attempt may still be applied; None where none is.
         replaces: Whether what may still be applied is an older row of one of its keys, which a count does not tell.
         proofs: How often the count of its keys was wrong, after an unanswered attempt.
@@ -74,6 +87,7 @@ class Request:
         lost: Attempts during which the server became unreachable.
         lost_alone: Those of them during which nothing else was in flight.
         taken: Whether a sender answers for it.
+        left: Whether it was sent, or has to wait for others, so that the window no longer counts it as ready.
         key_ranges: What a journal may note of the keys of each span, once they are stored; empty for nothing.
     """
 
@@ -82,10 +96,12 @@ class Request:
     spans: tuple[Span, ...]
     charge: int
     upsert: bool
+    partition: str = ""
     claim: Claim | None = None
     timestamp: int = 0
     aim: int = 0
     doubtful: bool = False
+    doubled: bool = False
     may_land_until: float | None = None
     replaces: bool = False
     proofs: int = 0
@@ -96,6 +112,7 @@ class Request:
     lost: int = 0
     lost_alone: int = 0
     taken: bool = False
+    left: bool = False
     key_ranges: tuple[KeyRange | None, ...] = ()
 
 
@@ -115,7 +132,8 @@ class WriteTarget:
         key_column: The source's name of that column, under which refused rows are kept; empty where it is the same.
         upsert: Whether every row is upserted.
         lite: Whether the server is Milvus Lite, which numbers its refusals differently.
-        partition: The partition's name; empty for the default one.
+        partition_column: The source's column that names each row's partition, under which refused rows keep it; empty
+            where there is none.
         at_most_once: Whether rows without a key of their own are left unknown instead of being sent again.
         bisect_poison: Whether a request that the server does not survive is taken apart.
     """
@@ -125,7 +143,7 @@ class WriteTarget:
     key_column: str = ""
     upsert: bool = False
     lite: bool = False
-    partition: str = ""
+    partition_column: str = ""
     at_most_once: bool = False
     bisect_poison: bool = False
 
@@ -173,7 +191,7 @@ async def attempt(
     lite: bool,
     timeout: float,
     channel: int,
-    lend: Callable[[int], None],
+    written: Callable[[], None] | None = None,
 ) -> Answer:
     """Send ``request`` once.
 
@@ -183,18 +201,15 @@ async def attempt(
         lite: Whether the server is Milvus Lite.
         timeout: Seconds until the attempt has expired.
         channel: The connection to use.
-        lend: Called with the bytes of gRPC's own copy while it lasts, and with their negative afterwards.
+        written: Called once gRPC has given back its copy, where that may be before the answer; None where it may not.
     """
-    method, size = "Upsert" if request.upsert else "Insert", len(request.payload)
-    lend(size)
+    method = "Upsert" if request.upsert else "Insert"
     try:
-        raw = await transport.call(method, request.payload, timeout=timeout, channel=channel)
+        raw = await transport.call(method, request.payload, timeout=timeout, channel=channel, written=written)
     except ConnectError as error:
         return Answer(AnswerClass.RETRY, str(error), "no connection")
     except RpcError as error:
         return _failed(error)
-    finally:
-        lend(-size)
     return _answered(raw, method, request, lite=lite)
 
 

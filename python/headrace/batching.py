@@ -7,7 +7,7 @@ joined or left out on the way.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,10 @@ __all__ = [
     "own",
     "slice_spans",
     "span_rows",
+    "split_rows",
     "take_rows",
     "take_spans",
+    "with_partition",
 ]
 
 #: Rows per run above which rows are joined from slices instead of being taken one by one.
@@ -45,10 +47,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Rows, and where in their sources they come from."""
+    """Rows, where in their sources they come from, and the one partition that they go to (empty: the default one)."""
 
     batch: pa.RecordBatch
     spans: tuple[Span, ...]
+    partition: str = ""
 
 
 def span_rows(spans: Sequence[Span]) -> int:
@@ -89,6 +92,34 @@ def take_rows(batch: pa.RecordBatch, kept: npt.NDArray[np.int64]) -> pa.RecordBa
     # Arrow takes lists item by item; joining a few slices goes at the speed of memory.
     slices = [batch.slice(start, count) for start, count in runs]
     return pa.Table.from_batches(slices).combine_chunks().to_batches()[0]
+
+
+def split_rows(rows: Placed, names: pa.Array | None) -> list[Placed]:
+    """The rows of each partition, in the order in which each comes first; ``names`` has the name for every row.
+
+    Where all rows are of one partition, or ``names`` is None, nothing is copied.
+    """
+    if names is None or not len(names):
+        return [rows]
+    coded = names.dictionary_encode()
+    found = coded.dictionary.to_pylist()
+    if len(found) == 1:
+        return [Placed(rows.batch, rows.spans, found[0])]
+    codes = coded.indices.to_numpy()
+    order = np.argsort(codes, kind="stable").astype(np.int64, copy=False)
+    ends = np.cumsum(np.bincount(codes))
+    parts = np.split(order, ends[:-1])
+    return [
+        Placed(take_rows(rows.batch, kept), take_spans(rows.spans, kept), name)
+        for name, kept in zip(found, parts, strict=True)
+    ]
+
+
+def with_partition(batch: pa.RecordBatch, column: str, partition: str) -> pa.RecordBatch:
+    """The rows with their partition's name in a column of that name, where they have none and it is wanted."""
+    if not column or column in batch.schema.names:
+        return batch
+    return batch.append_column(column, pa.repeat(pa.scalar(partition), batch.num_rows))
 
 
 def _runs(kept: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -167,6 +198,11 @@ class Batcher:
         """Rows that wait to be joined with later ones."""
         return sum(piece.batch.num_rows for piece in self._waiting)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Encoded bytes of these."""
+        return self._waiting_bytes
+
     def limit(self, size: int) -> None:
         """Make pieces of at most ``size`` bytes from now on, where they were to be larger."""
         self._limit = max(1, size if self._limit is None else min(size, self._limit))
@@ -191,8 +227,7 @@ class Batcher:
         if not self._waiting:
             return []
         piece = self._join(self._waiting)
-        self._waiting = []
-        self._waiting_bytes = 0
+        self._waiting, self._waiting_bytes = [], 0
         return self._cut(piece, self._aim())
 
     def _most(self, aim: Aim, piece: Piece) -> int:
@@ -215,7 +250,7 @@ class Batcher:
         batch, spans, size = piece.batch, piece.spans, piece.size
         most = self._most(aim, piece)
         if size <= most or batch.num_rows == 1:
-            return [replace(piece, aim=aim.size)]
+            return [Piece(batch, spans, size, aim.size)]
         # Even pieces: a request of the size aimed at, followed by a sliver, would cost a round trip for nothing.
         count = -(-size // most)
         even = min(most, size // count + 2 * (size // batch.num_rows) + 64)

@@ -23,6 +23,7 @@ __all__ = [
     "Caller",
     "Compute",
     "Forget",
+    "LastWrite",
     "Memory",
     "Operation",
     "Recall",
@@ -30,6 +31,7 @@ __all__ = [
     "Several",
     "Sleep",
     "Step",
+    "Wrote",
     "drive_async",
     "drive_sync",
 ]
@@ -104,9 +106,24 @@ class Forget:
     key: str
 
 
-Step = Rpc | Sleep | Compute | Several | Recall | Forget
+@dataclass(frozen=True)
+class Wrote:
+    """Take note of the server's timestamp of a write into a collection; 0 where the server says none."""
 
-#: A conversation that ends with a T. What is sent in is what the last step says; None after Sleep and Forget.
+    key: str
+    timestamp: int
+
+
+@dataclass(frozen=True)
+class LastWrite:
+    """The latest timestamp that was noted of a collection; 0 where none was."""
+
+    key: str
+
+
+Step = Rpc | Sleep | Compute | Several | Recall | Forget | Wrote | LastWrite
+
+#: A conversation that ends with a T. What is sent in is what the last step says; None after Sleep, Forget and Wrote.
 Operation = Generator[Step, Any, T]
 
 
@@ -141,6 +158,14 @@ class Memory(Protocol):
         """Take note that a call of this method was made, whatever came of it."""
         ...
 
+    def wrote(self, key: str, timestamp: int) -> None:
+        """Take note of a write's timestamp."""
+        ...
+
+    def last_write(self, key: str) -> int:
+        """The latest that was noted, or 0."""
+        ...
+
 
 class AsyncMemory(Protocol):
     """What :func:`drive_async` needs to answer :class:`Recall`."""
@@ -155,6 +180,14 @@ class AsyncMemory(Protocol):
 
     def called(self, method: str) -> None:
         """Take note that a call of this method was made, whatever came of it."""
+        ...
+
+    def wrote(self, key: str, timestamp: int) -> None:
+        """Take note of a write's timestamp."""
+        ...
+
+    def last_write(self, key: str) -> int:
+        """The latest that was noted, or 0."""
         ...
 
 
@@ -216,6 +249,17 @@ async def drive_async(
         operation.close()
 
 
+def _remember(memory: Memory | AsyncMemory | None, step: Forget | Wrote | LastWrite) -> int | None:
+    """Do a step that only a memory is needed for; without one, nothing was ever written."""
+    if isinstance(step, LastWrite):
+        return 0 if memory is None else memory.last_write(step.key)
+    if memory is not None and isinstance(step, Wrote):
+        memory.wrote(step.key, step.timestamp)
+    elif memory is not None:
+        memory.forget(step.key)
+    return None
+
+
 def _request(step: Rpc) -> bytes:
     return step.request if isinstance(step.request, bytes) else step.request.SerializeToString()
 
@@ -241,9 +285,8 @@ class _Driver:
             return self._recall(step)
         if isinstance(step, Sleep):
             self._sleep(step.seconds)
-        elif self._memory is not None:
-            self._memory.forget(step.key)
-        return None
+            return None
+        return _remember(self._memory, step)
 
     def _recall(self, step: Recall) -> Any:
         def ask() -> Any:
@@ -290,9 +333,8 @@ class _AsyncDriver:
             return await self._recall(step)
         if isinstance(step, Sleep):
             await self._sleep(step.seconds)
-        elif self._memory is not None:
-            self._memory.forget(step.key)
-        return None
+            return None
+        return _remember(self._memory, step)
 
     async def _recall(self, step: Recall) -> Any:
         async def ask() -> Any:

@@ -40,9 +40,38 @@ def cells_to_array(cells: Sequence[Any], name: str) -> pa.Array:
     if _is_bfloat16_cell(first):
         return _bfloat16_cells(cells, name)
     try:
-        return pa.array(cells)
+        array = pa.array(cells)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        if (written := _as_written(cells, whole=True)) is not None:
+            return written
         raise _first_bad(cells, name, error) from error
+    return (_as_written(cells) or array) if jsontext.has_gaps(array) else array
+
+
+def _as_written(cells: Sequence[Any], *, whole: bool = False) -> pa.Array | None:
+    """The cells as structs that carry each object's text, too; None where that cannot be.
+
+    Args:
+        cells: Dicts, or lists with dicts in them.
+        whole: Whether that is all they carry, because their values have no types in common; some must be dicts then.
+    """
+    try:
+        if not whole:
+            return pa.array([_marked(_plain(cell)) for cell in cells])
+        if any(isinstance(cell, Mapping) for cell in cells):
+            return pa.array(
+                [None if cell is None else {jsontext.WRITTEN: jsontext.dumps(_plain(cell))} for cell in cells]
+            )
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, RecursionError):
+        # What has no JSON form is for the column's type to refuse.
+        pass
+    return None
+
+
+def _marked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {**{key: _marked(item) for key, item in value.items()}, jsontext.WRITTEN: jsontext.dumps(value)}
+    return [_marked(item) for item in value] if isinstance(value, list) else value
 
 
 def _readable(cells: Sequence[Any], name: str) -> Sequence[Any]:
@@ -161,6 +190,9 @@ def _first_bad(cells: Sequence[Any], name: str, error: Exception) -> CellError:
         else:
             good = middle
     row = bad - 1
+    if isinstance(error, OverflowError):
+        expected, remedy = "a whole number of 64 bits", "write it as text"
+        raise CellError(row=row, field=name, expected=expected, found=repr(cells[row])[:80], remedy=remedy) from error
     found = f"{type(cells[row]).__name__} ({str(error).splitlines()[0]})"
     return CellError(
         row=row, field=name, expected="a value of one type in every row", found=found, remedy="convert the values"

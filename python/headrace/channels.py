@@ -1,15 +1,37 @@
-"""How gRPC is told about an endpoint: channel arguments, certificates, and what every call carries."""
+"""How gRPC is told about an endpoint: channel arguments, certificates, what every call carries, and what is called."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import grpc
+import grpc.aio
 
 from headrace.config import Endpoint
 from headrace.errors import ConfigError, explain
 
-__all__ = ["call_metadata", "channel_credentials", "channel_options"]
+__all__ = ["METHOD_PREFIX", "Line", "call_metadata", "channel_credentials", "channel_options"]
+
+#: What stands before every method's name; all methods are unary.
+METHOD_PREFIX = "/milvus.proto.milvus.MilvusService/"
+
+
+class Line:
+    """One connection: a channel, the methods that were called on it, and how many calls it has open."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self.calls = 0
+        self.retired = False
+        self._methods: dict[tuple[str, bool], Callable[..., Any]] = {}
+
+    def method(self, name: str, *, streamed: bool = False) -> Callable[..., Any]:
+        """What calls ``name``; ``streamed``: as a stream of one request, which is the same to the server."""
+        if (name, streamed) not in self._methods:
+            make = self.channel.stream_unary if streamed else self.channel.unary_unary
+            self._methods[name, streamed] = make(METHOD_PREFIX + name)
+        return self._methods[name, streamed]
 
 
 def channel_options(index: int, endpoint: Endpoint) -> list[tuple[str, Any]]:

@@ -298,6 +298,11 @@ create_options: Callable[[F], F] = _all(
         help="Consistency level of a created collection. [default: the server's]",
     ),
     click.option("--partition", "partition_name", metavar="NAME", help="Load into this partition."),
+    click.option(
+        "--partition-column",
+        metavar="COLUMN",
+        help="Load each row into the partition that it names in this column; --create creates those that are missing.",
+    ),
 )
 
 load_options: Callable[[F], F] = _all(

@@ -193,6 +193,7 @@ Examples:
 @quiet_option
 @click.option("--collection", required=True, metavar="NAME", help="The collection (or alias) that was loaded into.")
 @endpoint_options
+@mapping_options
 @click.option(
     "--verify",
     type=click.Choice(["none", "count", "sample", "full"]),
@@ -202,6 +203,7 @@ Examples:
 )
 @click.option("--key", metavar="COLUMN", help="The source's key column, where its name is not the key field's.")
 @click.option("--partition", "partition_name", metavar="NAME", help="Look in this partition only.")
+@click.option("--partition-column", metavar="COLUMN", help="The column that names each row's partition.")
 @click.option("--no-flush", is_flag=True, help="Do not seal what was written first.")
 @click.option("--no-load", is_flag=True, help="Do not load the collection into memory.")
 @click.option(

@@ -68,6 +68,7 @@ Exit status:
 @mapping_options
 @click.option("--key", metavar="COLUMN", help="The source's key column, where its name is not the key field's.")
 @click.option("--partition", "partition_name", metavar="NAME", help="Look in this partition only.")
+@click.option("--partition-column", metavar="COLUMN", help="The column that names each row's partition.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="Compare at most N rows.")
 @click.option(
     "--state-dir",
@@ -131,7 +132,7 @@ def _recount(console: Console, collection: str, endpoint: Endpoint, options: Loa
     found = recount(
         collection=collection,
         endpoint=endpoint,
-        partition_name=options.partition_name,
+        partition_name=options.place,
         state_dir=options.state_dir,
     )
     write_document(found.to_json())

@@ -19,6 +19,7 @@ from headrace.client_words import ClientWords
 from headrace.config import Endpoint
 from headrace.known import AsyncKnown, Known
 from headrace.pages import AsyncPages, Pages, PagesOperation
+from headrace.repeating import AsyncRepeating, Repeating
 from headrace.transport import AsyncTransport, SyncTransport
 
 __all__ = ["AsyncMilvusClient", "MilvusClient"]
@@ -97,6 +98,7 @@ class MilvusClient(ClientWords):
             raise
         self._known = Known(endpoint.uri, lambda: transport.endpoint.db_name)
         self._transport: SyncTransport = transport
+        self._calls = Repeating(transport)
         return transport
 
     def __enter__(self) -> Self:
@@ -109,12 +111,13 @@ class MilvusClient(ClientWords):
 
     def run(self, operation: Operation[T]) -> T:
         """Drive an operation of :mod:`headrace.operations` over this client's connection."""
-        return drive_sync(self._transport, operation, memory=self._known)
+        return drive_sync(self._calls, operation, memory=self._known)
 
     def close(self) -> None:
         """End the calls in flight and close the connection."""
         self._known.close()
         self._transport.close()
+        self._calls.close()
 
     def use_database(self, db_name: str, timeout: float | None = None) -> None:
         """Make all later calls of this client go to another database.
@@ -218,6 +221,7 @@ class AsyncMilvusClient(ClientWords):
 
     def _begin(self, endpoint: Endpoint) -> AsyncTransport:
         self._transport: AsyncTransport = AsyncTransport(endpoint, channels=1)
+        self._calls = AsyncRepeating(self._transport)
         self._known = AsyncKnown(endpoint.uri, lambda: self._transport.endpoint.db_name)
         return self._transport
 
@@ -233,11 +237,12 @@ class AsyncMilvusClient(ClientWords):
     async def run(self, operation: Operation[T]) -> T:
         """Drive an operation of :mod:`headrace.operations` over this client's connection."""
         await self._transport.connect()
-        return await drive_async(self._transport, operation, memory=self._known)
+        return await drive_async(self._calls, operation, memory=self._known)
 
     async def close(self) -> None:
         """End the calls in flight and close the connection."""
         self._known.close()
+        self._calls.close()
         await self._transport.close()
 
     async def use_database(self, db_name: str, timeout: float | None = None) -> None:

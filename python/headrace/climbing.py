@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from headrace.opening import Opening
 from headrace.trials import FIRST, Bounds, Direction, Setting, Trial, find_rival, scheduled, threshold
 
 __all__ = ["Climber"]
@@ -89,6 +90,10 @@ class Climber:
         # What is in flight, and what is measured.
         self._sent = 0
         self._began = 0.0
+        most = min(bounds.in_flight, bounds.bytes_in_flight // self._best.request_bytes)
+        self._opening: Opening | None = None
+        if self._best.in_flight < most and not nice:
+            self._opening = Opening(self._best.in_flight, most, longest=LONGEST_TRIP)
         self._open: dict[int, float] = {}
         self._open_bytes = 0
         self._looked = 0.0
@@ -98,6 +103,7 @@ class Climber:
         self._index: int | None = None
         self._window: int | None = None
         self._first = list(FIRST)
+        self._start = self._best.in_flight
         self._grown = False
         self._trial: Trial | None = None
         # The last slot at the best setting, the one before it, and what is normal there.
@@ -119,6 +125,11 @@ class Climber:
     def best(self) -> Setting:
         """The best setting so far."""
         return self._best
+
+    @property
+    def opening(self) -> bool:
+        """Whether the requests in flight may still be doubled at any answer."""
+        return self._opening is not None
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -150,6 +161,8 @@ class Climber:
             epoch.size += size
             epoch.latency += now - sent_at
             epoch.last = now
+        if self._opening is not None and stored and len(self._open) + 1 >= epoch.setting.in_flight:
+            self._open_up(self._opening, now, number, now - sent_at)
         self._advance(now)
 
     def shrink(self, now: float, sent_at: float) -> bool:
@@ -159,6 +172,7 @@ class Climber:
         """
         if sent_at <= self._shrunk_at:
             return True
+        self._opening = None
         if self._trial is not None and self.setting.in_flight > self._best.in_flight:
             self._reject()  # not the best setting was too much, but its rival
         elif self._best.in_flight == 1:
@@ -168,6 +182,21 @@ class Climber:
         self._shrunk_at = now
         self._enter(now, self._best)
         return True
+
+    def _open_up(self, opening: Opening, now: float, number: int, seconds: float) -> None:
+        """A request was stored with all places taken: is it time for more of them?"""
+        if now > self._began + FIRST_AFTER:
+            self._opening = None  # rounds that take so long are for trials
+            return
+        in_flight = opening.answered(number, self._sent, seconds)
+        if in_flight is None:
+            return
+        if in_flight <= self._best.in_flight:
+            self._opening = None
+            if in_flight > self._start:
+                self._first.insert(0, Direction.FEWER)  # the first answers may have been slow for their own reasons
+        self._move(self._bounds.fit(in_flight, self._size))
+        self._enter(now, self._best)
 
     def _begin(self, now: float) -> None:
         """Begin to measure, unless something is in flight that was sent before."""
@@ -332,8 +361,9 @@ class Climber:
 
     def _reject(self) -> None:
         self._trial = None
-        if self._first and self._first.pop(0) is Direction.TWICE and not self._grown:
-            self._first.remove(Direction.MORE)  # a little more will not do where twice as many lost
+        tried = self._first.pop(0) if self._first else None
+        if (tried is Direction.TWICE and not self._grown) or (tried is Direction.FEWER and self._grown):
+            self._first.clear()  # a little more will not do where twice as many lost, nor will more where fewer won
 
     def _move(self, setting: Setting) -> None:
         """Another setting is the best one now; what is known of the last one is no longer of use."""

@@ -128,6 +128,8 @@ def _from_pandas(value: Any, name: str) -> pa.Array | pa.ChunkedArray:
         value = value.astype(dtype.newbyteorder("="))
     elif isinstance(dtype, np.dtype) and dtype.kind == "O":
         checked_times(value, name)
+    if hasattr(value, "dtype") and (special := _unlike_arrow(value)) is not None:
+        return special
     try:
         return pa.array(value, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
@@ -247,18 +249,39 @@ def to_batch(data: object, schema: CollectionSchema | None = None, *, strict: bo
 
 
 def pandas_table(frame: Any) -> pa.Table:
-    """A pandas DataFrame as a table, without its index.
+    """A pandas DataFrame as a table; its index becomes a column where it has a name that no column has.
 
     Raises:
         SchemaError: If a column holds values of several types.
     """
+    named = [name for name in frame.index.names if isinstance(name, str) and name not in frame.columns]
+    if named:
+        frame = frame.reset_index(level=named)
+    special = [(place, _unlike_arrow(frame.iloc[:, place])) for place in range(frame.shape[1])]
+    special = [(place, array) for place, array in special if array is not None]
     try:
-        return pa.Table.from_pandas(frame, preserve_index=False)
+        others = [place for place in range(frame.shape[1]) if place not in dict(special)]
+        table = pa.Table.from_pandas(frame.iloc[:, others], preserve_index=False)
+        for place, array in special:
+            table = table.add_column(place, str(frame.columns[place]), array)
     except (pa.ArrowException, TypeError, ValueError) as error:
-        found = str(error.args[-1] if error.args else error)
+        found = ": ".join(str(part) for part in reversed(error.args)) or str(error)
         raise SchemaError(
             explain("pandas.DataFrame", "columns of one type each", found, "convert the column")
         ) from error
+    return table
+
+
+def _unlike_arrow(series: Any) -> pa.Array | None:
+    """What Arrow makes something else of: objects with other keys in each row, periods (as text); None for the rest."""
+    if str(series.dtype).startswith("period["):
+        return pa.array(series.astype("string"))
+    if series.dtype != object:
+        return None
+    # NaN is how pandas says that nothing is there.
+    cells = [None if isinstance(cell, float) and np.isnan(cell) else cell for cell in series]
+    is_document = isinstance(next((cell for cell in cells if cell is not None), None), Mapping)
+    return cells_to_array(cells, str(series.name)) if is_document else None
 
 
 def _from_frame(data: Any) -> pa.RecordBatch:

@@ -226,6 +226,8 @@ class LoadOptions:
         mode: ``"auto"`` inserts where this load created the collection or a strongly consistent count found it
             empty, else upserts; ``"insert"`` and ``"upsert"`` force it.
         partition_name: The partition to load into; empty for the default one.
+        partition_column: The column that names each row's partition, of text or integers; with ``create`` those that
+            do not exist are created. A key is one row in each partition then, as Milvus has it. None for none.
         create: Whether to create the collection from the source's schema where it does not exist.
         key: The column that is the primary key; None takes the collection's, or a column named ``id``. ``"@row"`` makes
             keys of the rows' running number over all files (int64), ``"@file_row"`` of path and row (``path#row``).
@@ -270,7 +272,7 @@ class LoadOptions:
         max_rows_per_second: Most rows sent per second; None for no cap.
         max_mb_per_second: Most megabytes (10^6 bytes) sent per second; None for no cap.
         nice: Stay well below what the server can take, for a cluster that serves people meanwhile.
-        channels: gRPC channels, each with a connection of its own.
+        channels: gRPC channels, each with a connection of its own; None: two, and more to a server that is far away.
         rpc_timeout: Seconds after which the outcome of a write counts as unknown, at least; more where the server is
             slow.
         give_up_after: Seconds without any progress after which the load ends with rows unsent.
@@ -286,6 +288,7 @@ class LoadOptions:
 
     mode: Mode = "auto"
     partition_name: str = ""
+    partition_column: str | None = None
     create: bool = False
     key: str | None = None
     auto_id: bool = False
@@ -320,7 +323,7 @@ class LoadOptions:
     max_rows_per_second: float | None = None
     max_mb_per_second: float | None = None
     nice: bool = False
-    channels: int = 2
+    channels: int | None = None
     rpc_timeout: float = 60.0
     give_up_after: float = 120.0
     changed: Changed = "refuse"
@@ -334,6 +337,7 @@ class LoadOptions:
         if isinstance(self.state_dir, str | os.PathLike):
             object.__setattr__(self, "state_dir", Path(self.state_dir))
         self._check_kinds()
+        self._check_partition()
         kinds = {"mode": Mode, "verify": VerifyLevel, "searchable": Searchable}
         choices = {**kinds, "null_vectors": NullVectors, "changed": Changed}.items()
         for name, allowed in choices:
@@ -356,6 +360,17 @@ class LoadOptions:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ConfigError(explain(name, "a number above 0", repr(value), "give a positive number"))
+
+    @property
+    def place(self) -> str:
+        """Where in the collection rows go, as journals know it: a partition's name, or ``@`` and that of a column."""
+        # No partition has such a sign in its name.
+        return self.partition_name if self.partition_column is None else f"@{self.partition_column}"
+
+    def _check_partition(self) -> None:
+        if self.partition_name and self.partition_column is not None:
+            found = f"{self.partition_name!r} and the column {self.partition_column!r}"
+            raise ConfigError(explain("partition", "a partition, or a column that names it", found, "give one of them"))
 
     def _check_kinds(self) -> None:
         for item in fields(self):

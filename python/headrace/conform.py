@@ -17,11 +17,13 @@ import pyarrow as pa
 from headrace.casts import Refusal, find_cast, plain, type_text
 from headrace.casts.base import null_mask
 from headrace.casts.dense import dense_layout
+from headrace.casts.jsontext import type_name
 from headrace.casts.layouts import is_list
 from headrace.casts.lists import open_list
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.matching import ABSENT, Matched, match_columns
+from headrace.partitions import PartitionColumn, partition_of
 from headrace.schema import DYNAMIC_FIELD_NAME, MAX_VARCHAR_BYTES, CollectionSchema, DataType, FieldSchema
 from headrace.shaping import Shape, shape_of
 from headrace.steps import Step, absent_step, column_step, dynamic_step
@@ -56,6 +58,7 @@ class Conformed:
         batch: The rows that remain.
         kept: Their row numbers in the input (int64, ascending), or None when all remain.
         refused: One refusal for each other row, rows ascending.
+        partitions: The partition of each row by name, where a column of the source names it.
         notes: What was done to values because an option said so, and to how many.
     """
 
@@ -63,8 +66,10 @@ class Conformed:
     kept: np.ndarray | None
     refused: list[Refusal]
     notes: dict[str, int]
+    partitions: pa.Array | None = None
 
 
+_ROUTED = "rows go to the partitions that their values name in the column"
 #: How many shapes of Python rows a plan remembers.
 _MOST_VARIANTS = 64
 
@@ -77,7 +82,10 @@ class ConformPlan:
         source_columns: The columns that have to be read.
         mapping: Where each of them goes.
         left_out: Fields that are not sent: the server fills them with null or their default.
+        cuts: Of each field whose text may be cut, to how many bytes.
         notes: What else a person should know.
+        partition_name: The partition of all rows; empty for the default one.
+        partition_column: What names each row's partition instead, or None.
     """
 
     def __init__(
@@ -91,14 +99,20 @@ class ConformPlan:
         mapping: tuple[ColumnMapping, ...],
         left_out: tuple[str, ...],
         notes: tuple[str, ...],
+        partition: str | PartitionColumn,
     ) -> None:
         self.columns = tuple(step.field.name for step in steps)
         self.mapping = mapping
         self.left_out = left_out
         self.notes = notes
+        self.partition_name = partition if isinstance(partition, str) else ""
+        self.partition_column = None if isinstance(partition, str) else partition
+        self.cuts = {step.field.name: step.cut for step in steps if step.cut is not None}
         self._steps = {step.field.name: step for step in steps}
         used = frozenset(name for step in steps for name in step.sources)
         roots = shape.sources(used)
+        if self.partition_column is not None:
+            roots |= {self.partition_column.path[0]}
         self.source_columns = tuple(name for name in source.names if name in roots)
         self._types = {name: shape.schema.field(name).type for name in shape.schema.names if name in used}
         self._planned_for = frozenset(shape.schema.names)
@@ -106,6 +120,9 @@ class ConformPlan:
         self._shapes: dict[tuple[tuple[str, pa.DataType], ...], Shape] = {}
         self._replan = replan
         self._variants: dict[tuple[tuple[str, pa.DataType], ...], tuple[Step, ...]] = {}
+        # Of the batch before, whose columns are those of the next one nearly always. Replaced as one, for threads.
+        self._last_shape: tuple[pa.Schema, Shape] | None = None
+        self._last_steps: tuple[pa.Schema, Sequence[Step]] | None = None
 
     def apply(self, batch: pa.RecordBatch) -> Conformed:
         """Conform one batch. Columns that need no cast are not copied; the input is never changed.
@@ -118,8 +135,9 @@ class ConformPlan:
         """
         arrays: list[pa.Array] = []
         notes: dict[str, int] = {}
+        partitions, lost = (None, []) if self.partition_column is None else self.partition_column.names(batch)
         batch, unfit = self._shape_for(batch.schema).apply(batch)
-        refused = {refusal.row: refusal for refusal in reversed(unfit)}
+        refused = {refusal.row: refusal for refusal in reversed([*unfit, *lost])}
         for step in self._steps_for(batch.schema):
             array, bad = step.build(batch)
             array, cut = step.cut_text(array)
@@ -130,13 +148,23 @@ class ConformPlan:
                 refused.setdefault(refusal.row, refusal)
         conformed = pa.RecordBatch.from_arrays(arrays, names=list(self.columns))
         if not refused:
-            return Conformed(conformed, None, [], notes)
+            return Conformed(conformed, None, [], notes, partitions)
         remain = np.ones(batch.num_rows, bool)
         remain[list(refused)] = False
         kept = np.flatnonzero(remain).astype(np.int64, copy=False)
-        return Conformed(conformed.take(pa.array(kept)), kept, [refused[row] for row in sorted(refused)], notes)
+        refusals = [refused[row] for row in sorted(refused)]
+        partitions = None if partitions is None else partitions.take(pa.array(kept))
+        return Conformed(conformed.take(pa.array(kept)), kept, refusals, notes, partitions)
 
     def _shape_for(self, schema: pa.Schema) -> Shape:
+        last = self._last_shape
+        if last is not None and last[0].equals(schema):
+            return last[1]
+        shape = self._find_shape(schema)
+        self._last_shape = schema, shape
+        return shape
+
+    def _find_shape(self, schema: pa.Schema) -> Shape:
         key = tuple((field.name, field.type) for field in schema)
         shape = self._shapes.get(key)
         if shape is None:
@@ -146,6 +174,14 @@ class ConformPlan:
         return shape
 
     def _steps_for(self, schema: pa.Schema) -> Sequence[Step]:
+        last = self._last_steps
+        if last is not None and last[0].equals(schema):
+            return last[1]
+        steps = self._find_steps(schema)
+        self._last_steps = schema, steps
+        return steps
+
+    def _find_steps(self, schema: pa.Schema) -> Sequence[Step]:
         names = schema.names
         # A column that was not there when this was planned may be one more for the dynamic field, or one too many.
         known = self._planned_for.issuperset(names)
@@ -203,14 +239,16 @@ def plan_conform(
         SchemaError: If something does not fit; the message names every misfit.
     """
     shape = shape_of(arrow_schema, options, later=later_columns)
-    matched = match_columns(shape.schema, target, options)
+    partition = partition_of(arrow_schema, target, options)
+    spare = frozenset() if isinstance(partition, str) else shape.made_of(frozenset(partition.path[:1]))
+    match = functools.partial(match_columns, target=target, options=options, spare=spare)
+    matched = match(shape.schema)
     cuts = _cuts(target, options)
     plan = functools.partial(_plan, target=target, cuts=cuts, fill_defaults=fill_defaults, later_columns=later_columns)
     planned = plan(shape.schema, matched=matched, sample=None if sample is None else shape.apply(sample)[0])
 
     def replan(schema: pa.Schema) -> Sequence[Step]:
-        again = match_columns(schema, target, options)
-        return plan(schema, matched=again, sample=None).steps
+        return plan(schema, matched=match(schema), sample=None).steps
 
     return ConformPlan(
         planned.steps,
@@ -220,7 +258,8 @@ def plan_conform(
         functools.partial(shape_of, options=options, whole=False),
         mapping=tuple(_with_origin(entry, shape) for entry in planned.mapping),
         left_out=tuple(planned.left_out),
-        notes=matched.remarks,
+        notes=matched.remarks if isinstance(partition, str) else (*matched.remarks, f"{_ROUTED} {partition.name!r}"),
+        partition=partition,
     )
 
 
@@ -262,7 +301,7 @@ def _plan(
                 continue
             planned.steps.append(column_step(source, cast, field, cuts.get(field.name)))
             note = "; ".join(part for part in (matched.notes.get(source, ""), cast.note) if part)
-            planned.mapping.append(ColumnMapping(source, field.name, str(kind), type_text(field), note))
+            planned.mapping.append(ColumnMapping(source, field.name, type_name(kind), type_text(field), note))
         elif field.is_dynamic and matched.extras:
             planned.steps.append(dynamic_step(field, matched.extras))
         elif later_columns and (field.is_dynamic or _milvus_fills(field)):
@@ -279,7 +318,9 @@ def _plan(
         raise _all_of(problems)
     note = "no such field: kept in the dynamic field"
     for name in matched.extras:
-        planned.mapping.append(ColumnMapping(name, DYNAMIC_FIELD_NAME, str(schema.field(name).type), "JSON", note))
+        planned.mapping.append(
+            ColumnMapping(name, DYNAMIC_FIELD_NAME, type_name(schema.field(name).type), "JSON", note)
+        )
     return planned
 
 

@@ -44,11 +44,11 @@ class Connection:
 
     Args:
         endpoint: Where to go.
-        channels: gRPC channels, each with a TCP connection of its own.
+        channels: gRPC channels, each with a TCP connection of its own; None for two.
     """
 
-    def __init__(self, endpoint: Endpoint, *, channels: int) -> None:
-        self.transport = AsyncTransport(endpoint, channels=channels)
+    def __init__(self, endpoint: Endpoint, *, channels: int | None) -> None:
+        self.transport = AsyncTransport(endpoint, channels=2 if channels is None else channels)
         self._loop = LoopThread()
         self._calling: Future[Any] | None = None
         self._stopped: StoppedError | None = None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from headrace._core import _DecodedColumn as DecodedColumn
     from headrace._core import _DecodedValues as DecodedValues
 
-__all__ = ["TYPE_KEY", "Columns", "data_type_of", "decode_ids", "decode_request", "split_columns"]
+__all__ = ["TYPE_KEY", "Columns", "data_type_of", "decode_ids", "decode_request", "encode_ids", "split_columns"]
 
 M = TypeVar("M", bound=Message)
 
@@ -173,6 +173,13 @@ def decode_request(raw: bytes) -> pa.RecordBatch:
 def decode_ids(ids: schema_pb2.IDs) -> list[int] | list[str]:
     """Keys as a list, in the server's order."""
     return list(ids.str_id.data) if ids.WhichOneof("id_field") == "str_id" else list(ids.int_id.data)
+
+
+def encode_ids(keys: Sequence[int | str]) -> schema_pb2.IDs:
+    """Keys as a message; all are of the first one's kind."""
+    if keys and isinstance(keys[0], str):
+        return schema_pb2.IDs(str_id=schema_pb2.StringArray(data=[str(key) for key in keys]))
+    return schema_pb2.IDs(int_id=schema_pb2.LongArray(data=[int(key) for key in keys]))
 
 
 def data_type_of(field: pa.Field) -> DataType:

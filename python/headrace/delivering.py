@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections import deque
 from collections.abc import Callable
 
 import pyarrow as pa
 
-from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt, rows_of
-from headrace.dividing import divided, reject_all, repacked
+from headrace.attempts import Answer, RawTransport, Request, WriteTarget, attempt
+from headrace.dividing import divided, repacked, set_aside
 from headrace.errors import HeadraceError, JournalError, MilvusException, SchemaError, TransportError
 from headrace.freshness import LiveSchema
 from headrace.ledger import Ledger
-from headrace.rejects import Reject
 from headrace.report import Verdict
 from headrace.retry import AnswerClass, Deadline
 from headrace.settling import LateWrites
@@ -107,8 +105,10 @@ class Delivery:
 
     def _settle(self, request: Request, verdict: Verdict) -> None:
         keys = request.key_ranges if verdict is Verdict.STORED else ()
-        if verdict is Verdict.STORED and request.claim is not None:
-            self._ledger.journal.reach_key(int(request.claim.codes[-1]))
+        if verdict is Verdict.STORED:
+            self._ledger.stored_in[request.partition] += request.rows
+            if request.claim is not None:
+                self._ledger.journal.reach_key(int(request.claim.codes[-1]))
         self._ledger.settle(request.spans, request.rows, verdict, keys)
         if verdict is Verdict.REJECTED and (too_many := self._ledger.too_many_rejects()) is not None:
             self._stop(HeadraceError(too_many))
@@ -159,7 +159,7 @@ class Delivery:
         async with self._traffic.sending(len(request.payload), alone=alone):
             if self._traffic.stopped():
                 return None
-            channel = next(self._channels) % self._transport.channels
+            channel = next(self._channels) % min(self._transport.channels, max(2, self._throttle.limit))
             # Nor is it alone to blame for the end of a server that was not well.
             accompanied = self._traffic.calls > 1 or (self._traffic.probing and not alone)
             before, began = self._traffic.begun, self._clock()
@@ -167,6 +167,7 @@ class Delivery:
             doubtful, request.doubtful = request.doubtful, True
             self._ledger.measurements.bytes_sent += len(request.payload)
             sent = self._throttle.sent(len(request.payload), request.rows, aim=request.aim)
+            copy = self._traffic.copied(self._ledger.window, len(request.payload), sent)
             try:
                 answer = await attempt(
                     self._transport,
@@ -174,11 +175,13 @@ class Delivery:
                     lite=self._target.lite,
                     timeout=timeout,
                     channel=channel,
-                    lend=self._ledger.window.lend,
+                    written=None if doubtful or not self._throttle.spares_copies else copy.close,  # a repeat says why
                 )
             except BaseException:
                 self._throttle.answered(sent, None)
                 raise
+            finally:
+                copy.close()
             expired = answer.status == "DEADLINE_EXCEEDED"
             self._throttle.answered(sent, answer.kind, rate=answer.rate, expired=expired)
             request.doubtful = doubtful
@@ -243,16 +246,12 @@ class Delivery:
         if request.rows > 1:
             self._ledger.measurements.retries[answer.kind.value] += 1
             return await divided(request, self._schema)
-        batch = await rows_of(request)
-        rejects = reject_all(
-            request,
-            expected="a row that the server accepts",
-            found=answer.reason,
-            remedy="mend the row and load it again",
-        )
-        await self._keep(batch, rejects)
+        why = {"expected": "a row that the server accepts", "remedy": "mend the row and load it again"}
+        batch = await self._set_aside(request, answer, **why)
+        if batch is None:
+            return undelivered(request)
         if self._target.key is not None:
-            self._ledger.refused_keys.add(batch.column(self._target.key)[0].as_py())
+            self._ledger.refused_keys[request.partition].add(batch.column(self._target.key)[0].as_py())
         return Verdict.REJECTED
 
     def _fatal(self, request: Request, answer: Answer) -> Verdict:
@@ -332,8 +331,11 @@ class Delivery:
             request.doubtful = True
             self._ledger.note(_ONCE, request.rows)
             return Verdict.UNKNOWN
-        elif not request.doubtful:
-            self._ledger.double(request.spans, request.rows)
+        elif not request.doubled:
+            request.doubled = True
+            # Those of an earlier run were counted when they were taken.
+            _, others = self._ledger.journal.in_doubt(request.spans)
+            self._ledger.double(others)
         request.doubtful = True
         return None
 
@@ -349,24 +351,19 @@ class Delivery:
             return Verdict.UNKNOWN
         if self._target.bisect_poison and request.rows > 1:
             return await self._apart(request)
-        batch = await rows_of(request)
-        rejects = reject_all(
-            request,
-            expected="a request that the server survives",
-            found=answer.reason,
-            remedy="look into the server's log, then load this file again, or use --bisect-poison",
-            verdict="unknown",
-        )
-        await self._keep(batch, rejects)
-        self._ledger.note(_POISON, request.rows)
+        remedy = "look into the server's log, then load this file again, or use --bisect-poison"
+        why = {"expected": "a request that the server survives", "remedy": remedy, "verdict": "unknown"}
+        if await self._set_aside(request, answer, **why) is not None:
+            self._ledger.note(_POISON, request.rows)
         return Verdict.UNKNOWN
 
-    async def _keep(self, batch: pa.RecordBatch, rejects: list[Reject]) -> None:
-        """Write rows to the rejects file, in which the key has the name that the source gave it."""
-        if self._target.key_column:
-            names = [self._target.key_column if name == self._target.key else name for name in batch.schema.names]
-            batch = batch.rename_columns(names)
-        await asyncio.to_thread(self._ledger.rejects.add, batch, rejects)
+    async def _set_aside(self, request: Request, answer: Answer, **why: str) -> pa.RecordBatch | None:
+        """The rows of a request, once they are in the rejects file; None where they cannot be kept: the load stops."""
+        try:
+            return await set_aside(request, self._target, self._ledger.rejects, found=answer.reason, **why)
+        except HeadraceError as error:
+            self._stop(error)
+            return None
 
     async def _apart(self, request: Request) -> list[Request]:
         """Halves, each of which is sent alone and once."""

@@ -30,12 +30,13 @@ class DistinctKeys:
         self._exact = True
         self._kept: list[Codes] | None = []
 
-    def add(self, keys: pa.Array, codes: Codes) -> None:
+    def add(self, keys: pa.Array, codes: Codes, *, keep: bool = True) -> None:
         """Note the keys of some rows, in the order in which they are sent.
 
         Args:
             keys: Int64 or string, without nulls.
             codes: Their codes (:func:`headrace.keyfilter.key_codes`), in any order; kept, so nobody may change them.
+            keep: Whether there is room for them, where several of these share it.
         """
         if not len(keys):
             return
@@ -44,7 +45,7 @@ class DistinctKeys:
         if self._ascending:
             self._ascending = self._continues(keys)
             self._last = keys[-1].as_py()
-        if self._rows > MOST_KEPT:
+        if self._rows > MOST_KEPT or not keep:
             self._kept = None
         elif self._kept is not None:
             self._kept.append(codes)

@@ -24,7 +24,7 @@ from headrace.errors import HeadraceError, MilvusException, RpcError
 from headrace.paging import KEYS_PER_CALL, Key, keys_after, rows_between
 from headrace.remembered import memory_of
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_SIGNAL, EXIT_UNSENT, Progress
-from headrace.schema import FieldSchema
+from headrace.schema import FieldSchema, IndexParam
 from headrace.target import missing_collection
 from headrace.transport import SyncTransport
 
@@ -62,7 +62,7 @@ class DumpReport:
         rows_resumed: Rows that earlier runs of the same dump had read (part of ``rows``).
         fields: The columns of the file.
         left_out: Fields that the server computes and does not give away.
-        metrics: The metric of each vector field's index: what a load that creates a copy is to be told by ``--metric``.
+        metrics: The metric of each vector field's index; the file's metadata has the indexes' definitions.
         bytes: Size of the file; 0 where the dump was stopped.
         seconds: Wall-clock seconds of this run.
         rows_per_second: Rows that this run read, by its seconds.
@@ -193,7 +193,7 @@ class DumpJob:
         described = drive_sync(transport, describe_collection(info.name))
         indexes = drive_sync(transport, ops.describe_index(info.name))
         self._metrics = {index.field_name: index.metric_type for index in indexes if index.metric_type}
-        schema = schema.with_metadata(memory_of(described))
+        schema = schema.with_metadata(memory_of(described, [_definition(index) for index in indexes]))
         counted = None
         with self._files(info, schema) as files:
             resumed = files.rows
@@ -311,6 +311,15 @@ class _Pages:
             if any(words in str(error).lower() for words in _TOO_LARGE):
                 raise _TooLargeError(str(error)) from error
             raise
+
+
+def _definition(index: ops.IndexInfo) -> IndexParam:
+    """The index as one would ask for it again."""
+    given = {name: value for name, value in index.params.items() if name not in ("index_type", "metric_type")}
+    # What AUTOINDEX chose is for the next server to choose again.
+    params = {} if index.index_type == "AUTOINDEX" else given
+    metric = "" if index.metric_type == "NONE" else index.metric_type  # Milvus Lite's word for scalar indexes
+    return IndexParam(index.field_name, index.index_type or "AUTOINDEX", metric, index.index_name, params)
 
 
 def _dumped(info: CollectionInfo) -> list[FieldSchema]:

@@ -111,7 +111,7 @@ def finish(
         load: Whether to load the collection into memory.
         timeout: Seconds until the indexes have to be built, and as many for loading.
         reports: Reports of the parts, to be joined by :func:`headrace.merge_reports`.
-        **options: Of :class:`headrace.LoadOptions` ``key`` and ``partition_name`` count, for the verification.
+        **options: Fields of :class:`headrace.LoadOptions`, for the verification.
 
     Raises:
         ConfigError: If an option cannot be used.

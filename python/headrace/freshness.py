@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -20,6 +21,15 @@ __all__ = ["LiveSchema"]
 _REMEDY = "look at the collection and run the load again"
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The schema at one time, and a packer for each partition that rows go to."""
+
+    schema: CollectionSchema
+    timestamp: int
+    packers: dict[str, Packer] = field(default_factory=dict)
+
+
 class LiveSchema:
     """The collection's schema as requests are packed for it. ``pack`` may be called from any thread.
 
@@ -28,7 +38,7 @@ class LiveSchema:
         info: The collection as the server described it.
         columns: The fields that are sent, in order.
         upsert: Whether rows are packed as upserts.
-        partition: The partition; empty for the default one.
+        partition: The partition of rows of which nothing else is said; empty for the default one.
         dynamic: Source columns that the dynamic field keeps.
     """
 
@@ -50,25 +60,30 @@ class LiveSchema:
         self._dynamic = frozenset(dynamic)
         self._renewing = asyncio.Lock()
         # Replaced as one, so that no thread ever packs with the one and the timestamp of the other.
-        self._current = self._packer_for(info.schema), info.update_timestamp
+        self._current = self._known(info)
 
     @property
     def packer(self) -> Packer:
         """The packer for the schema as it is known."""
-        return self._current[0]
+        return self.packer_of(self._partition)
 
     @property
     def timestamp(self) -> int:
         """What a request says about the schema it was packed for; 0 where servers do not ask."""
-        return self._current[1]
+        return self._current.timestamp
 
-    def pack(self, batch: pa.RecordBatch) -> tuple[bytes, int]:
-        """A request's bytes, and the schema's timestamp in them.
+    def packer_of(self, partition: str) -> Packer:
+        """The packer for rows of a partition."""
+        return self._packer_of(self._current, partition)
+
+    def pack(self, batch: pa.RecordBatch, partition: str = "") -> tuple[bytes, int]:
+        """A request's bytes for a partition (empty: the default one), and the schema's timestamp in them.
 
         Raises:
             CellError: For the first cell that Milvus would refuse.
         """
-        packer, timestamp = self._current
+        current = self._current
+        packer, timestamp = self._packer_of(current, partition), current.timestamp
         pack = packer.pack_upsert if self._upsert else packer.pack_insert
         return pack(batch, schema_timestamp=timestamp), timestamp
 
@@ -88,14 +103,23 @@ class LiveSchema:
                 where = f"collection {self._collection!r}"
                 raise SchemaError(explain(where, "the collection that the load began with", found, _REMEDY))
             self._check(info.schema)
-            self._current = self._packer_for(info.schema), info.update_timestamp
+            self._current = self._known(info)
             self._info = info
             return info.update_timestamp != stale
 
-    def _packer_for(self, schema: CollectionSchema) -> Packer:
-        return make_packer(
-            schema, collection_name=self._collection, partition_name=self._partition, columns=self._columns
-        )
+    def _known(self, info: CollectionInfo) -> _Known:
+        known = _Known(info.schema, info.update_timestamp)
+        self._packer_of(known, self._partition)
+        return known
+
+    def _packer_of(self, known: _Known, partition: str) -> Packer:
+        packer = known.packers.get(partition)
+        if packer is None:
+            # Two threads may make the same one.
+            packer = known.packers[partition] = make_packer(
+                known.schema, collection_name=self._collection, partition_name=partition, columns=self._columns
+            )
+        return packer
 
     def _check(self, schema: CollectionSchema) -> None:
         """Refuse a schema that rows made for the one before do not fit."""

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.casts import plain, plain_type
 from headrace.casts.base import null_mask
@@ -19,6 +20,7 @@ from headrace.casts.layouts import is_list, is_text
 from headrace.casts.lists import open_list
 from headrace.casts.sparse import SparseLayout, sparse_layout
 from headrace.casts.texts import has_text, is_uuid
+from headrace.casts.vectors import is_fixed_vector, is_float_list, is_integer_list, is_quantised, vector_type
 from headrace.casts.written import written_lengths
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
@@ -56,6 +58,8 @@ _INTEGERS = frozenset({DataType.INT8, DataType.INT16, DataType.INT32, DataType.I
 _INDEX_NAMES = frozenset({"index", "indices", "idx", "indexes", "token", "tokens", "token_id", "token_ids", "dim"})
 _VALUE_NAMES = frozenset({"value", "values", "val", "vals", "weight", "weights", "score", "scores"})
 _DEFAULT_KEY = "id"
+#: A long array as numpy prints it.
+_SHORTENED = r"^\s*\[[^\]]*\s\.\.\.\s"
 #: The key field's name where the key is made of row numbers and a column has the other name.
 _OTHER_KEY = "row_key"
 _MOST_OFFERED = 5
@@ -120,12 +124,14 @@ class _Inference:
             for name in names:
                 if name not in self._names:
                     raise _error(name, "a column of the source", self._known(), f"choose one of them with {option}")
+        if not self._columns:
+            raise _error_of_source("rows with columns", "none", "load a source that is not empty, or give a schema")
         key = self._key()
         lists = self._list_vectors()
         fields = [key] if self._options.auto_id else []
         problems = []
         for column in self._columns:
-            if column.name == (self._options.key or _DEFAULT_KEY):
+            if column.name == self._key_name:
                 fields.append(key)
                 continue
             try:
@@ -153,8 +159,16 @@ class _Inference:
 
     # The key
 
+    @property
+    def _key_name(self) -> str:
+        """The key's column: the one that was named, ``id``, or the only one that differs from it in case."""
+        if self._options.key is not None or _DEFAULT_KEY in self._names:
+            return self._options.key or _DEFAULT_KEY
+        alike = [name for name in self._names if name.casefold() == _DEFAULT_KEY]
+        return alike[0] if len(alike) == 1 else _DEFAULT_KEY
+
     def _key(self) -> FieldSchema:
-        name = self._options.key or _DEFAULT_KEY
+        name = self._key_name
         if self._options.auto_id:
             if name in self._names:
                 found = "a column of that name, and keys made by the server (auto id)"
@@ -212,10 +226,10 @@ class _Inference:
     def _field(self, name: str, lists: dict[str, int]) -> FieldSchema:
         kind = self._types[name]
         if name in lists:
-            dtype = DataType.FLOAT_VECTOR if is_text(kind) else _vector_type(kind)
+            dtype = DataType.FLOAT_VECTOR if is_text(kind) else vector_type(kind)
             return FieldSchema(name, dtype, dim=lists[name])
-        if _is_fixed_vector(kind) or (name in self._options.vector and _is_quantised(kind)):
-            return FieldSchema(name, _vector_type(kind), dim=kind.list_size)
+        if is_fixed_vector(kind) or (name in self._options.vector and is_quantised(kind)):
+            return FieldSchema(name, vector_type(kind), dim=kind.list_size)
         if self._is_sparse(name, kind):
             return FieldSchema(name, DataType.SPARSE_FLOAT_VECTOR)
         if name in self._options.vector:
@@ -262,14 +276,18 @@ class _Inference:
 
     def _list_vectors(self) -> dict[str, int]:
         """Variable-length list columns that become dense vectors, with their dims."""
-        lengths = {name: self._lengths(name) for name, kind in self._types.items() if _is_float_list(kind)}
+        lengths = {
+            name: self._lengths(name)
+            for name, kind in self._types.items()
+            if is_float_list(kind) or (name in self._options.vector and is_integer_list(kind))
+        }
         texts = ((name, self._written(name)) for name, kind in self._types.items() if is_text(kind))
         lengths |= {name: seen for name, seen in texts if seen}
         named = [name for name in self._options.vector if name in lengths]
         if self._options.vector:
             return {name: self._named_dim(name, lengths[name]) for name in named}
         candidates = {name: seen[0] for name, seen in lengths.items() if len(seen) == 1 and seen[0] > 1}
-        sure = [name for name, kind in self._types.items() if _is_fixed_vector(kind)]
+        sure = [name for name, kind in self._types.items() if is_fixed_vector(kind)]
         if candidates and len(candidates) + len(sure) > 1:
             shown = ", ".join(f"{name!r} ({dim} numbers)" for name, dim in candidates.items())
             and_sure = f" beside {', '.join(map(repr, sure))}" if sure else ""
@@ -293,9 +311,12 @@ class _Inference:
     def _written(self, name: str) -> list[int]:
         """The different lengths of the sampled rows of text, where all of them are written vectors."""
         values = self._sampled(name)
-        if values is None or name in (self._options.key or _DEFAULT_KEY, self._options.partition_key):
+        if values is None or name in (self._key_name, self._options.partition_key):
             return []
         texts = plain(values).drop_null()
+        if pc.any(pc.match_substring_regex(texts, _SHORTENED)).as_py():
+            remedy = "write them with .tolist(), or as Parquet"
+            raise _error(name, "whole vectors", "vectors that numpy shortened when it printed them ('...')", remedy)
         return written_lengths(texts, named=name in self._options.vector)
 
     def _named_dim(self, name: str, lengths: Sequence[int]) -> int:
@@ -321,33 +342,6 @@ def _all_of(problems: Sequence[SchemaError]) -> SchemaError:
         return problems[0]
     lines = "\n".join(f"  {problem}" for problem in problems)
     return SchemaError(f"{len(problems)} columns have no place in a new collection:\n{lines}", field=problems[0].field)
-
-
-#: Elements of lists that are vectors. int8 and uint8 may be anything: such columns have to be named.
-_VECTOR_TYPES = {
-    pa.float16(): DataType.FLOAT16_VECTOR,
-    pa.float32(): DataType.FLOAT_VECTOR,
-    pa.float64(): DataType.FLOAT_VECTOR,
-    # What bfloat16 of numpy becomes; Arrow itself has none.
-    pa.binary(2): DataType.BFLOAT16_VECTOR,
-}
-
-
-def _vector_type(kind: pa.DataType) -> DataType:
-    return _VECTOR_TYPES.get(kind.value_type, DataType.INT8_VECTOR)
-
-
-def _is_fixed_vector(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_fixed_size_list(kind)) and kind.value_type in _VECTOR_TYPES
-
-
-def _is_quantised(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_fixed_size_list(kind) and pa.types.is_int8(kind.value_type))
-
-
-def _is_float_list(kind: pa.DataType) -> bool:
-    is_variable = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    return bool(is_variable) and kind.value_type in _VECTOR_TYPES
 
 
 def _is_named_sparse(layout: SparseLayout) -> bool:
@@ -383,6 +377,8 @@ def _advice(kind: pa.DataType) -> str:
         return "leave it out with --drop, or cast it with --cast: it has no values in the first rows"
     if pa.types.is_temporal(kind):
         return "cast it to int64 or to a string in the source, or leave it out with --drop"
-    if _is_quantised(kind):
+    if is_quantised(kind):
         return "name it with --vector if it holds int8 vectors, cast it in the source, or create the collection first"
+    if pa.types.is_fixed_size_list(kind) and pa.types.is_uint8(kind.value_type):
+        return "create the collection first, or say with --schema what it holds: a BINARY_VECTOR of bits, or an ARRAY"
     return "cast it with --cast, leave it out with --drop, or create the collection first"

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from headrace import operations as ops
 from headrace.calls import drive_sync
+from headrace.casts.jsontext import type_name
 from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import plan_conform
@@ -22,6 +23,8 @@ from headrace.inference import infer_schema
 from headrace.packing import make_packer
 from headrace.profiling import profile_rows
 from headrace.reading import iterate
+from headrace.releases import has_timestamptz
+from headrace.remembered import remembered_indexes
 from headrace.schema import CollectionSchema
 from headrace.sources import Source, open_source
 from headrace.summary import mapping_table
@@ -107,16 +110,15 @@ def inspect_source(
     """
     with open_source(source, options=options) as opened:
         found = _look_at(opened)
-        info = None
+        info, timestamptz = None, False
         if collection is not None and endpoint is not None:
             found.collection, found.uri = collection, endpoint.uri
-            info, found.rows_before, found.like = _ask(collection, endpoint)
-            found.exists = info is not None
+            info, timestamptz = _ask(found, collection, endpoint)
         sample = next(iterate(opened, max_bytes=SAMPLE_BYTES, columns=None, limit=options.limit), None)
         try:
             batch = None if sample is None else sample.batch
             given = schema if info is None else info.schema
-            _plan(found, opened, batch, given, options, exists=info is not None)
+            _plan(found, opened, batch, given, options, exists=info is not None, timestamptz=timestamptz)
         except InputError as error:
             found.problem = str(error)
         return found
@@ -203,7 +205,7 @@ def _look_at(source: Source) -> Inspection:
         files=[{"path": label, "rows": number, "bytes": _file_size(label)} for label, number in rows.items()],
         skipped=list(source.skipped),
         rows=source.rows_total,
-        columns=[{"name": column.name, "type": str(column.type)} for column in source.schema],
+        columns=[{"name": column.name, "type": type_name(column.type)} for column in source.schema],
     )
 
 
@@ -212,18 +214,21 @@ def _file_size(label: str) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def _ask(collection: str, endpoint: Endpoint) -> tuple[CollectionInfo | None, int | None, list[str]]:
-    """The collection and its rows, None for what is not there or not loaded, and those of a similar name."""
+def _ask(found: Inspection, collection: str, endpoint: Endpoint) -> tuple[CollectionInfo | None, bool]:
+    """The collection, where it exists, and whether the server has TIMESTAMPTZ; the rest goes into ``found``."""
     if endpoint.is_embedded and not endpoint.path.exists():
-        # Connecting would create the database.
-        return None, None, []
+        # Connecting would create the database. What would be created is of this machine's own engine.
+        found.exists = False
+        return None, True
     with SyncTransport(endpoint) as transport:
         info = drive_sync(transport, ops.describe_collection(collection))
+        found.exists = info is not None
         if info is None:
             names = drive_sync(transport, ops.list_collections())
-            return None, None, difflib.get_close_matches(collection, names)
-        loaded = drive_sync(transport, ops.is_loaded(collection))
-        return info, drive_sync(transport, ops.count(collection)) if loaded else None, []
+            found.like = difflib.get_close_matches(collection, names)
+        elif drive_sync(transport, ops.is_loaded(collection)):
+            found.rows_before = drive_sync(transport, ops.count(collection))
+        return info, has_timestamptz(transport.server_version, lite=transport.server_kind == "lite")
 
 
 def _plan(
@@ -234,14 +239,21 @@ def _plan(
     options: LoadOptions,
     *,
     exists: bool,
+    timestamptz: bool,
 ) -> None:
     if schema is None:
         schema = infer_schema(
-            source.schema, sample=sample, options=options, nulls=source.nulls, later_columns=source.open_ended
+            source.schema,
+            sample=sample,
+            options=options,
+            nulls=source.nulls,
+            timestamptz=timestamptz,
+            later_columns=source.open_ended,
         )
     if not exists:
         found.indexes = [
-            {"field": index.field_name, "metric": index.metric_type} for index in index_params(schema, options.metric)
+            {"field": index.field_name, "metric": index.metric_type}
+            for index in index_params(schema, options.metric, remembered_indexes(source.schema, options))
         ]
     found.primary_key = schema.primary_key.name
     plan = plan_conform(source.schema, schema, options=options, sample=sample, later_columns=source.open_ended)

@@ -28,6 +28,8 @@ from headrace.target import Sharing
 
 __all__ = ["LoadJob"]
 
+#: Bytes of requests that wait to be sent, where the rows are in memory: their source never stalls.
+_READY_BYTES = 4 << 20
 #: Files that a note names.
 _MOST_NAMED = 10
 #: Files at work that are told of.
@@ -96,6 +98,11 @@ class LoadJob:
         """Where journal, rejects and report are kept."""
         return self._session.state_dir
 
+    @property
+    def failure(self) -> HeadraceError | None:
+        """Why the load ended early, or None."""
+        return self._session.failure
+
     def stop(self, reason: str, *, grace: float = STOP_GRACE) -> None:
         """Stop intake and finish what is in flight within ``grace`` seconds; :meth:`run` then returns its report.
 
@@ -135,7 +142,7 @@ class LoadJob:
                 source = self._load(source)
                 complete(session, functools.partial(self._reread, source) if source.replayable else None)
             except StoppedError as stopped:
-                session.failure = session.failure or stopped
+                session.fail(stopped)
             return close_report(session, source_exhausted=self._exhausted)
         finally:
             if source is not None:
@@ -165,6 +172,8 @@ class LoadJob:
         session, limit = self._session, self._options.limit
         self._rows_of = {file.label: file.rows for file in source.files}
         session.rows_total = _at_most(source.rows_total, limit)
+        if source.replayable and source.rows_total is not None and not self._files:
+            session.window.keep_ready(_READY_BYTES)
         source, batches = self._start(source)
         session.rows_total = _at_most(source.rows_total, limit)
         try:
@@ -187,7 +196,7 @@ class LoadJob:
             self._exhausted = not session.stopping
         except HeadraceError as error:
             # What was read before is sent and accounted for; the report says why no more was.
-            session.failure = session.failure or error
+            session.fail(error)
 
     def _start(self, source: Source) -> tuple[Source, Iterator[SourceBatch]]:
         """Read a first batch, prepare the session with it, and return what is left to load, and its batches."""

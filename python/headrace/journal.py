@@ -106,7 +106,9 @@ class Journal:
                 if not span.count:
                     continue
                 stop = span.start + span.count
-                source = self._sources.setdefault(span.source, _Source())
+                source = self._sources.get(span.source)
+                if source is None:
+                    source = self._sources[span.source] = _Source()
                 source.verdicts[verdict] += span.count
                 if final:
                     source.settled.add(span.start, stop)
@@ -158,17 +160,19 @@ class Journal:
         Raises:
             JournalError: If that cannot be written; nothing with a later deadline must be sent then.
         """
-        if self._writer is not None and seconds > self._reach:
+        if self._writer is not None and (seconds > self._reach or self._writer.silent):
             await asyncio.wrap_future(self._writer.reach(seconds))
             self._reach = max(self._reach, seconds)
 
     def _marks(self, spans: Sequence[Span]) -> list[Future[None]]:
         """The marks to wait for; those that will be needed soon are asked for, and not waited for."""
-        waiting = []
+        waiting: list[Future[None]] = []
+        if self._writer is None:
+            return waiting
         with self._lock:
             for label, (start, stop, rows) in _ranges(spans).items():
                 kept = self._kept.get(label)
-                if kept is None or self._writer is None:
+                if kept is None:
                     continue
                 ahead = rows * self._mark_requests
                 self._mark(kept, start, stop, max(ahead, stop - start))
@@ -189,10 +193,15 @@ class Journal:
                 kept.marked.add(begin, over)
                 kept.pending.append((begin, over, self._writer.mark(kept.record.id, begin, over)))
 
-    def doubtful_rows(self, spans: Sequence[Span]) -> int:
-        """How many of these rows an earlier run may have sent without learning what became of them."""
-        kept = [(span, self._kept[span.source].record.open) for span in spans if span.source in self._kept]
-        return sum(rows.overlap(span.start, span.start + span.count) for span, rows in kept)
+    def in_doubt(self, spans: Sequence[Span]) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+        """Those of these rows whose fate an earlier run that may have sent them did not learn; and the others."""
+        doubtful: list[Span] = []
+        others: list[Span] = []
+        for span in spans:
+            rows = self._kept[span.source].record.open if span.source in self._kept else IntervalSet()
+            for start, stop, inside in rows.split(span.start, span.start + span.count):
+                (doubtful if inside else others).append(Span(span.source, start, stop - start))
+        return tuple(doubtful), tuple(others)
 
     def key_ranges(self, spans: Sequence[Span], keys: pa.Array) -> tuple[KeyRange | None, ...]:
         """What can be noted of the keys of a request's rows, which are all different, for each of its spans."""

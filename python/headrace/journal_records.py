@@ -11,7 +11,7 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -40,7 +40,7 @@ Key = int | str
 #: The journal's name in its directory.
 JOURNAL = "journal.sqlite"
 #: ``PRAGMA user_version``: another number is another layout.
-FORMAT = 3
+FORMAT = 4
 #: ``PRAGMA application_id``: "hrjl".
 APPLICATION = 0x68726A6C
 
@@ -64,7 +64,10 @@ class Place:
     identity: str
 
 
-@dataclass(frozen=True, slots=True)
+_PLACE = tuple(item.name for item in fields(Place))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetRecord:
     """One life of a collection, and what a journal knows of it.
 
@@ -117,7 +120,7 @@ class KeyRange:
         return bool(self.high < other.low or other.high < self.low)  # type: ignore[operator]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class FileRecord:
     """One file, and what became of its rows.
 
@@ -130,6 +133,7 @@ class FileRecord:
         open: Rows that were marked and not settled: they may be stored.
         doubled: Rows that were sent again though they may have been stored, under a second key of the server's.
         wanted: How many of its rows are to be loaded; None for all.
+        before: Rows that may be stored of what was loaded under its path before; nobody knows their keys any more.
         keys: What is known of the keys of its stored rows.
     """
 
@@ -138,10 +142,16 @@ class FileRecord:
     plan: str
     rows: int | None
     wanted: int | None = None
+    before: int = 0
     settled: dict[Verdict, IntervalSet] = field(default_factory=dict)
     open: IntervalSet = field(default_factory=IntervalSet)
     doubled: IntervalSet = field(default_factory=IntervalSet)
     keys: list[KeyRange] = field(default_factory=list)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether rows of it that are still to be sent may be stored already, from under its path before."""
+        return self.before > 0 and not self.finished
 
     @property
     def finished(self) -> bool:
@@ -201,6 +211,7 @@ class JournalReader:
             self._connection = self._connect()
             try:
                 self._check()
+                self._connection.row_factory = sqlite3.Row
             except BaseException:
                 self._connection.close()
                 raise
@@ -237,11 +248,8 @@ class JournalReader:
 
     def targets(self) -> list[TargetRecord]:
         """Every target, oldest first."""
-        rows = self._read(
-            "SELECT uri, database, collection, partition, identity, id, rows_before, began, rows_again, rows_replaced, "
-            "highest FROM target ORDER BY id"
-        )
-        return [TargetRecord(row[5], Place(*row[:5]), *row[6:]) for row in rows]
+        found = [dict(row) for row in self._read("SELECT * FROM target ORDER BY id")]
+        return [TargetRecord(place=Place(**{name: row.pop(name) for name in _PLACE}), **row) for row in found]
 
     def files(self, target: int) -> list[FileRecord]:
         """The files of a target, in the order in which they were begun.
@@ -249,9 +257,9 @@ class JournalReader:
         A rejected row of a run that never ended is as if it had not been read: its rejects file cannot be opened.
         """
         records = {
-            number: FileRecord(number, FileIdentity(**json.loads(identity)), plan, rows, wanted)
-            for number, identity, plan, rows, wanted in self._read(
-                "SELECT id, identity, plan, rows, wanted FROM file WHERE target = ? ORDER BY id", target
+            row["id"]: FileRecord(**{**dict(row), "identity": FileIdentity(**json.loads(row["identity"]))})
+            for row in self._read(
+                "SELECT id, identity, plan, rows, wanted, before FROM file WHERE target = ? ORDER BY id", target
             )
         }
         for file, start, stop in self._intervals("mark", target):
@@ -279,9 +287,8 @@ class JournalReader:
 
     def runs(self, target: int) -> list[dict[str, Any]]:
         """The runs of a target, oldest first, with ``began`` and ``ended`` (or None) and what was noted at the end."""
-        names = ("began", "ended", "status", "rejects", "stored", "keys")
-        rows = self._read(f"SELECT {', '.join(names)} FROM run WHERE target = ? ORDER BY id", target)  # noqa: S608 - constant names
-        return [{**dict(zip(names, row, strict=True)), "rejects": json.loads(row[3])} for row in rows]
+        query = "SELECT began, ended, status, rejects, stored, keys FROM run WHERE target = ? ORDER BY id"
+        return [{**dict(row), "rejects": json.loads(row["rejects"])} for row in self._read(query, target)]
 
     def _intervals(self, table: str, target: int) -> list[tuple[int, int, int]]:
         query = f"SELECT {table}.* FROM {table} JOIN file ON file.id = {table}.file WHERE file.target = ?"  # noqa: S608 - constant names

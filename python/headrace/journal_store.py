@@ -36,6 +36,9 @@ __all__ = ["SAMPLE_KEYS", "JournalStore"]
 #: Most keys of stored rows that are kept for each target, to be read back before anything is skipped.
 SAMPLE_KEYS = 256
 
+#: Seconds for which others may hold a journal up that they read.
+_PATIENCE = 60.0
+
 _SCHEMA = """
 CREATE TABLE target (
     id INTEGER PRIMARY KEY, uri TEXT NOT NULL, database TEXT NOT NULL, collection TEXT NOT NULL,
@@ -50,7 +53,7 @@ CREATE TABLE run (
 );
 CREATE TABLE file (
     id INTEGER PRIMARY KEY, target INTEGER NOT NULL REFERENCES target ON DELETE CASCADE, path TEXT NOT NULL,
-    identity TEXT NOT NULL, plan TEXT NOT NULL, rows INTEGER, wanted INTEGER,
+    identity TEXT NOT NULL, plan TEXT NOT NULL, rows INTEGER, wanted INTEGER, before INTEGER NOT NULL DEFAULT 0,
     UNIQUE (target, path)
 );
 CREATE TABLE mark (
@@ -125,7 +128,8 @@ class JournalStore(JournalReader):
     def _connect(self) -> sqlite3.Connection:
         # Made first, and private: the files beside it get its permissions.
         os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        # Where there is no write-ahead log, who reads it holds this loader up.
+        return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE)
 
     def _check(self) -> None:
         execute = self._connection.execute
@@ -210,19 +214,22 @@ class JournalStore(JournalReader):
 
         ``wanted`` of its rows are to be loaded, or all.
         """
+        before = 0
         if former is not None:
+            left = len(former.settled.get(Verdict.STORED, ())) + len(former.open)
+            before = former.before + left
             same = not former.identity.difference(identity) and former.plan == plan
             column = "rows_again" if same else "rows_replaced"
             self._connection.execute(
                 f"UPDATE target SET {column} = {column} + ? WHERE id = ?",  # noqa: S608 - constant names
-                (len(former.settled.get(Verdict.STORED, ())) + len(former.open), target),
+                (left, target),
             )
         self._connection.execute("DELETE FROM file WHERE target = ? AND path = ?", (target, identity.path))
-        values = (target, identity.path, json.dumps(identity.to_dict()), plan, rows, wanted)
+        values = (target, identity.path, json.dumps(identity.to_dict()), plan, rows, wanted, before)
         number = self._insert(
-            "INSERT INTO file (target, path, identity, plan, rows, wanted) VALUES (?, ?, ?, ?, ?, ?)", values
+            "INSERT INTO file (target, path, identity, plan, rows, wanted, before) VALUES (?, ?, ?, ?, ?, ?, ?)", values
         )
-        return FileRecord(number, identity, plan, rows, wanted)
+        return FileRecord(id=number, identity=identity, plan=plan, rows=rows, wanted=wanted, before=before)
 
     def set_rows(self, file: int, rows: int) -> None:
         """Note how many rows a file has."""

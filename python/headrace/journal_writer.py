@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -55,10 +56,12 @@ class JournalWriter:
     Args:
         store: Where to write; from now on it is this thread's alone, until :meth:`close`.
         run: The number of this run, which rejected rows carry.
+        clock: Seconds, monotonic.
     """
 
-    def __init__(self, store: JournalStore, run: int) -> None:
+    def __init__(self, store: JournalStore, run: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self._clock = clock
         #: The number of this run.
         self.run = run
         self._lock = threading.Lock()
@@ -67,11 +70,18 @@ class JournalWriter:
         self._notes = _Notes()
         #: Seconds for which a request may be on its way.
         self._reach = 0.0
+        #: When the last sign of life was given; the lock gave one when it was taken.
+        self._alive_at = clock()
         self._closing = False
         #: Why nothing more is written, or None.
         self.failure: JournalError | None = None
         self._thread = threading.Thread(target=self._write_all, name="headrace-journal", daemon=True)
         self._thread.start()
+
+    @property
+    def silent(self) -> bool:
+        """Whether no sign of life came for longer than the next run reckons with: a disk that hangs, for example."""
+        return self._clock() - self._alive_at > BEAT
 
     def mark(self, file: int, start: int, stop: int) -> Future[None]:
         """Note that rows are about to be sent. Done once that is on the disk; cannot be cancelled.
@@ -160,13 +170,13 @@ class JournalWriter:
         written_at = 0.0
         while True:
             with self._lock:
-                self._some.wait_for(lambda: self._closing or self._notes, timeout=BEAT)
+                self._some.wait_for(lambda: self._closing or self._notes, timeout=BEAT / 2)
                 # A mark is waited for; the rest can be gathered, unless it comes alone.
-                pause = max(0.0, written_at + GATHER - time.monotonic()) if self._notes else 0.0
+                pause = max(0.0, written_at + GATHER - self._clock()) if self._notes else 0.0
                 self._urgent.wait_for(lambda: self._closing or self._notes.promised, timeout=pause)
             if not self._write_waiting():
                 return
-            written_at = time.monotonic()
+            written_at = self._clock()
 
     def _write_waiting(self) -> bool:
         """Write what was noted so far; False where nothing more will come, or can be written."""
@@ -176,11 +186,18 @@ class JournalWriter:
             notes, self._notes = self._notes, _Notes()
             reach = self._reach
         try:
+            alive_at = self._clock()
             self._store.beat(reach)
+            self._alive_at = alive_at
             if notes:
                 self._write(notes)
         except JournalError as error:
             self._fail(error, notes.promised)
+            return False
+        except Exception as error:  # noqa: BLE001 - the thread's edge: who waits for a mark would wait for ever
+            failure = JournalError(f"the journal's thread ended: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._fail(failure, notes.promised)
             return False
         for written in notes.promised:
             written.set_result(None)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["Codes", "KeyFilter", "key_codes"]
+__all__ = ["Codes", "KeyFilter", "Probe", "key_codes"]
 
 Codes = npt.NDArray[np.int64]
 _Words = npt.NDArray[np.uint64]
@@ -75,7 +75,7 @@ def _absorb(codes: _Words, words: _Words, places: Codes, left: Codes) -> _Words:
 
 
 @dataclass(frozen=True, slots=True)
-class _Probe:
+class Probe:
     """Codes made ready to be looked up or added."""
 
     hashed: _Words
@@ -84,10 +84,12 @@ class _Probe:
     def __len__(self) -> int:
         return len(self.hashed)
 
-    def where(self, mask: npt.NDArray[np.bool_]) -> _Probe:
-        return _Probe(self.hashed[mask], self.bits[mask])
+    def where(self, mask: npt.NDArray[np.bool_]) -> Probe:
+        """Those of the mask."""
+        return Probe(self.hashed[mask], self.bits[mask])
 
     def places(self, words: _Words) -> npt.NDArray[np.int64]:
+        """The word of each in a filter."""
         # The upper bits choose the word, the lower ones its bits.
         return (self.hashed >> np.uint64(65 - len(words).bit_length())).astype(np.int64)
 
@@ -100,12 +102,12 @@ class KeyFilter:
         self._room = 0
 
     @staticmethod
-    def probe(codes: Codes) -> _Probe:
+    def probe(codes: Codes) -> Probe:
         """What :meth:`add` and :meth:`test` take."""
         hashed = _mixed(codes)
-        return _Probe(hashed, _bits(hashed))
+        return Probe(hashed, _bits(hashed))
 
-    def add(self, probe: _Probe) -> None:
+    def add(self, probe: Probe) -> None:
         """Remember the codes of ``probe``."""
         if self._room < len(probe) and len(self._filters) < len(_SIZES):
             size = 1 << _SIZES[len(self._filters)]
@@ -115,7 +117,7 @@ class KeyFilter:
         words = self._filters[-1]
         np.bitwise_or.at(words, probe.places(words), probe.bits)
 
-    def test(self, probe: _Probe) -> npt.NDArray[np.bool_]:
+    def test(self, probe: Probe) -> npt.NDArray[np.bool_]:
         """Which of the codes of ``probe`` may have been added."""
         seen = np.zeros(len(probe), np.bool_)
         for words in self._filters:

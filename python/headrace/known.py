@@ -1,5 +1,7 @@
 """What the clients of this process know of a server's collections, so that each is described once.
 
+That is descriptions, and when each was last written to: a read of the consistency level Session waits for that.
+
 Known is shared by all clients of an address as long as one of them lives, by database and collection. It is forgotten
 by every call that may change a collection, whoever makes it, and by an operation that was refused because of it.
 """
@@ -32,18 +34,19 @@ _CHANGES = frozenset(
 
 
 class Shared:
-    """What is known at one address: database to key to value."""
+    """What is known at one address: database to key to value; and database and key to the last write's timestamp."""
 
     _shared: ClassVar[weakref.WeakValueDictionary[str, Shared]] = weakref.WeakValueDictionary()
-    _guard: ClassVar[threading.Lock] = threading.Lock()
+    guard: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self) -> None:
         self.databases: dict[str, dict[str, Any]] = {}
+        self.writes: dict[tuple[str, str], int] = {}
 
     @classmethod
     def at(cls, address: str) -> Shared:
         """What all clients of this address share."""
-        with cls._guard:
+        with cls.guard:
             return cls._shared.setdefault(address, cls())
 
 
@@ -62,6 +65,16 @@ class _Known:
     def forget(self, key: str) -> None:
         """Forget one collection."""
         self._now().pop(key, None)
+
+    def wrote(self, key: str, timestamp: int) -> None:
+        """Take note of a write's timestamp; answers may arrive in another order than they were made in."""
+        place = self._database(), key
+        with Shared.guard:
+            self._shared.writes[place] = max(timestamp, self._shared.writes.get(place, 0))
+
+    def last_write(self, key: str) -> int:
+        """The latest that was noted, or 0."""
+        return self._shared.writes.get((self._database(), key), 0)
 
     def called(self, method: str) -> None:
         """Forget the database's collections after a call that may have changed them."""

@@ -30,11 +30,19 @@ _MOST_PIECES = 32
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A piece that is to be sent now: as an upsert or not, after the earlier rows of its keys or at once."""
+    """A piece that is to be sent now.
+
+    Attributes:
+        piece: The rows.
+        upsert: Whether they go as an upsert.
+        late: Whether they go after the earlier rows of their keys, instead of at once.
+        ordered: Their keys' codes, ascending, where they were looked at already.
+    """
 
     piece: Piece
     upsert: bool
     late: bool
+    ordered: Codes | None = None
 
 
 class Lanes:
@@ -76,6 +84,11 @@ class Lanes:
         """Rows that wait to be joined with others of their kind."""
         return self._later.waiting_rows
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Encoded bytes of these."""
+        return self._later.waiting_bytes
+
     def limit(self, size: int) -> None:
         """Make requests of at most ``size`` bytes from now on."""
         self._later.limit(size)
@@ -84,29 +97,33 @@ class Lanes:
         """What is to be sent now that ``piece`` has come, in order."""
         if self._key is None:
             return [Outgoing(piece, self._upsert, late=False)]
-        piece = self._collapsed(piece)
-        repeated = self._order.repeated(key_codes(piece.batch.column(self._key)))
+        piece, codes, ordered = self._collapsed(piece)
+        repeated = self._order.repeated(codes)
         self._since += self._later.waiting_rows > 0
+        later: list[Piece] = []
         if repeated is None:
-            straight, later = [piece], []
+            straight = [Outgoing(piece, self._upsert, late=False, ordered=ordered)]
+        elif repeated.all():
+            straight, later = [], self._later.add(piece)
         else:
-            straight = [self._rows(piece, ~repeated)] if not repeated.all() else []
-            again = self._rows(piece, repeated) if straight else piece
-            later = self._later.add(again)
+            straight = [Outgoing(self._rows(piece, ~repeated), self._upsert, late=False)]
+            later = self._later.add(self._rows(piece, repeated))
         if self._since > _MOST_PIECES:
             later += self._later.flush()
-        return [Outgoing(part, self._upsert, late=False) for part in straight] + self._late(later)
+        return straight + self._late(later)
 
     def flush(self) -> list[Outgoing]:
         """Everything that waits."""
         return self._late(self._later.flush())
 
-    def enter(self, batch: pa.RecordBatch, *, late: bool) -> Claim | None:
-        """Lock the keys of rows that are handed over now."""
+    def enter(self, batch: pa.RecordBatch, *, late: bool, ordered: Codes | None = None) -> Claim | None:
+        """Lock the keys of rows that are handed over now; ``ordered`` are their codes, where they are known."""
         if self._key is None:
             return None
-        claim = self._order.enter(sorted_codes(key_codes(batch.column(self._key))), late=late)
-        claim.replaces_doubt = bool(claim.meets(self._doubt).any())
+        if ordered is None:
+            ordered = sorted_codes(key_codes(batch.column(self._key)))
+        claim = self._order.enter(ordered, late=late)
+        claim.replaces_doubt = len(self._doubt) > 0 and bool(claim.meets(self._doubt).any())
         return claim
 
     def handed_over(self) -> None:
@@ -117,31 +134,34 @@ class Lanes:
     def _late(self, pieces: list[Piece]) -> list[Outgoing]:
         if pieces and not self._later.waiting_rows:
             self._since = 0
-        return [Outgoing(self._collapsed(piece), upsert=True, late=True) for piece in pieces]
+        found = [self._collapsed(piece) for piece in pieces]
+        return [Outgoing(piece, upsert=True, late=True, ordered=ordered) for piece, _, ordered in found]
 
-    def _collapsed(self, piece: Piece) -> Piece:
-        """The last row of each key; the others are superseded."""
-        last = self._last(piece.batch)
+    def _collapsed(self, piece: Piece) -> tuple[Piece, Codes, Codes]:
+        """The last row of each key, the others being superseded; their codes as they stand, and ascending."""
+        keys = piece.batch.column(self._key)
+        codes = key_codes(keys)
+        ordered = sorted_codes(codes)
+        last = last_of_each_key(keys, codes, ordered)
         if last is None:
-            return piece
+            return piece, codes, ordered
         # A row that cannot be sent replaces nothing: its own refusal comes when it is packed.
         bad = np.array([row for row, *_ in self._packer.check(piece.batch)], np.int64)
         if len(bad):
             good = np.setdiff1d(np.arange(piece.batch.num_rows, dtype=np.int64), bad, assume_unique=True)
-            among = self._last(piece.batch.take(pa.array(good)))
+            among = self._last(keys.take(pa.array(good)))
             last = np.union1d(good if among is None else good[among], bad)
         superseded = np.setdiff1d(np.arange(piece.batch.num_rows, dtype=np.int64), last, assume_unique=True)
         kept = self._rows(piece, np.isin(np.arange(piece.batch.num_rows), last))
         spans = take_spans(piece.spans, superseded)
-        if self._ledger.journal.doubtful_rows(spans):
-            codes = key_codes(piece.batch.column(self._key).take(pa.array(superseded)))
-            self._doubt = np.union1d(self._doubt, codes)
+        if self._ledger.journal.in_doubt(spans)[0]:
+            self._doubt = np.union1d(self._doubt, codes[superseded])
         self._ledger.settle(spans, len(superseded), Verdict.SUPERSEDED)
-        return kept
+        codes = codes[last]
+        return kept, codes, sorted_codes(codes)
 
-    def _last(self, batch: pa.RecordBatch) -> npt.NDArray[np.int64] | None:
-        keys = batch.column(self._key)
-        codes: Codes = key_codes(keys)
+    def _last(self, keys: pa.Array) -> npt.NDArray[np.int64] | None:
+        codes = key_codes(keys)
         return last_of_each_key(keys, codes, sorted_codes(codes))
 
     def _rows(self, piece: Piece, mask: npt.NDArray[np.bool_]) -> Piece:

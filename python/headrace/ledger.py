@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from headrace.batching import Span
+from headrace.batching import Span, span_rows
 from headrace.journal import Journal
 from headrace.journal_records import KeyRange
 from headrace.rejects import Reject, RejectLimit, RejectsFile
@@ -21,7 +22,8 @@ __all__ = ["Ledger"]
 class Ledger:
     """Where verdicts go: the counters, the rows of each source, the refused rows, the measurements.
 
-    ``refused_keys`` are the keys of rows that the server refused; they are not to be expected when reading back.
+    ``refused_keys`` are, of each partition, the keys of rows that the server refused; they are not to be expected when
+    reading back. ``stored_in`` are the rows stored in each partition.
     ``notes`` are sentences for the report.
     """
 
@@ -31,7 +33,8 @@ class Ledger:
     reject_limit: RejectLimit
     window: Window
     measurements: Measurements = field(default_factory=Measurements)
-    refused_keys: set[object] = field(default_factory=set)
+    refused_keys: defaultdict[str, set[object]] = field(default_factory=lambda: defaultdict(set))
+    stored_in: Counter[str] = field(default_factory=Counter)
     notes: dict[str, int] = field(default_factory=dict)
 
     def settle(self, spans: Sequence[Span], rows: int, verdict: Verdict, keys: Sequence[KeyRange | None] = ()) -> None:
@@ -45,9 +48,9 @@ class Ledger:
         for reject in rejects:
             self.settle((Span(reject.source, reject.row, 1),), 1, Verdict.REJECTED)
 
-    def double(self, spans: Sequence[Span], rows: int) -> None:
-        """Count ``rows`` rows that are sent though they may be stored, under another key of the server's."""
-        self.measurements.double(rows)
+    def double(self, spans: Sequence[Span]) -> None:
+        """Count rows that are sent though they may be stored, under another key of the server's."""
+        self.measurements.double(span_rows(spans))
         self.journal.double(spans)
 
     def note(self, text: str, rows: int) -> None:

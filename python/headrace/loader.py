@@ -79,8 +79,9 @@ def load(
     if isinstance(source, AsyncIterable):
         return _in_thread(_put_all(source, collection, where, chosen, schema=schema, progress=progress, check=check))
     given = choose_source(source, part, chosen), collection, where, chosen
-    report = _job(*given, schema=schema, progress=progress, first_attempt=first_attempt).run()
-    return check_report(report) if check else report
+    job = _job(*given, schema=schema, progress=progress, first_attempt=first_attempt)
+    report = job.run()
+    return check_report(report, job.failure) if check else report
 
 
 async def aload(
@@ -119,7 +120,7 @@ async def aload(
             job.stop("cancellation")
             await finished(running)
             raise
-    return check_report(report) if check else report
+    return check_report(report, job.failure) if check else report
 
 
 def _job(

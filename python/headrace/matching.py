@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -56,9 +57,11 @@ def ignored_columns(schema: pa.Schema) -> tuple[str, ...]:
     return (*index_columns(schema), *reasons)
 
 
-def match_columns(source: pa.Schema, target: CollectionSchema, options: LoadOptions) -> Matched:
-    """Match the columns of ``source`` with the fields of ``target``."""
-    matching = _Matching(source, target)
+def match_columns(
+    source: pa.Schema, target: CollectionSchema, options: LoadOptions, *, spare: Collection[str] = ()
+) -> Matched:
+    """Match the columns of ``source`` with the fields of ``target``; those of ``spare`` need no field."""
+    matching = _Matching(source, target, spare)
     if options.key is not None:
         matching.take_key(options.key)
     matching.take_exact()
@@ -67,9 +70,10 @@ def match_columns(source: pa.Schema, target: CollectionSchema, options: LoadOpti
 
 
 class _Matching:
-    def __init__(self, source: pa.Schema, target: CollectionSchema) -> None:
+    def __init__(self, source: pa.Schema, target: CollectionSchema, spare: Collection[str]) -> None:
         self._source = source
         self._target = target
+        self._spare = spare
         self._columns: dict[str, str] = {}
         self._notes: dict[str, str] = {}
         self._problems: list[SchemaError] = []
@@ -146,6 +150,8 @@ class _Matching:
         return False
 
     def _goes_dynamic(self, column: str) -> bool:
+        if not self._target.enable_dynamic_field and column in self._spare:
+            return False
         if not self._target.enable_dynamic_field:
             guess = difflib.get_close_matches(column, self._fields, n=1)
             found = "no such field" + (f" (there is {guess[0]!r})" if guess else "")

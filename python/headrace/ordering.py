@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.keyfilter import Codes, KeyFilter
+from headrace.keyfilter import Codes, KeyFilter, Probe, key_codes
 
 __all__ = ["Claim", "KeyOrder", "last_of_each_key", "sorted_codes"]
 
@@ -31,6 +31,7 @@ class Claim:
 
     Attributes:
         codes: Its keys' codes, ascending.
+        order: What gave it out.
         after: The claims that have to end first.
         ended: Whether every row of it is settled.
         stuck: Whether a row of it ended unsent or unknown; its keys then stay locked for the rest of the load.
@@ -38,6 +39,7 @@ class Claim:
     """
 
     codes: Codes
+    order: KeyOrder
     after: tuple[Claim, ...] = ()
     ended: bool = False
     stuck: bool = False
@@ -52,6 +54,10 @@ class Claim:
     def barred(self) -> bool:
         """Whether its request must not be sent at all, because an earlier row's fate is open."""
         return any(claim.stuck for claim in self.after)
+
+    def end(self, *, settled: bool) -> None:
+        """The request is over; see :meth:`KeyOrder.end`."""
+        self.order.end(self, settled=settled)
 
     def meets(self, codes: Codes) -> npt.NDArray[np.bool_]:
         """Which of ``codes`` are among its own."""
@@ -93,7 +99,7 @@ class _Ranges:
 
 
 class KeyOrder:
-    """Which keys were seen, and which are locked. Thread-safe.
+    """Which keys of one partition were seen, and which are locked. Thread-safe.
 
     Keys above every earlier one are new without a look; other keys are looked up in exact ranges of consecutive
     keys and in a :class:`~headrace.keyfilter.KeyFilter`.
@@ -102,13 +108,19 @@ class KeyOrder:
         upsert: Whether all rows are upserted: then only a key that is locked matters. Otherwise (rows are inserted)
             every key that was seen does, because an insert does not replace.
         before: The highest code of the keys that an earlier run stored, any of which may come again; None for none.
+        partition: The partition's name.
+        seen: The filter for the keys, which several partitions may share; None for one of its own.
     """
 
-    def __init__(self, *, upsert: bool, before: int | None = None) -> None:
+    def __init__(
+        self, *, upsert: bool, before: int | None = None, partition: str = "", seen: KeyFilter | None = None
+    ) -> None:
         self._upsert = upsert
         self._before = self._highest = before
         self._ranges = _Ranges()
-        self._filter = KeyFilter()
+        self._filter = KeyFilter() if seen is None else seen
+        # Keys of several partitions stand in one filter as other ones.
+        self._salt = key_codes(pa.array([partition])) if partition else None
         self._locked: list[Claim] = []
         self._waiting: list[Codes] = []
         self._lock = threading.Lock()
@@ -121,17 +133,16 @@ class KeyOrder:
         """
         if not len(codes):
             return None
-        ascending = bool((codes[1:] > codes[:-1]).all())
-        low, high = (int(codes[0]), int(codes[-1])) if ascending else (int(codes.min()), int(codes.max()))
+        low, high = int(codes.min()), int(codes.max())
         if self._highest is None or low > self._highest:
-            self._remember(codes, ascending=ascending, low=low, high=high)
+            self._remember(codes, low=low, high=high)
             return None
-        probe = self._filter.probe(codes)
+        probe = self._probe(codes)
         seen = self._ranges.test(codes) | self._filter.test(probe)
         if self._before is not None:
             seen |= codes <= self._before
         if not seen.any():
-            self._remember(codes, ascending=ascending, low=low, high=high)
+            self._remember(codes, low=low, high=high)
             return None
         self._highest = max(self._highest, high)
         if not seen.all():
@@ -150,7 +161,7 @@ class KeyOrder:
             codes: Its keys' codes, ascending; kept.
             late: Whether rows of it have to wait their turn (:meth:`repeated`); others have no one to wait for.
         """
-        claim = Claim(codes)
+        claim = Claim(codes, self)
         with self._lock:
             if late:
                 claim.after = tuple(other for other in self._locked if _share(other, claim))
@@ -170,11 +181,15 @@ class KeyOrder:
                 self._locked.remove(claim)
                 claim.after = ()
 
-    def _remember(self, codes: Codes, *, ascending: bool, low: int, high: int) -> None:
+    def _remember(self, codes: Codes, *, low: int, high: int) -> None:
         self._highest = high if self._highest is None else max(self._highest, high)
-        consecutive = ascending and high - low == len(codes) - 1
+        # All different, so that as many as lie between the ends are all that lie there, in whatever order they stand.
+        consecutive = high - low == len(codes) - 1
         if not (consecutive and self._ranges.add(low, high)):
-            self._filter.add(self._filter.probe(codes))
+            self._filter.add(self._probe(codes))
+
+    def _probe(self, codes: Codes) -> Probe:
+        return self._filter.probe(codes if self._salt is None else codes ^ self._salt)
 
     def _is_locked(self, codes: Codes) -> npt.NDArray[np.bool_]:
         locked = np.zeros(len(codes), np.bool_)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,7 +17,8 @@ from headrace.inference import infer_schema
 from headrace.plans import Plan, PlanPart
 from headrace.reading import iterate
 from headrace.releases import has_timestamptz
-from headrace.schema import CollectionSchema
+from headrace.remembered import remembered_indexes
+from headrace.schema import CollectionSchema, IndexParam
 from headrace.sources import open_source
 from headrace.target import MARK, PLAN, Sharing, Target, check_same, ensure_indexes, index_params, open_target
 from headrace.transport import SyncTransport
@@ -138,7 +140,8 @@ def prepare_collection(
             times = has_timestamptz(transport.server_version, lite=transport.server_kind == "lite")
             wanted = infer_schema(opened.schema, sample=first, options=options, nulls=opened.nulls, timestamptz=times)
         conform = plan_conform(opened.schema, wanted, options=options, sample=first, later_columns=opened.open_ended)
-        target = drive_sync(transport, _settle(collection, options, info, wanted, plan))
+        known = remembered_indexes(opened.schema, options) if schema is None else []
+        target = drive_sync(transport, _settle(collection, options, info, wanted, plan=plan, indexes=known))
         indexes = drive_sync(transport, ops.describe_index(target.info.name))
     return Preparation(
         collection=collection,
@@ -155,10 +158,17 @@ def prepare_collection(
 
 
 def _settle(
-    collection: str, options: LoadOptions, info: CollectionInfo | None, schema: CollectionSchema, plan: str
+    collection: str,
+    options: LoadOptions,
+    info: CollectionInfo | None,
+    schema: CollectionSchema,
+    *,
+    plan: str,
+    indexes: Sequence[IndexParam],
 ) -> Operation[Target]:
-    target = yield from open_target(collection, options, info, schema, create=True, sharing=Sharing(plan))
+    sharing = Sharing(plan)
+    target = yield from open_target(collection, options, info, schema, create=True, sharing=sharing, indexes=indexes)
     if not target.created and MARK in target.info.properties:
         # Whoever created it may have died before its indexes were defined.
-        yield from ensure_indexes(target.info.name, index_params(target.info.schema, options.metric))
+        yield from ensure_indexes(target.info.name, index_params(target.info.schema, options.metric, indexes))
     return target

@@ -28,12 +28,17 @@ __all__ = [
     "property_pairs",
     "reply_status",
     "status_error",
+    "status_in",
 ]
 
 M = TypeVar("M", bound=Message)
 
 #: ``Status.code`` of a missing collection (merr.ErrCollectionNotFound).
 COLLECTION_NOT_FOUND = 100
+#: Field 1, length-delimited: what every answer but a bare Status begins with, whose own first field is a number.
+_STATUS_TAG = b"\x0a"
+#: Bits of the longest varint.
+_LONGEST_VARINT = 64
 #: ``ErrorCode.CollectionNotExists`` of the legacy enum.
 _LEGACY_COLLECTION_NOT_FOUND = 4
 
@@ -137,6 +142,26 @@ def status_error(status: common_pb2.Status, method: str = "") -> MilvusException
         return None
     reason = status.reason or status.detail or "no reason given"
     return MilvusException(reason, code=status.code or status.error_code, method=method)
+
+
+def status_in(raw: bytes) -> ReplyStatus:
+    """The status at the head of an answer, which may be long, or that is one; success where there is none.
+
+    In every answer that has a status it is the first field, and servers write fields in order.
+    """
+    if raw[:1] == _STATUS_TAG:
+        length, start, shift = 0, 1, 0
+        while start < len(raw) and shift < _LONGEST_VARINT:
+            byte = raw[start]
+            length |= (byte & 0x7F) << shift
+            start, shift = start + 1, shift + 7
+            if byte < 0x80:
+                break
+        raw = raw[start : start + length]
+    try:
+        return reply_status(common_pb2.Status.FromString(raw))
+    except DecodeError:
+        return ReplyStatus()
 
 
 def is_missing_collection(status: common_pb2.Status) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +13,13 @@ import pyarrow.compute as pc
 
 from headrace import operations as ops
 from headrace._core import Packer
-from headrace.batching import Placed, Span, take_spans
+from headrace.batching import Placed, Span, split_rows, take_spans
 from headrace.calls import Operation
 from headrace.collection_messages import CollectionInfo
 from headrace.config import VerifyLevel
 from headrace.conform import ConformPlan
 from headrace.errors import HeadraceError
-from headrace.evidence import SAMPLE_ROWS
+from headrace.evidence import sample_rows
 from headrace.identity import changed_error, identity_of
 from headrace.readback import (
     DOUBLED_NAMED,
@@ -31,7 +32,7 @@ from headrace.readback import (
     watched,
 )
 from headrace.report import Verdict
-from headrace.sampling import Reservoir
+from headrace.sampling import Samples
 from headrace.session import LoadSession
 from headrace.sources import SourceBatch
 from headrace.target import Target, finish_target
@@ -63,7 +64,7 @@ def complete(session: LoadSession, reread: Callable[[], Iterator[Placed]] | None
             session.phase = "verifying"
             session.verification = _verify(session, target, reread)
     except HeadraceError as error:
-        session.failure = error
+        session.fail(error)
     session.phase = "done"
 
 
@@ -74,16 +75,16 @@ def _check_identity(session: LoadSession, target: Target) -> None:
     except HeadraceError:
         return  # a server that is away, or a load that was stopped: the next run looks first
     if found is None or identity_of(found) != identity_of(target.info):
-        session.failure = session.failure or changed_error(target.info.name)
+        session.fail(changed_error(target.info.name))
         session.disown()
 
 
 def _verify(session: LoadSession, target: Target, reread: Callable[[], Iterator[Placed]] | None) -> VerifyResult:
     counted = _count(session, target)
-    level, partition = session.options.verify, session.options.partition_name
+    level = session.options.verify
 
     def proven(level: VerifyLevel, batches: Iterable[Placed]) -> VerifyResult:
-        return session.run(watched(target.info, prove_rows(target.info, level, batches, partition_name=partition)))
+        return session.run(watched(target.info, prove_rows(target.info, level, batches)))
 
     if counted.status != "mismatch":
         if level == "count" or not target.keyed:
@@ -103,7 +104,7 @@ def _verify(session: LoadSession, target: Target, reread: Callable[[], Iterator[
 def _count(session: LoadSession, target: Target) -> VerifyResult:
     # What earlier runs stored was there when this one began to count.
     stored = session.ledger.account.rows(Verdict.STORED) - session.ledger.journal.rows_resumed()
-    distinct = session.evidence.distinct.count(without=session.ledger.refused_keys)
+    distinct = session.evidence.distinct(session.ledger.refused_keys)
     doubled = session.ledger.measurements.possibly_duplicated
     if session.resumption is not None and session.resumption.in_doubt and target.keyed:
         # Rows in doubt may have replaced themselves.
@@ -123,10 +124,10 @@ def _rows(session: LoadSession, level: VerifyLevel, reread: Callable[[], Iterato
         return reread()
     if reread is not None and session.ledger.journal.rows_resumed():
         # What earlier runs stored has passed nobody by who could have kept a sample.
-        reservoir = Reservoir(SAMPLE_ROWS, key=session.key)
+        samples = Samples(sample_rows(session.options.partition_column), key=session.key)
         for rows in reread():
-            reservoir.add(rows)
-        return reservoir.batches()
+            samples.add(rows)
+        return samples.batches()
     refused = session.ledger.refused_keys
     return [without_keys(rows, session.key, refused) for rows in session.evidence.sample.batches()]
 
@@ -147,7 +148,7 @@ def conformed_batches(
     packer: Packer,
     *,
     key: str | None = None,
-    refused: Collection[object] = (),
+    refused: Mapping[str, Collection[object]] = MappingProxyType({}),
 ) -> Iterator[Placed]:
     """The rows of a source as they are sent: cells that cannot be packed are left out with their rows.
 
@@ -156,25 +157,27 @@ def conformed_batches(
         plan: How source columns become fields.
         packer: Says which cells cannot be packed.
         key: The key column, where rows carry one.
-        refused: Keys of rows that the server refused, to be left out too.
+        refused: Of each partition the keys of rows that the server refused, to be left out too.
     """
     for found in source:
         conformed = plan.apply(found.batch)
         spans: tuple[Span, ...] = (Span(found.source, found.first_row, found.batch.num_rows),)
-        rows = Placed(conformed.batch, spans if conformed.kept is None else take_spans(spans, conformed.kept))
-        keep = np.ones(rows.batch.num_rows, np.bool_)
-        keep[[row for row, *_ in packer.check(rows.batch)]] = False
-        rows = without_keys(_only(rows, keep), key, refused)
-        if rows.batch.num_rows:
-            yield rows
+        taken = spans if conformed.kept is None else take_spans(spans, conformed.kept)
+        for rows in split_rows(Placed(conformed.batch, taken, plan.partition_name), conformed.partitions):
+            keep = np.ones(rows.batch.num_rows, np.bool_)
+            keep[[row for row, *_ in packer.check(rows.batch)]] = False
+            left = without_keys(_only(rows, keep), key, refused)
+            if left.batch.num_rows:
+                yield left
 
 
-def without_keys(rows: Placed, key: str | None, refused: Collection[object]) -> Placed:
-    """``rows`` without those whose key is among ``refused``."""
-    if key is None or not refused:
+def without_keys(rows: Placed, key: str | None, refused: Mapping[str, Collection[object]]) -> Placed:
+    """``rows`` without those whose key is among the refused ones of their partition."""
+    keys = refused.get(rows.partition)
+    if key is None or not keys:
         return rows
     column = rows.batch.column(key)
-    among = pc.is_in(column, value_set=pa.array(list(refused), column.type))
+    among = pc.is_in(column, value_set=pa.array(list(keys), column.type))
     return _only(rows, ~np.asarray(among.to_numpy(zero_copy_only=False), np.bool_))
 
 
@@ -182,7 +185,7 @@ def _only(rows: Placed, keep: npt.NDArray[np.bool_]) -> Placed:
     if keep.all():
         return rows
     kept = np.flatnonzero(keep).astype(np.int64, copy=False)
-    return Placed(rows.batch.filter(pa.array(keep)), take_spans(rows.spans, kept))
+    return replace(rows, batch=rows.batch.filter(pa.array(keep)), spans=take_spans(rows.spans, kept))
 
 
 def prove_count(target: Target, *, stored: int, distinct: int | None, doubled: int = 0) -> Operation[VerifyResult]:
@@ -217,7 +220,6 @@ def prove_rows(
     level: VerifyLevel,
     batches: Iterable[Placed],
     *,
-    partition_name: str = "",
     doubles: int = DOUBLED_NAMED,
 ) -> Operation[VerifyResult]:
     """Look the rows of ``batches`` up by key.
@@ -226,8 +228,7 @@ def prove_rows(
         info: The collection.
         level: ``"count"``: every key is there once. ``"full"``: every value, too. ``"sample"``: each row is also found
             by its own vectors.
-        batches: Conformed rows; those without a key of their own are passed over.
-        partition_name: Look in this partition only.
+        batches: Conformed rows, looked up in their partition; those without a key of their own are passed over.
         doubles: How many doubled keys of each 4,096 are named; the others are counted.
     """
     key = info.schema.primary_key.name
@@ -238,10 +239,10 @@ def prove_rows(
         rows = last_rows(found, key)
         if level == "count":
             keys = rows.batch.column(key)
-            looking = verify_key_counts(info, keys, partition_name=partition_name, doubles=doubles)
+            looking = verify_key_counts(info, keys, partition_name=rows.partition, doubles=doubles)
         else:
             searched = level == "sample"
-            looking = verify_rows(info, rows.batch, search=searched, partition_name=partition_name, doubles=doubles)
+            looking = verify_rows(info, rows.batch, search=searched, partition_name=rows.partition, doubles=doubles)
         mismatches = yield from looking
         findings.add(rows, mismatches)
     return findings.result()

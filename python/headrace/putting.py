@@ -36,8 +36,8 @@ __all__ = ["AsyncLoader", "BlockingLoader", "Loader", "check_report"]
 SOURCE = "put"
 
 
-def check_report(report: LoadReport) -> LoadReport:
-    """Return ``report`` where every row is stored (and proven, where that was asked for).
+def check_report(report: LoadReport, cause: BaseException | None = None) -> LoadReport:
+    """Return ``report`` where every row is stored (and proven, where that was asked for); else raise, from ``cause``.
 
     Raises:
         RowsUnsentError: If rows are unsent or unknown, or the source was not read to its end.
@@ -51,17 +51,19 @@ def check_report(report: LoadReport) -> LoadReport:
     if status == EXIT_REJECTED:
         remedy = "mend them and load that file, or look at report.files"
         found = f"{report.rows_rejected} of {report.rows_read} rows refused, kept in {report.rejects_file}"
-        raise RowsRejectedError(explain(where, "every row stored", found, remedy), report=report)
+        raise RowsRejectedError(explain(where, "every row stored", found, remedy), report=report) from cause
     if status == EXIT_DIFFERENT:
         found = f"differences in what was read back ({(report.verify or {}).get('note') or 'see report.verify'})"
-        raise VerificationError(explain(where, "what was sent", found, "look at report.verify"), report=report)
+        raise VerificationError(
+            explain(where, "what was sent", found, "look at report.verify"), report=report
+        ) from cause
     if status == EXIT_UNEXPECTED:
         remedy = "finish by hand or run the load again"
         raise LoadError(
             explain(where, "every step after the last row to succeed", report.status, remedy), report=report
-        )
+        ) from cause
     found = f"{report.rows_unsent} unsent and {report.rows_unknown} unknown of {report.rows_read} rows; {report.status}"
-    raise RowsUnsentError(explain(where, "every row stored", found, "load again"), report=report)
+    raise RowsUnsentError(explain(where, "every row stored", found, "load again"), report=report) from cause
 
 
 class _Putting:

@@ -124,7 +124,8 @@ class Findings:
     def __init__(self, level: str, key: str) -> None:
         self._level = level
         self._key = key
-        self._by_key: dict[Any, tuple[Span, list[Mismatch]]] = {}
+        self._by_key: dict[str, dict[Any, tuple[Span, list[Mismatch]]]] = {}
+        self._remembered = 0
         self._forgotten: Counter[tuple[str, str]] = Counter()
         self._unnamed = 0
         self._checked: Counter[str] = Counter()
@@ -135,10 +136,12 @@ class Findings:
         for span in rows.spans:
             self._checked[span.source] += span.count
         keys = rows.batch.column(self._key)
-        if self._by_key and len(keys):
-            held = pa.array(list(self._by_key), keys.type)
+        by_key = self._by_key.setdefault(rows.partition, {})
+        if by_key and len(keys):
+            held = pa.array(list(by_key), keys.type)
             for key in held.filter(pc.is_in(held, value_set=keys)).to_pylist():
-                span, _ = self._by_key.pop(key)
+                span, _ = by_key.pop(key)
+                self._remembered -= 1
                 self._replaced[span.source] += 1
         found: dict[Any, list[Mismatch]] = {}
         for mismatch in mismatches:
@@ -147,32 +150,34 @@ class Findings:
         for (key, differing), row in zip(found.items(), places, strict=True):
             # What is said of several keys at once has no row of its own.
             span = rows.spans[0] if row < 0 else Span(*locate(rows.spans, row), 1)
-            if key in self._by_key:
-                self._by_key[key][1].extend(differing)
-            elif len(self._by_key) < REMEMBERED:
-                self._by_key[key] = span, differing
+            if key in by_key:
+                by_key[key][1].extend(differing)
+            elif self._remembered < REMEMBERED:
+                by_key[key] = span, differing
+                self._remembered += 1
             else:
                 self._forgotten[span.source, self._kind(differing)] += 1
                 self._unnamed += len(differing)
 
     def result(self, note: str = "") -> VerifyResult:
         """Everything found so far."""
-        mismatches = [mismatch for _, found in self._by_key.values() for mismatch in found]
+        rows = [(key, *row) for by_key in self._by_key.values() for key, row in by_key.items()]
+        mismatches = [mismatch for _, _, found in rows for mismatch in found]
         total, checked = len(mismatches) + self._unnamed, self._checked.total()
         if total:
-            text = f"{total} differences in {len(self._by_key)} rows" + (" or more" if self._forgotten else "")
+            text = f"{total} differences in {len(rows)} rows" + (" or more" if self._forgotten else "")
             status: Status = "mismatch"
         elif checked:
             text, status = "", "ok"
         else:
             text, status = "no row with a key of its own to look up", "not applicable"
         text = "; ".join(part for part in (text, note) if part)
-        differing = [span for key, (span, _) in self._by_key.items() if key is not None]
-        return VerifyResult(self._level, status, checked, mismatches[:NAMED], text, self._files(), differing)
-
-    def _files(self) -> dict[str, FileFindings]:
+        differing = [span for key, span, _ in rows if key is not None]
         kinds = self._forgotten.copy()
-        kinds.update((span.source, self._kind(found)) for span, found in self._by_key.values())
+        kinds.update((span.source, self._kind(found)) for _, span, found in rows)
+        return VerifyResult(self._level, status, checked, mismatches[:NAMED], text, self._files(kinds), differing)
+
+    def _files(self, kinds: Counter[tuple[str, str]]) -> dict[str, FileFindings]:
         files = {}
         for source, checked in self._checked.items():
             differing = {kind: kinds[source, kind] for kind in ("missing", "doubled", "different")}
@@ -372,7 +377,7 @@ def last_rows(rows: Placed, key: str) -> Placed:
     if len(keys.unique()) == len(keys):
         return rows
     last = np.array(sorted({value: row for row, value in enumerate(keys.to_pylist())}.values()), np.int64)
-    return Placed(rows.batch.take(pa.array(last)), take_spans(rows.spans, last))
+    return replace(rows, batch=rows.batch.take(pa.array(last)), spans=take_spans(rows.spans, last))
 
 
 def _find(wanted: pa.Array, among: pa.Array) -> npt.NDArray[np.int64]:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from headrace.casts import listed, plain
 from headrace.config import parse_reject_limit
-from headrace.errors import explain
+from headrace.errors import HeadraceError, explain
 from headrace.matching import REJECT_COLUMNS, ignored_columns
 
 __all__ = ["Reject", "RejectLimit", "RejectsFile"]
@@ -88,6 +88,8 @@ class RejectsFile:
     """
 
     def __init__(self, directory: Path) -> None:
+        #: Why not every refused row is kept, or None: then what was written may not be readable either.
+        self.failure: HeadraceError | None = None
         self._directory = directory
         self._reasons: Counter[str] = Counter()
         self._writers: list[tuple[pa.Schema, pq.ParquetWriter, Path]] = []
@@ -96,15 +98,19 @@ class RejectsFile:
     @property
     def path(self) -> Path | None:
         """The first file, or None while no row was refused."""
-        return self._writers[0][2] if self._writers else None
+        return next(iter(self.paths), None)
 
     @property
     def paths(self) -> list[Path]:
-        """All files."""
-        return [path for _, _, path in self._writers]
+        """All files; none where one of them failed."""
+        return [] if self.failure else [path for _, _, path in self._writers]
 
     def add(self, batch: pa.RecordBatch, rejects: Sequence[Reject]) -> None:
-        """Write the rows of ``batch`` that ``rejects`` name by their ``index``."""
+        """Write the rows of ``batch`` that ``rejects`` name by their ``index``.
+
+        Raises:
+            HeadraceError: If they cannot be kept: they are not to be settled then.
+        """
         if not rejects:
             return
         rows = pa.array([reject.index for reject in rejects], pa.int64())
@@ -119,9 +125,14 @@ class RejectsFile:
         names = [f"source.{name}" if name in _REASONS.names else name for name in batch.schema.names]
         schema = pa.schema([*_REASONS, *(pa.field(n, c.type) for n, c in zip(names, columns, strict=True))])
         with self._lock:
+            if self.failure is not None:
+                raise self.failure
+            try:
+                self._writer(schema).write_batch(pa.record_batch([*reasons, *columns], schema=schema))
+            except OSError as error:
+                raise self._failed(error) from error
             for reject in rejects:
                 self._count(f"{reject.field or 'row'}: expected {reject.expected}")
-            self._writer(schema).write_batch(pa.record_batch([*reasons, *columns], schema=schema))
 
     def reasons(self) -> dict[str, int]:
         """Rows by field and expectation, the most frequent first."""
@@ -129,10 +140,19 @@ class RejectsFile:
             return dict(self._reasons.most_common())
 
     def close(self) -> None:
-        """Finish the files; without this they cannot be read."""
+        """Finish the files; without this they cannot be read. Twice does no harm; what fails is :attr:`failure`."""
         with self._lock:
             for _, writer, _ in self._writers:
-                writer.close()
+                try:
+                    writer.close()
+                except OSError as error:
+                    self._failed(error)
+
+    def _failed(self, error: OSError) -> HeadraceError:
+        remedy = "free space there and run the same command again: it reads the refused rows again"
+        found = error.strerror or str(error)
+        self.failure = HeadraceError(explain(str(self._directory), "a rejects file that can be written", found, remedy))
+        return self.failure
 
     def _count(self, reason: str) -> None:
         known = reason in self._reasons or len(self._reasons) < _MOST_REASONS

@@ -8,7 +8,7 @@ from headrace.errors import MilvusException, RpcError, SchemaError, explain
 from headrace.handshake import parse_version
 from headrace.schema import CollectionSchema, DataType
 
-__all__ = ["UNCHECKED", "check_version", "has_timestamptz", "newer_than", "not_in_lite"]
+__all__ = ["UNCHECKED", "check_version", "has_timestamptz", "needs_defaults", "newer_than", "not_in_lite"]
 
 #: The release that brought a type of field (Milvus's documentation).
 _TYPE_SINCE: dict[DataType, tuple[int, ...]] = {
@@ -44,6 +44,11 @@ def has_timestamptz(version: tuple[int, int, int], *, lite: bool) -> bool:
     """Whether a server of ``version`` is known to hold fields of TIMESTAMPTZ."""
     known = _LITE_KNOWN[0] if lite else _TYPE_SINCE[DataType.TIMESTAMPTZ]
     return version >= known
+
+
+def needs_defaults(version: tuple[int, int, int], *, lite: bool) -> bool:
+    """Whether columns with a default have to be sent to a server of ``version``: without them 2.3.5 dies."""
+    return not lite and version < _NULLABLE_SINCE
 
 
 def newer_than(version: tuple[int, int, int], schema: CollectionSchema) -> list[str]:

@@ -20,6 +20,7 @@ from headrace.intervals import IntervalSet
 from headrace.journal_records import JOURNAL, FileRecord
 from headrace.journal_store import JournalStore
 from headrace.journal_writer import JournalWriter
+from headrace.landing import landing_after, left_behind
 from headrace.proving import conformed_batches, prove_rows
 from headrace.readback import REMEMBERED, VerifyResult, watched
 from headrace.report import LoadReport, Verdict
@@ -112,7 +113,7 @@ def repair_rows(
         found: What a verification found.
         collection: The collection's name or alias.
         endpoint: The server.
-        options: ``key``, ``partition_name`` and ``state_dir`` count.
+        options: ``key``, the partition and ``state_dir`` count.
         stoppable: Told, before anything is sent, what to call with a signal's name to end the repair in order.
 
     Raises:
@@ -140,7 +141,7 @@ def repair_rows(
             exhausted = _send(session, source, wanted, journal)
             after = _look_again(session, source, wanted, found.level) if exhausted else None
         except StoppedError as stopped:
-            session.failure = session.failure or stopped
+            session.fail(stopped)
         journal.close()
         report = close_report(session, source_exhausted=exhausted)
     return Repair(found, after, replace(report, journal=journal.path, notes=[*report.notes, *journal.notes]))
@@ -159,7 +160,7 @@ def _send(session: LoadSession, source: Source, wanted: Mapping[str, IntervalSet
         session.flush()
         exhausted = not session.stopping
     except HeadraceError as error:
-        session.failure = session.failure or error
+        session.fail(error)
     except BaseException:
         session.stop("interrupted")
         session.settle()
@@ -177,12 +178,11 @@ def _look_again(
     batches = conformed_batches(
         _chosen(source, wanted, session.target_bytes, parts.plan.source_columns), parts.plan, parts.packer
     )
-    partition = session.options.partition_name
-    proof = prove_rows(target.info, "count" if level == "count" else "full", batches, partition_name=partition)
+    proof = prove_rows(target.info, "count" if level == "count" else "full", batches)
     try:
         return session.run(watched(target.info, proof))
     except HeadraceError as error:
-        session.failure = session.failure or error
+        session.fail(error)
         return None
 
 
@@ -237,6 +237,8 @@ class _Journal:
         session, store, target = self._session, self._store, self._session.target
         if store is None or target is None:
             return
+        if left_behind(store):
+            session.landing = landing_after(store, rpc_timeout=session.options.rpc_timeout, any_key=True)
         place = place_of(target, session.endpoint, session.options)
         record = next((it for it in store.targets() if it.place == place), None)
         if record is None:
@@ -292,7 +294,8 @@ class _Journal:
             if writer.failure is not None:
                 raise writer.failure
             with store.transaction(durable=True):
-                rejects = [path.name for path in ledger.rejects.paths]
-                store.end_run(writer.run, status="repaired", rejects=rejects)
+                if ledger.rejects.failure is None:
+                    rejects = [path.name for path in ledger.rejects.paths]
+                    store.end_run(writer.run, status="repaired", rejects=rejects)
         except JournalError as error:
             self.notes.append(f"the journal is not complete: {error}")

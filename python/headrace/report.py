@@ -251,6 +251,7 @@ class LoadReport:
         part: Of what the source is one part, where others are loaded elsewhere: ``plan`` (its id), ``part``, ``of``,
             ``rows``; else None.
         would_store: Of a dry run: the ``rows``, ``requests`` and ``bytes`` that a load would send; else empty.
+        partitions: Where a column names each row's partition, the rows that this run stored in each.
         reject_reasons: Refused rows of this run by field and expectation; the rarest of very many reasons are together
             under ``"other reasons"``.
         trace: How the load went over time: ``columns``, lists of equal length (counters at the end of each point,
@@ -301,6 +302,7 @@ class LoadReport:
     notes: list[str]
     part: dict[str, Any] | None = None
     would_store: dict[str, int] = field(default_factory=dict)
+    partitions: dict[str, int] = field(default_factory=dict)
     reject_reasons: dict[str, int] = field(default_factory=dict)
     trace: dict[str, Any] = field(default_factory=dict)
 

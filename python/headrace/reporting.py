@@ -65,10 +65,12 @@ def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     Raises:
         InternalError: If it does not add up.
     """
-    session.ledger.rejects.close()
+    rejects = session.ledger.rejects
+    rejects.close()
+    session.fail(rejects.failure)
     if session.resumption is not None:
         status = _status(session, source_exhausted=source_exhausted)
-        session.resumption.close(status=status, rejects=session.ledger.rejects.paths, keys=_keys_stored(session))
+        session.resumption.close(status=status, rejects=rejects, keys=_keys_stored(session))
     report = _build(session, source_exhausted=source_exhausted)
     try:
         write_private(session.state_dir / "report.json", report.to_json())
@@ -85,7 +87,7 @@ def _keys_stored(session: LoadSession) -> int | None:
     # A refused row may have the key of one that is stored.
     if session.key is None or left or session.ledger.refused_keys:
         return None
-    return session.evidence.distinct.count()
+    return session.evidence.distinct({})
 
 
 def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
@@ -137,6 +139,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         interrupted=session.interrupted,
         failure=None if session.failure is None else str(session.failure),
         mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],
+        partitions=dict(session.ledger.stored_in) if session.options.partition_column is not None else {},
         notes=[*_notes(session), *(f"more refused rows are in {path}" for path in rejects[1:])],
         part=None if session.part is None else _part_line(session.part),
         would_store={name: measured.withheld[name] for name in _WITHHELD} if session.options.dry_run else {},

@@ -1,12 +1,14 @@
 """What a query and a search hand back: lists of dicts as pymilvus has them, and the same as columns.
 
-Rows are made when the first of them is looked at. Who takes the columns (``to_arrow()``, ``to_numpy()``) never pays
-for a Python object per value.
+Rows of a large result are made when the first of them is looked at: who takes the columns (``to_arrow()``,
+``to_numpy()``) never pays for a Python object per value. C code that reads the memory of a list (orjson,
+``pyarrow.array``) looks at no row: it gets those of small results, which are made at once, and refuses others, where
+``list(result)`` helps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,6 +26,10 @@ T = TypeVar("T")
 
 #: Rows that a printed result shows.
 _SHOWN = 10
+#: Bytes of columns whose rows are made at once: some milliseconds at most.
+_FEW_BYTES = 64 << 10
+#: What a hit counts without its fields.
+_BYTES_OF_A_HIT = 16
 #: What reads or changes the elements of a list.
 _ACCESSES = (
     *("__add__", "__contains__", "__delitem__", "__eq__", "__ge__", "__getitem__", "__gt__", "__iadd__", "__imul__"),
@@ -50,11 +56,21 @@ _NUMBERS = {
 }
 
 
+class _Unmade:
+    """What stands for an element before the first access; None would be taken for a value."""
+
+    def __repr__(self) -> str:
+        return "<a row that is not made yet: give list(result)>"
+
+
+_UNMADE: Any = _Unmade()
+
+
 class _Lazy(list[T]):
     """A list whose elements are made at the first access; its length is right before."""
 
     def __init__(self, length: int, make: Callable[[], list[T]]) -> None:
-        super().__init__([None] * length)  # type: ignore[list-item]
+        super().__init__([_UNMADE] * length)
         self._make: Callable[[], list[T]] | None = make
 
     def materialize(self) -> None:
@@ -119,6 +135,8 @@ class QueryResult(_Lazy[dict[str, Any]]):
         super().__init__(batch.num_rows, lambda: rows_of(batch, dynamic_keys, wrap_bytes=True))
         self._batch = batch
         self.extra = dict(extra or {})
+        if batch.nbytes <= _FEW_BYTES:
+            self.materialize()
 
     @classmethod
     def empty(cls) -> QueryResult:
@@ -214,10 +232,14 @@ class Hits(_Lazy[Hit]):
         ids: list[Any],
         distances: list[float],
         entities: Callable[[], Iterable[dict[str, Any]]],
+        highlights: Sequence[dict[str, Any]] | None = None,
     ) -> None:
         def make() -> list[Hit]:
             parts = zip(ids, distances, entities(), strict=True)
-            return [Hit(key_name, key, distance, entity) for key, distance, entity in parts]
+            hits = [Hit(key_name, key, distance, entity) for key, distance, entity in parts]
+            for hit, marked in zip(hits, highlights or (), strict=False):
+                hit["highlight"] = marked
+            return hits
 
         super().__init__(len(ids), make)
         self.ids = ids
@@ -262,6 +284,7 @@ class SearchResult(list[Hits]):
         fields: The output fields of all hits.
         dynamic_keys: Keys of the dynamic field to be shown; empty for all.
         recalls: As the attribute.
+        highlights: What was marked in each hit, by field; None where nothing was asked for.
         extra: As the attribute.
     """
 
@@ -275,8 +298,10 @@ class SearchResult(list[Hits]):
         fields: pa.RecordBatch,
         dynamic_keys: Collection[str] = (),
         recalls: list[float] | None = None,
+        highlights: Sequence[dict[str, Any]] | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
+        self._highlights = highlights
         self._key_name = key_name
         self._ids = ids
         self._distances = distances
@@ -290,6 +315,8 @@ class SearchResult(list[Hits]):
             parts.append(self._part(start, size, dynamic_keys))
             start += size
         super().__init__(parts)
+        if self._fields.nbytes <= _FEW_BYTES and len(ids) * _BYTES_OF_A_HIT <= _FEW_BYTES:
+            self.materialize()
 
     def _part(self, start: int, size: int, dynamic_keys: Collection[str]) -> Hits:
         def entities() -> list[dict[str, Any]]:
@@ -298,7 +325,8 @@ class SearchResult(list[Hits]):
             return rows_of(self._fields.slice(start, size), dynamic_keys)
 
         end = start + size
-        return Hits(self._key_name, self._ids[start:end], self._distances[start:end], entities)
+        marked = self._highlights and self._highlights[start:end]
+        return Hits(self._key_name, self._ids[start:end], self._distances[start:end], entities, marked)
 
     def to_arrow(self) -> pa.Table:
         """All hits as an Arrow table: ``query`` (the number of the query vector), the key, ``distance``, the fields.

@@ -6,11 +6,9 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import pyarrow as pa
-
-from headrace.attempts import Request
 from headrace.calls import Operation
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan
@@ -20,15 +18,16 @@ from headrace.intervals import IntervalSet
 from headrace.journal import Journal
 from headrace.journal_records import FileRecord, Place, TargetRecord
 from headrace.journal_store import JournalStore
-from headrace.journal_writer import BEAT, JournalWriter
-from headrace.ledger import Ledger
+from headrace.journal_writer import JournalWriter
+from headrace.landing import Landing, landing_after, left_behind
+from headrace.rejects import RejectsFile
 from headrace.report import Account, Verdict
-from headrace.retry import LONGEST
 from headrace.sources import FileIdentity, Source, SourceBatch, SourceFile, identify_all
+from headrace.sources.identity import changed_while_read
 from headrace.sources.rowkeys import ROW
 from headrace.target import Target
 
-__all__ = ["Resumption", "admit", "place_of", "plan_digests"]
+__all__ = ["Resumption", "place_of", "plan_digests"]
 
 
 class Resumption:
@@ -79,8 +78,8 @@ class Resumption:
         #: Whether an earlier run had begun to load something here.
         self.begun = bool(store.targets())
         self._numbered = False
-        #: The clock's (monotonic) time up to which a request of the run before may still be applied, or None.
-        self.may_land_until: float | None = None
+        #: What earlier runs may still have on its way, or None.
+        self.landing: Landing | None = None
         #: The highest code of the keys of rows that are not sent again, or None.
         self.highest_key: int | None = None
         #: What a person should know.
@@ -120,7 +119,7 @@ class Resumption:
         endpoint: Endpoint,
         options: LoadOptions,
         run: Callable[[Operation[Proof]], Proof],
-    ) -> None:
+    ) -> Target:
         """Decide what is left to do, and prove that what is not done again is there; nothing is sent before.
 
         Args:
@@ -129,6 +128,9 @@ class Resumption:
             endpoint: Where it is.
             options: What the caller asked for.
             run: Runs an operation.
+
+        Returns:
+            The collection, with the mode in which rows can be written without being doubled.
 
         Raises:
             SourceError: If a file changed since its load began.
@@ -143,34 +145,49 @@ class Resumption:
         known = {} if options.again else former
         left_out = {label for label in self._files if not self._take(label, known, plans[label], options.changed)}
         void = bool(self._records) and not self._proven(record, target, options, run)
+        if void:
+            self._records.clear()
+        # Before anything is forgotten: what earlier runs sent may be stored, or may still come.
+        self.landing = self._landing(target, options)
         with self._store.transaction(durable=True):
             if void:
-                self._records.clear()
-                former.clear()
+                for file in former.values():
+                    file.settled.clear()
                 self._store.forget_target(record.id)
                 record = self._store.begin_target(place, target.rows_before)
-            for label, file in self._files.items():
-                if label not in self._records and label not in left_out:
-                    identity = self._identities[label]
-                    self._records[label] = self._store.begin_file(
-                        record.id,
-                        identity,
-                        plans[label],
-                        file.rows,
-                        wanted=file.wanted,
-                        former=former.get(identity.path),
-                    )
+            self._begin_files(record, plans, former, left_out)
             run_number = self._store.begin_run(record.id)
         self._target = record
-        # A clock that was set back must not make anybody wait for long.
-        left = BEAT + min(max(LONGEST, options.rpc_timeout), self._store.may_land_until - self._wall_clock())
-        self.may_land_until = self._clock() + left if left > 0.0 and self.in_doubt else None
         self._take_over(at_most_once=options.at_most_once and not target.keyed)
         self._writer = self._open_writer(self._store, run_number)
         self._journal.keep(self._writer, record.id, self._records, keyed=target.keyed)
         self._left_out = left_out
         if self._passes_over(Verdict.STORED):
             self.highest_key = record.highest
+        repeated = target.rows_before != 0 and any(file.replaces for file in self._records.values())
+        if target.keyed and (repeated or (self.landing is not None and self.landing.any_key)):
+            return replace(target, mode="upsert", mode_reason="an earlier run may have stored rows with the same keys")
+        return target
+
+    def _begin_files(
+        self, record: TargetRecord, plans: Mapping[str, str], former: Mapping[str, FileRecord], left_out: set[str]
+    ) -> None:
+        for label, file in self._files.items():
+            if label not in self._records and label not in left_out:
+                identity = self._identities[label]
+                self._records[label] = self._store.begin_file(
+                    record.id, identity, plans[label], file.rows, wanted=file.wanted, former=former.get(identity.path)
+                )
+
+    def _landing(self, target: Target, options: LoadOptions) -> Landing | None:
+        """What earlier runs may still have on its way, which this one has to reckon with."""
+        found = landing_after(
+            self._store, rpc_timeout=options.rpc_timeout, clock=self._clock, wall_clock=self._wall_clock
+        )
+        taken = {file.id for file in self._records.values()}
+        if found is not None and target.keyed and left_behind(self._store, taken):
+            return replace(found, any_key=True)
+        return found if self.in_doubt else None
 
     def left(self, source: Source) -> Source:
         """The source without the files that are left out."""
@@ -199,7 +216,7 @@ class Resumption:
             return True
         difference = record.identity.difference(now)
         if not difference and record.plan != digest:
-            difference = "columns that go to other fields"
+            difference = "columns that go to other fields or are cut elsewhere"
         if not difference:
             self._records[label] = record
             return True
@@ -212,7 +229,9 @@ class Resumption:
             self.notes.append(f"{label} was left out: {difference} since an earlier run began to load it")
             return False
         expected = "the file as it was when an earlier run began to load it"
-        remedy = "load all of it again with --changed reload, or leave it out with --changed skip"
+        remedy = (
+            "use the options of that run, --changed reload to load all of it again, or --changed skip to leave it out"
+        )
         raise SourceError(explain(label, expected, difference, remedy), source=label)
 
     def _proven(
@@ -220,7 +239,7 @@ class Resumption:
     ) -> bool:
         """Whether what is known still holds; False where all of it is void."""
         stored = self._stored(record)
-        if not stored.rows or (target.keyed and not stored.keys):
+        if not stored.rows:
             return True
         proof = run(prove_stored(target, stored, partition_name=options.partition_name, budget=options.give_up_after))
         if proof.outcome == "there":
@@ -280,9 +299,7 @@ class Resumption:
                 return
         difference = self._identities[label].difference(self._files[label].identify())
         if difference:
-            expected = "a file that stays as it is while it is loaded"
-            remedy = "load it again once nobody writes to it"
-            raise SourceError(explain(label, expected, difference, remedy), source=label)
+            raise changed_while_read(label, difference)
 
     def without_rejected(self, batches: Iterable[SourceBatch]) -> Iterator[SourceBatch]:
         """The batches without the rows that earlier runs rejected: nobody has stored them."""
@@ -299,12 +316,12 @@ class Resumption:
         """The collection is another one now: what the journal knows of the former one is void."""
         self._void = True
 
-    def close(self, *, status: str, rejects: Sequence[Path], keys: int | None = None) -> None:
+    def close(self, *, status: str, rejects: RejectsFile, keys: int | None = None) -> None:
         """Write the last notes and let go of the journal; twice does no harm.
 
         Args:
             status: How the load ended, in words.
-            rejects: Its rejects files, all of them whole.
+            rejects: Its rejects, closed.
             keys: How many different keys the rows have that this load stored, where that is known.
         """
         writer, self._writer = self._writer, None
@@ -313,7 +330,8 @@ class Resumption:
                 # Rows without a verdict keep their marks.
                 settled = self._account.adds_up()
                 writer.close(self._journal.still_open() if settled else {})
-                names = [path.name for path in rejects] if settled else None
+                # Where refused rows were not kept the run is as one that was killed: they are read again.
+                names = [path.name for path in rejects.paths] if settled and rejects.failure is None else None
                 self._end(writer, self._target.id, status, names, keys)
         finally:
             self._store.close()
@@ -334,41 +352,13 @@ class Resumption:
             self.notes.append(f"the journal is not complete: {error}")
 
 
-def admit(request: Request, ledger: Ledger, keys: pa.Array | None, may_land_until: float | None) -> int:
-    """Let a request's rows be found by later runs, and see whether an earlier one may have sent them.
-
-    Those are in doubt from the start: with keys of their own they go as an upsert.
-
-    Args:
-        request: Rows about to be sent.
-        ledger: Where their verdicts will go.
-        keys: Their keys; None where the server makes them.
-        may_land_until: Up to when a request of the earlier run may still be applied, or None.
-
-    Returns:
-        How many rows may be doubled by this.
-    """
-    if keys is not None:
-        ledger.journal.sample(request.spans, keys)
-        request.key_ranges = ledger.journal.key_ranges(request.spans, keys)
-    doubtful = ledger.journal.doubtful_rows(request.spans)
-    if keys is None:
-        request.doubtful = doubtful > 0
-        return doubtful
-    request.replaces = request.claim is not None and request.claim.replaces_doubt and may_land_until is not None
-    if doubtful or request.replaces:
-        request.doubtful = doubtful > 0
-        request.upsert, request.may_land_until = True, may_land_until
-    return 0
-
-
 def place_of(target: Target, endpoint: Endpoint, options: LoadOptions) -> Place:
     """Where the rows of a load go, as a journal names it."""
     return Place(
         uri=endpoint.place,
         database=endpoint.db_name,
         collection=target.info.name,
-        partition=options.partition_name,
+        partition=options.place,
         identity=identity_of(target.info),
     )
 
@@ -382,6 +372,8 @@ def plan_digests(
     its rows have other keys.
     """
     way = hashlib.sha256(json.dumps(sorted((it.source, it.field, it.source_type) for it in plan.mapping)).encode())
+    if plan.cuts:
+        way.update(json.dumps(sorted(plan.cuts.items())).encode())
     digests = {}
     for file in files:
         digests[file.label] = way.hexdigest()

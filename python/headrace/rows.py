@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from headrace import _core
 from headrace.decoding import data_type_of
 from headrace.ndarrays import vector_bytes
 from headrace.schema import DYNAMIC_FIELD_NAME, DataType
@@ -98,7 +99,7 @@ def _sparse(column: pa.Array) -> list[Any]:
 
 
 def _floats(column: pa.Array) -> list[Any]:
-    cells: list[Any] = vector_bytes(column).view(np.float32).tolist()
+    cells: list[Any] = _core.float_lists(column)
     return _nulled(cells, column)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 
 from headrace.batching import Placed, Span, locate
 
-__all__ = ["Reservoir"]
+__all__ = ["Reservoir", "Samples"]
 
 
 class Reservoir:
@@ -105,3 +106,23 @@ class Reservoir:
                 self._slots[slot] = entry
             else:
                 self._slots.append(entry)
+
+
+class Samples:
+    """A :class:`Reservoir` for each partition that rows go to, because a key is one row in each. Arguments as there."""
+
+    def __init__(self, size: int, *, key: str | None) -> None:
+        self._size = size
+        self._key = key
+        self._of: dict[str, Reservoir] = {}
+
+    def add(self, rows: Placed) -> None:
+        """Let conformed rows take their chance, in the order in which they are stored."""
+        found = self._of.get(rows.partition)
+        if found is None:
+            found = self._of[rows.partition] = Reservoir(self._size, key=self._key)
+        found.add(rows)
+
+    def batches(self) -> list[Placed]:
+        """The samples as batches."""
+        return [replace(rows, partition=name) for name, sample in self._of.items() for rows in sample.batches()]

@@ -16,7 +16,6 @@ from headrace.delivering import Delivery
 from headrace.errors import HeadraceError
 from headrace.freshness import LiveSchema
 from headrace.ledger import Ledger
-from headrace.ordering import KeyOrder
 from headrace.report import Verdict
 from headrace.retry import Deadline
 from headrace.throttle import Throttle
@@ -38,7 +37,6 @@ class Sender:
         target: Facts about the collection.
         schema: What rows are packed for.
         ledger: Where verdicts go.
-        order: Who holds which keys; None where rows carry none.
         throttle: How many requests may be in flight.
         budget: Seconds without a stored request after which the load gives up.
         rpc_timeout: Seconds that an attempt may take at least before it has expired.
@@ -53,7 +51,6 @@ class Sender:
         schema: LiveSchema,
         ledger: Ledger,
         *,
-        order: KeyOrder | None,
         throttle: Throttle,
         budget: float,
         rpc_timeout: float,
@@ -61,7 +58,6 @@ class Sender:
         limit: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._ledger = ledger
-        self._order = order
         self._traffic = Traffic(throttle, clock=clock)
         self._traffic.more = lambda: bool(self._queue)
         self._delivery = Delivery(
@@ -104,6 +100,7 @@ class Sender:
             self._queue.append(request)
         else:
             self._held.append(request)
+            self._leave(request)
         self._release_held()
         self._traffic.changed()
 
@@ -139,6 +136,7 @@ class Sender:
                     if not self._queue:
                         return
                     request = self._queue.popleft()
+                    self._leave(request)
                     self._traffic.begin()
                     task = group.create_task(self._deliver(request))
                     self._tasks.add(task)
@@ -190,11 +188,16 @@ class Sender:
         self._ledger.settle(request.spans, request.rows, Verdict.UNSENT)
         self._give_back(request, settled=False)
 
+    def _leave(self, request: Request) -> None:
+        if not request.left:
+            request.left = True
+            self._ledger.window.leave(request.charge)
+
     def _give_back(self, request: Request, *, settled: bool) -> None:
         """Release what a request holds: its bytes in the window, and its keys where all its rows are settled."""
-        if self._order is not None and request.claim is not None:
-            self._order.end(request.claim, settled=settled)
-        self._ledger.window.release(request.charge, outgoing=True)
+        if request.claim is not None:
+            request.claim.end(settled=settled)
+        self._ledger.window.release(request.charge, outgoing=True, left=request.left)
 
     def _release_held(self) -> None:
         """Queue the requests whose turn has come; those whose turn will never come are left unsent."""

@@ -24,20 +24,22 @@ from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, plan_conform
 from headrace.connection import Connection
 from headrace.errors import HeadraceError, InternalError, StoppedError, explain
-from headrace.evidence import Evidence
+from headrace.evidence import Evidence, sample_rows
 from headrace.feeding import reserve_each
 from headrace.identity import watch_identity
 from headrace.inference import infer_schema
 from headrace.journal import Journal
+from headrace.landing import Landing, admit
 from headrace.ledger import Ledger
 from headrace.patience import Patience
 from headrace.plans import PlanPart
 from headrace.readback import VerifyResult
 from headrace.rejects import RejectLimit, RejectsFile
-from headrace.releases import has_timestamptz
+from headrace.releases import has_timestamptz, needs_defaults
+from headrace.remembered import remembered_indexes
 from headrace.report import Account, Phase, Progress, Verdict
 from headrace.reporting import look_at, progress_of
-from headrace.resuming import Resumption, admit
+from headrace.resuming import Resumption
 from headrace.schema import CollectionSchema
 from headrace.sending import STOP_GRACE, send_all
 from headrace.sources import SourceBatch
@@ -45,8 +47,7 @@ from headrace.target import Sharing, Target, check_same, missing_collection, ope
 from headrace.tracing import Trace
 from headrace.waits import result_of
 from headrace.watching import linger, repeat, show_progress
-from headrace.window import Window
-from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, request_size
+from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, make_window, open_partitions, request_size
 
 __all__ = ["LoadSession"]
 
@@ -89,8 +90,8 @@ class LoadSession:
         self.state_dir = make_state_dir(endpoint, collection, options, part=part, resumable=resumable)
         #: Bytes of a source batch.
         self.target_bytes = request_size(options)
-        self.throttle, in_flight = make_throttle(options, lite=endpoint.is_embedded)
-        self.window = Window(options.window_bytes, headroom=in_flight)
+        self.throttle = make_throttle(options, lite=endpoint.is_embedded)
+        self.window = make_window(options)
         rejects, limit = RejectsFile(self.state_dir), RejectLimit(options.max_rejects)
         self.ledger = Ledger(Account(), Journal(), rejects, limit, self.window)
         self.phase: Phase = "preparing"
@@ -100,15 +101,15 @@ class LoadSession:
         self.rows_total: int | None = None
         #: What a person should know of the source.
         self.notes: list[str] = []
-        self.failure: HeadraceError | None = None
         self.interrupted: str | None = None
         #: The journal of earlier runs and of this one, where rows can be found again; set before :meth:`prepare`.
         self.resumption: Resumption | None = None
+        #: What earlier runs may still have on its way, or None.
+        self.landing: Landing | None = None
         self.evidence = Evidence("none", None)
         #: The key column's name, where rows carry one.
         self.key: str | None = None
-        self.began = time.monotonic()
-        self.cpu_began = time.process_time()
+        self.began, self.cpu_began = time.monotonic(), time.process_time()
         self._schema = schema
         self._progress = progress
         self._trace = Trace()
@@ -119,7 +120,7 @@ class LoadSession:
         self._ticking: list[Future[None]] = []
         self._stop_wanted: StoppedError | None = None
         self._stop_grace = STOP_GRACE
-        self._broken: HeadraceError | None = None
+        self._failure: HeadraceError | None = None
         self._rejects_told = 0
         self._closed = False
 
@@ -137,7 +138,7 @@ class LoadSession:
         connection.start()
         try:
             rows_read = self.ledger.account.rows_read
-            self._ticking.append(connection.submit(linger(rows_read, self._waiting_rows, self._flush_quietly)))
+            self._ticking.append(connection.submit(linger(rows_read, self.flush)))
             self._ticking.append(connection.submit(repeat(self._take_look)))
             if self._progress is not None:
                 shown = show_progress(self._progress, self.progress, self._progress_failed)
@@ -195,49 +196,40 @@ class LoadSession:
             ConfigError: If the options do not fit the collection.
             SourceError, JournalError: If what earlier runs left cannot be resumed.
         """
-        options = self.options
-        schema = self.schema
+        options, schema = self.options, self.schema
         transport = self._connection.transport
-        lite = transport.server_kind == "lite"
+        version, lite = transport.server_version, transport.server_kind == "lite"
         if schema is None and options.create:
-            times = has_timestamptz(transport.server_version, lite=lite)
+            tz = has_timestamptz(version, lite=lite)
             schema = infer_schema(
-                arrow_schema,
-                sample=sample,
-                options=options,
-                nulls=nulls,
-                timestamptz=times,
-                later_columns=later_columns,
+                arrow_schema, sample=sample, options=options, nulls=nulls, timestamptz=tz, later_columns=later_columns
             )
         if self.info is not None and self._schema is not None:
             check_same(self.collection, self._schema, self.info.schema)
         if schema is None:
             raise self.run(missing_collection(self.collection))
-        # Before 2.5 a column with a default cannot be left out: 2.3.5 dies of it.
-        old = not lite and transport.server_version < (2, 5, 0)
+        old = needs_defaults(version, lite=lite)
         plan = plan_conform(
-            arrow_schema,
-            schema,
-            options=options,
-            sample=sample,
-            fill_defaults=old,
-            later_columns=later_columns,
+            arrow_schema, schema, options=options, sample=sample, fill_defaults=old, later_columns=later_columns
         )
         create, embedded = options.create or self._schema is not None, self.endpoint.is_embedded
-        self.target = self.run(
-            open_target(
-                self.collection, options, self.info, schema, create=create, embedded=embedded, sharing=self.sharing
-            )
-        )
+        known = remembered_indexes(arrow_schema, options) if self._schema is None else []
+        opening = functools.partial(open_target, self.collection, options, self.info, schema, sharing=self.sharing)
+        self.target = self.run(opening(create=create, embedded=embedded, indexes=known))
+        if plan.partition_column is not None:
+            open_partitions(plan.partition_column, self.target, options, sample, run=self.run)
         if self.resumption is not None:
-            self.resumption.begin(plan, self.target, endpoint=self.endpoint, options=options, run=self.run)
+            found = self.target
+            self.target = self.resumption.begin(plan, found, endpoint=self.endpoint, options=options, run=self.run)
+            self.landing = self.resumption.landing
         self._start(schema, plan, self.target, lite=lite)
 
     def _start(self, schema: CollectionSchema, plan: ConformPlan, target: Target, *, lite: bool) -> None:
         options = self.options
         self.key = schema.primary_key.name if target.keyed else None
-        self.evidence = Evidence(options.verify, self.key, counting=self.resumption is not None)
-        self.throttle, _ = make_throttle(options, lite=lite)
+        size = sample_rows(options.partition_column)
+        self.evidence = Evidence(options.verify, self.key, counting=self.resumption is not None, size=size)
+        self.throttle = make_throttle(options, lite=lite, round_trip=self._connection.transport.round_trip)
         self._parts = make_parts(
             # Its real name: an alias may be moved while this runs.
             collection=target.info.name,
@@ -269,7 +261,7 @@ class LoadSession:
     def check(self) -> None:
         """Raise why the load stopped, if it did."""
         sent = None if self._parts is None else self._parts.sender.failure
-        if (failure := self._broken or sent or self._stop_wanted) is not None:
+        if (failure := self._failure or sent or self._stop_wanted) is not None:
             raise failure
 
     def feed(self, source: SourceBatch, patience: Patience | None = None) -> None:
@@ -308,11 +300,11 @@ class LoadSession:
             raise HeadraceError(too_many)
 
     def _submit(self, request: Request, batch: pa.RecordBatch) -> None:
-        self.evidence.add(Placed(batch, request.spans), None if request.claim is None else request.claim.codes)
+        placed = Placed(batch, request.spans, request.partition)
+        self.evidence.add(placed, None if request.claim is None else request.claim.codes)
         keys = None if self.key is None else batch.column(self.key)
-        landing = None if self.resumption is None else self.resumption.may_land_until
-        if doubled := admit(request, self.ledger, keys, landing):
-            self._connection.post(self.ledger.double, request.spans, doubled)
+        if doubled := admit(request, self.ledger, keys, self.landing, clock=time.monotonic):
+            self._connection.post(self.ledger.double, doubled)
         # Nothing may fail after this: from here on the sender answers for the rows.
         self._connection.post(self.parts.sender.submit, request)
 
@@ -343,7 +335,16 @@ class LoadSession:
         self._connection.wait_for(sender.settled(lambda: self._stop_grace))
         if self._sending is not None:
             result_of(self._sending)
-        self.failure = self.failure or self._broken or sender.failure
+        self.fail(sender.failure)
+
+    @property
+    def failure(self) -> HeadraceError | None:
+        """Why the load failed, or None."""
+        return self._failure
+
+    def fail(self, error: HeadraceError | None) -> None:
+        """Note why the load failed, where it did; the first reason counts."""
+        self._failure = self._failure or error
 
     def disown(self) -> None:
         """The collection is another one now: rows that were stored in the former one are unknown."""
@@ -360,7 +361,7 @@ class LoadSession:
         try:
             self.ledger.rejects.close()
             if self.resumption is not None:
-                self.resumption.close(status="interrupted", rejects=self.ledger.rejects.paths)
+                self.resumption.close(status="interrupted", rejects=self.ledger.rejects)
         finally:
             for task in self._ticking:
                 task.cancel()
@@ -385,13 +386,5 @@ class LoadSession:
         self._trace.add(look_at(self), self.phase)
 
     def _progress_failed(self, error: HeadraceError) -> None:
-        self._broken = error
+        self.fail(error)
         self.stop(str(error))
-
-    def _waiting_rows(self) -> int:
-        return 0 if self._parts is None else self._parts.feeder.waiting_rows
-
-    def _flush_quietly(self) -> None:
-        # Why it failed is kept by whoever stopped the load; the next call of the owner raises it.
-        with contextlib.suppress(HeadraceError):
-            self.flush()

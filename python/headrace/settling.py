@@ -112,7 +112,7 @@ class LateWrites:
             counts: list[int] = [
                 await self._ask(
                     ops.patiently(
-                        lambda part=keys[start : start + step]: self._count_of(part),  # type: ignore[misc]
+                        lambda part=keys[start : start + step]: self._count_of(part, request.partition),  # type: ignore[misc]
                         budget=self._patience,
                         clock=self._clock,
                     )
@@ -123,8 +123,8 @@ class LateWrites:
             return None
         return sum(counts)
 
-    def _count_of(self, keys: list[Any]) -> Operation[int]:
-        partitions = [self._target.partition] if self._target.partition else []
+    def _count_of(self, keys: list[Any], partition: str) -> Operation[int]:
+        partitions = [partition] if partition else []
         filter_ = ops.keys_filter(self._target.key or "", keys)
         return ops.count(self._target.name, filter_, partition_names=partitions)
 

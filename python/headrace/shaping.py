@@ -18,7 +18,7 @@ from headrace.casts.jsontext import dumps, has_json_form, to_json_values
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 
-__all__ = ["Shape", "shape_of"]
+__all__ = ["Shape", "column_path", "shape_of"]
 
 #: Names of types, Milvus's and Arrow's.
 _TYPES = {
@@ -121,6 +121,18 @@ def shape_of(schema: pa.Schema, options: LoadOptions, *, whole: bool = True, lat
     return Shape(_Shaping(schema, options, whole=whole, later=later).columns(), schema)
 
 
+def column_path(schema: pa.Schema, name: str, option: str) -> tuple[tuple[str, ...], pa.DataType]:
+    """The column of a source that ``name`` means, or the fields of structs on the way, and its type.
+
+    Raises:
+        SchemaError: If there is none; ``option`` is what named it.
+    """
+    shaping = _Shaping(schema, LoadOptions(), whole=True, later=False)
+    path = shaping.path(name, option) or (name,)
+    kind = schema.field(path[0]).type
+    return path, _field_in(kind, path[1:]) or kind
+
+
 class _Shaping:
     def __init__(self, schema: pa.Schema, options: LoadOptions, *, whole: bool, later: bool) -> None:
         self._schema = schema
@@ -136,7 +148,7 @@ class _Shaping:
         paths: dict[str, tuple[str, ...]] = {name: (name,) for name in names if name not in dropped}
         for option, wanted in (("--map", options.map), ("--only", options.only), ("", self._implied())):
             for text in wanted:
-                path = self._path(text, option)
+                path = self.path(text, option)
                 if path is not None and path != (text,):
                     # What is taken out of a struct stands for it.
                     paths.pop(path[0], None) if path[0] not in options.only else None
@@ -161,7 +173,7 @@ class _Shaping:
             if name is not None and "." in name and name not in self._options.map.values():
                 yield name
 
-    def _path(self, text: str, option: str) -> tuple[str, ...] | None:
+    def path(self, text: str, option: str) -> tuple[str, ...] | None:
         """The column that a text names, or the fields of structs on the way; None where it may be missing."""
         if text in self._schema.names:
             return (text,)

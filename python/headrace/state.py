@@ -24,6 +24,8 @@ _NETWORK = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "gpfs", "lustre", "nfs", "nfs4", "smb3", "smbfs"}
     | {f"fuse.{name}" for name in ("ceph", "glusterfs", "s3fs", "sshfs")}
 )
+#: Seconds before each further attempt to take a lock.
+_PAUSES = (0.01, 0.05)
 _MOUNTS = Path("/proc/self/mounts")
 
 
@@ -103,23 +105,31 @@ class StateLock:
         directory: An existing directory.
 
     Raises:
-        JournalError: If another loader has it; the message names its process and host.
+        JournalError: If another loader has it (the message names its process and host), or there can be no lock.
     """
 
     def __init__(self, directory: Path) -> None:
         path = directory / "journal.lock"
-        self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        #: Up to when what loaders sent that had it before may still be applied, in seconds since the epoch.
-        self.may_land_until = os.fstat(self._descriptor).st_mtime
+        self._owner = os.getpid()
+        self._descriptor = -1
         try:
+            self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             self._take(path)
+            #: Up to when what loaders sent that had it before may still be applied, in seconds since the epoch.
+            self.may_land_until = os.fstat(self._descriptor).st_mtime
+            self._sign()
+        except OSError as error:
+            self.release()
+            found, remedy = error.strerror or str(error), "allow it, or give another --state-dir"
+            message = explain(str(path), "a lock that can be written", found, remedy)
+            raise JournalError(message, path=str(path)) from error
         except BaseException:
-            os.close(self._descriptor)
+            self.release()
             raise
 
     def _take(self, path: Path) -> None:
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._flock()
         except BlockingIOError:
             holder = os.read(self._descriptor, 400).decode(errors="replace").strip() or "another process"
             remedy = "wait until it ends or end it; loads side by side need a --state-dir each"
@@ -130,6 +140,20 @@ class StateLock:
             found = f"{error.strerror} from flock"
             remedy = "give a --state-dir on a file system with locks"
             raise JournalError(explain(str(path), "a lock", found, remedy), path=str(path)) from error
+        if not _is_same(path, self._descriptor):
+            # Whoever removed the journal had it open until now: nobody else would look at this lock.
+            message = explain(str(path.parent), "a directory that stays", "one that was just removed", "run this again")
+            raise JournalError(message, path=str(path.parent))
+
+    def _flock(self) -> None:
+        # Who only looks (holder) has the lock for a moment too.
+        for pause in _PAUSES:
+            with contextlib.suppress(BlockingIOError):
+                return fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            time.sleep(pause)
+        return fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _sign(self) -> None:
         os.ftruncate(self._descriptor, 0)
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         os.pwrite(self._descriptor, f"process {os.getpid()} on {socket.gethostname()} since {since}\n".encode(), 0)
@@ -143,8 +167,13 @@ class StateLock:
     def release(self) -> None:
         """Let others have the directory; twice does no harm."""
         descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        if descriptor < 0:
+            return
+        # Closing alone would leave it to processes that were forked meanwhile; these must not give it away.
+        if os.getpid() == self._owner:
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
 
     @staticmethod
     def holder(directory: Path) -> str | None:
@@ -158,3 +187,11 @@ class StateLock:
             finally:
                 os.close(descriptor)
         return None
+
+
+def _is_same(path: Path, descriptor: int) -> bool:
+    """Whether the file of this path is the open one."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

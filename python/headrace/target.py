@@ -10,7 +10,7 @@ import difflib
 import re
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from headrace import operations as ops
@@ -84,18 +84,24 @@ class Target:
         return not self.info.schema.auto_id
 
 
-def index_params(schema: CollectionSchema, metric: str | None) -> list[IndexParam]:
+def index_params(schema: CollectionSchema, metric: str | None, known: Sequence[IndexParam] = ()) -> list[IndexParam]:
     """An index for every vector field: the server's own choice of type, ``metric`` where the vectors have it.
+
+    Indexes that the collection is ``known`` to have had elsewhere it gets again, with the ``metric`` that is asked for.
 
     Raises:
         ConfigError: If no vector field has the metric.
     """
-    params = [
-        IndexParam(field.name, "AUTOINDEX", ops.metric_for(field.dtype, metric)) for field in schema.vector_fields
-    ]
+    had = {index.field_name: index for index in known}
+    params = []
+    for field in schema.vector_fields:
+        index = had.pop(field.name, IndexParam(field.name))
+        own = index.metric_type if metric is None or metric.upper() not in ops.METRICS[field.dtype] else ""
+        params.append(replace(index, metric_type=own or ops.metric_for(field.dtype, metric)))
+    params += [index for index in had.values() if any(field.name == index.field_name for field in schema)]
     if metric is not None and all(param.metric_type != metric.upper() for param in params):
-        known = sorted({name for field in schema.vector_fields for name in ops.METRICS[field.dtype]})
-        raise ConfigError(explain("metric", f"one of {', '.join(known)}", repr(metric), "choose one, or leave it out"))
+        names = sorted({name for field in schema.vector_fields for name in ops.METRICS[field.dtype]})
+        raise ConfigError(explain("metric", f"one of {', '.join(names)}", repr(metric), "choose one, or leave it out"))
     return params
 
 
@@ -108,6 +114,7 @@ def open_target(
     create: bool = False,
     embedded: bool = False,
     sharing: Sharing | None = None,
+    indexes: Sequence[IndexParam] = (),
 ) -> Operation[Target]:
     """Create the collection with its indexes where it does not exist, and decide how rows are written.
 
@@ -120,6 +127,7 @@ def open_target(
         embedded: Whether the server is this process's own, so that nobody else decides what is loaded into memory.
         sharing: Who else writes to it meanwhile; None for nobody that is known of. A collection that is shared is
             neither loaded into memory by this load nor ever taken for empty.
+        indexes: Those that a created collection had elsewhere; see :func:`index_params`.
 
     Raises:
         ConfigError: If the options do not fit the collection.
@@ -128,13 +136,13 @@ def open_target(
     created = False
     rows_before: int | None = 0
     if info is None:
-        info, created = yield from _create(collection, options, schema, sharing)
+        info, created = yield from _create(collection, options, schema, sharing, indexes)
     elif UNCHECKED & {field.dtype for field in schema}:
         yield from check_version(collection, schema)
     # One that an earlier run of this command created and did not finish is finished by this one.
     ours = sharing is None and (created or (create and MARK in info.properties))
     if ours and not created and not options.dry_run:
-        yield from _finish_indexes(collection, schema, options.metric)
+        yield from _finish_indexes(collection, index_params(schema, options.metric, indexes))
     if options.searchable == "before" and not options.dry_run:
         yield from ops.load_collection(collection)
     if not created:
@@ -148,18 +156,18 @@ def open_target(
 
 
 def finish_target(target: Target, options: LoadOptions) -> Operation[None]:
-    """After the last row: load a collection that this load created into memory, so that it can be searched.
-
-    An existing collection keeps its state. A server that was restarted during the load is given
-    ``options.give_up_after`` seconds to come to itself.
-    """
+    """After the last row: load a collection that this load created into memory; an existing one keeps its state."""
     if target.ours and options.searchable == "after":
         name = target.info.name
         yield from ops.patiently(lambda: ops.load_collection(name), budget=options.give_up_after)
 
 
 def _create(
-    collection: str, options: LoadOptions, schema: CollectionSchema, sharing: Sharing | None
+    collection: str,
+    options: LoadOptions,
+    schema: CollectionSchema,
+    sharing: Sharing | None,
+    indexes: Sequence[IndexParam],
 ) -> Operation[tuple[CollectionInfo, bool]]:
     """The collection, and whether it was created here: others may be creating it at the same moment."""
     if options.verify != "none" and options.searchable == "no":
@@ -180,7 +188,7 @@ def _create(
     if not created:
         check_same(collection, schema, info.schema)
     try:
-        yield from ensure_indexes(collection, index_params(schema, options.metric))
+        yield from ensure_indexes(collection, index_params(schema, options.metric, indexes))
     except HeadraceError:
         # Without its indexes it could never be searched, and the next run would take it for somebody's.
         if created:
@@ -218,8 +226,13 @@ def _add_indexes(collection: str, params: list[IndexParam], known: Sequence[ops.
         try:
             yield from ops.create_index(collection, param)
         except MilvusException:
-            if not (yield from ops.describe_index(collection, param.field_name)):
+            found = yield from ops.describe_index(collection)
+            if any(index.field_name == param.field_name for index in found):
+                continue
+            if param.index_type == "AUTOINDEX":
                 raise
+            # Another server's type of index: this one chooses one of that metric.
+            yield from ops.create_index(collection, IndexParam(param.field_name, metric_type=param.metric_type))
 
 
 def _make(collection: str, schema: CollectionSchema, **options: Any) -> Operation[tuple[CollectionInfo, bool]]:
@@ -244,11 +257,11 @@ def _make(collection: str, schema: CollectionSchema, **options: Any) -> Operatio
     raise SchemaError(explain(f"collection {collection!r}", "the collection just created", "none", "run again"))
 
 
-def _finish_indexes(collection: str, schema: CollectionSchema, metric: str | None) -> Operation[None]:
+def _finish_indexes(collection: str, params: list[IndexParam]) -> Operation[None]:
     """Make the indexes that whoever created the collection did not come to make."""
     # Who may not ask could not make them either; if they are missing, loading the collection says so.
     if (known := (yield from _if_permitted(ops.describe_index(collection)))) is not None:
-        yield from _add_indexes(collection, index_params(schema, metric), known)
+        yield from _add_indexes(collection, params, known)
 
 
 def _if_permitted(operation: Operation[T]) -> Operation[T | None]:

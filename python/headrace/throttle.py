@@ -25,6 +25,9 @@ MIB = 1 << 20
 #: Where the search begins. On Milvus 2.3.5 two requests of 4,000 rows of 384 float32 each are best; rows that are much
 #: smaller than these are fewer to a request than its bytes would allow.
 FIRST_IN_FLIGHT, FIRST_BYTES, FIRST_ROWS = 2, 6 * MIB, 8_192
+#: Bytes per second that the same server then takes. What is on its way at that rate is not with the server, and comes
+#: on top where the way is long.
+FIRST_RATE = 100e6
 #: What the search may reach. A server that needs more in flight than that is far away, and better loaded by several.
 MOST_IN_FLIGHT, SMALLEST_BYTES, LARGEST_BYTES = 64, 256 << 10, 16 * MIB
 #: Answers by which a server shows that it is well.
@@ -49,6 +52,7 @@ class Limits:
     Attributes:
         in_flight: Most requests in flight; None for no cap.
         bytes_in_flight: Most bytes of them together; a larger request passes alone.
+        copied_bytes: Most bytes that gRPC may hold copies of; the copy of a larger request is the only one.
         request_bytes: The aim of a request's size; None: it is looked for.
         rows_per_second: Most rows sent per second; None for no cap.
         bytes_per_second: Most bytes sent per second; None for no cap.
@@ -56,7 +60,8 @@ class Limits:
     """
 
     in_flight: int | None = None
-    bytes_in_flight: int = 3 * FIRST_BYTES
+    bytes_in_flight: int = 7 * FIRST_BYTES
+    copied_bytes: int = 2 * FIRST_BYTES
     request_bytes: int | None = None
     rows_per_second: float | None = None
     bytes_per_second: float | None = None
@@ -71,6 +76,7 @@ class Throttle:
         backoff: Length of pauses while the server is in trouble.
         clock: Seconds, monotonic; injected so that tests need no waiting.
         rng: Source of jitter.
+        round_trip: Seconds to the server and back, without any work there.
         wall_clock_offset: What to add to ``clock`` for the time of day; loaders that agree on it search together.
     """
 
@@ -81,20 +87,21 @@ class Throttle:
         clock: Callable[[], float],
         backoff: Backoff | None = None,
         rng: random.Random | None = None,
+        round_trip: float = 0.0,
         wall_clock_offset: float = 0.0,
     ) -> None:
         self._limits = limits
         self._clock = clock
         fixed = limits.request_bytes
-        first = fixed or max(1, min(FIRST_BYTES, limits.bytes_in_flight // 3))
+        first = fixed or max(1, min(FIRST_BYTES, limits.bytes_in_flight // 7))
         bounds = Bounds(
             in_flight=min(limits.in_flight or MOST_IN_FLIGHT, MOST_IN_FLIGHT),
             bytes_in_flight=max(limits.bytes_in_flight, first),
             smallest=fixed or min(SMALLEST_BYTES, first),
             largest=fixed or max(first, min(LARGEST_BYTES, limits.bytes_in_flight)),
         )
-        start = Setting(1 if limits.nice else FIRST_IN_FLIGHT, first)
-        self._climber = Climber(start, bounds, nice=limits.nice, offset=wall_clock_offset)
+        in_flight = 1 if limits.nice else FIRST_IN_FLIGHT + round(round_trip * FIRST_RATE / first)
+        self._climber = Climber(Setting(in_flight, first), bounds, nice=limits.nice, offset=wall_clock_offset)
         self._room = bounds.bytes_in_flight
         self._breaker = Breaker(backoff or Backoff(), rng or random.Random())
         self._pacer = RatePacer()
@@ -102,6 +109,8 @@ class Throttle:
         self._bytes = None if limits.bytes_per_second is None else Debt(limits.bytes_per_second)
         self._in_flight = 0
         self._bytes_in_flight = 0
+        #: Bytes that gRPC holds a copy of, by the number of the attempt.
+        self._copied: dict[int, int] = {}
         self._throttled = 0.0
         self._held_since: float | None = None
 
@@ -140,6 +149,15 @@ class Throttle:
         return Aim(self.request_bytes, None if rows == math.inf else max(1, int(rows)))
 
     @property
+    def spares_copies(self) -> bool:
+        """Whether gRPC's copy of a request has to be given back once it is on the wire, not only with the answer.
+
+        That takes a little longer, and is for when there is no room for copies of all that may be in flight.
+        """
+        setting = self._climber.setting
+        return self._climber.opening or setting.in_flight * setting.request_bytes > self._limits.copied_bytes
+
+    @property
     def settled(self) -> Setting:
         """The best setting found so far."""
         best = self._climber.best
@@ -159,6 +177,8 @@ class Throttle:
             return pause
         if self._in_flight >= self.limit or (self._in_flight and self._bytes_in_flight + size > self._room):
             return math.inf
+        if self._copied and sum(self._copied.values()) + size > self._limits.copied_bytes:
+            return math.inf
         return max((debt.wait(now) for debt in (self._rows, self._bytes) if debt is not None), default=0.0)
 
     # -- what happens ------------------------------------------------------------------------------------------------
@@ -176,7 +196,13 @@ class Throttle:
             self._rows.take(now, rows)
         if self._bytes is not None:
             self._bytes.take(now, size)
-        return Attempt(self._climber.sent(now, size, stale=aim != self.request_bytes), now, size)
+        number = self._climber.sent(now, size, stale=aim != self.request_bytes)
+        self._copied[number] = size
+        return Attempt(number, now, size)
+
+    def written(self, attempt: Attempt) -> None:
+        """gRPC has given back its copy of an attempt's request; without this it has with the answer."""
+        self._copied.pop(attempt.number, None)
 
     def answered(
         self, attempt: Attempt, answer: AnswerClass | None, *, rate: float | None = None, expired: bool = False
@@ -190,6 +216,7 @@ class Throttle:
             expired: Whether the deadline passed.
         """
         now = self._clock()
+        self.written(attempt)
         self._in_flight -= 1
         self._bytes_in_flight -= attempt.size
         self._climber.answered(now, attempt.number, attempt.size, stored=answer is AnswerClass.STORED)

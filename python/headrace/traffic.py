@@ -7,14 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, ExitStack
 
 from headrace.breaker import Circuit
 from headrace.errors import HeadraceError
-from headrace.throttle import Throttle
+from headrace.throttle import Attempt, Throttle
+from headrace.window import Window
 
 __all__ = ["Traffic"]
+
+
+class _Sending:
+    """One call's time; a class, because a generator costs several times as much."""
+
+    __slots__ = ("_alone", "_size", "_traffic")
+
+    def __init__(self, traffic: Traffic, size: int, *, alone: bool) -> None:
+        self._traffic = traffic
+        self._size = size
+        self._alone = alone
+
+    async def __aenter__(self) -> None:
+        await self._traffic.begin_call(self._size, alone=self._alone)
+
+    async def __aexit__(self, *exception: object) -> None:
+        self._traffic.end_call()
 
 
 class Traffic:
@@ -29,7 +47,7 @@ class Traffic:
         self._throttle = throttle
         self._clock = clock
         # In the order in which they came, so that equal events have equal consequences.
-        self._waiters: dict[asyncio.Future[None], None] = {}
+        self._waiters: dict[asyncio.Future[None], Callable[[], bool]] = {}
         self._delivering = 0
         self._resting = 0
         self._calls = 0
@@ -107,16 +125,16 @@ class Traffic:
         self.changed()
 
     def changed(self) -> None:
-        """Wake everyone who waits for a change."""
-        for waiter in self._waiters:
-            if not waiter.done():
+        """Wake everyone who waits for what holds now."""
+        for waiter, condition in self._waiters.items():
+            if not waiter.done() and condition():
                 waiter.set_result(None)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Return once ``condition`` holds; it is asked again whenever something changed."""
         while not condition():
             waiter = asyncio.get_running_loop().create_future()
-            self._waiters[waiter] = None
+            self._waiters[waiter] = condition
             try:
                 await waiter
             finally:
@@ -134,12 +152,15 @@ class Traffic:
         if self.active == 1:
             self.last_progress = self._clock()  # time that passed on purpose is no fault of the server
 
-    @asynccontextmanager
-    async def sending(self, size: int, *, alone: bool) -> AsyncIterator[None]:
+    def sending(self, size: int, *, alone: bool) -> AbstractAsyncContextManager[None]:
         """The time of one call with ``size`` bytes, once the throttle lets it go or the load stops.
 
         ``alone`` waits for the other calls to end, and lets none begin meanwhile.
         """
+        return _Sending(self, size, alone=alone)
+
+    async def begin_call(self, size: int, *, alone: bool) -> None:
+        """What :meth:`sending` begins with; every call must be ended."""
         if alone:
             self._wanting_solitude += 1
             try:
@@ -152,12 +173,21 @@ class Traffic:
             await self._admit(size, lambda: not self._solitary and not self._wanting_solitude)
         self._calls += 1
         self._begun += 1
-        try:
-            yield
-        finally:
-            self._calls -= 1
-            self._solitary = False
-            self.changed()
+
+    def end_call(self) -> None:
+        """What :meth:`sending` ends with."""
+        self._calls -= 1
+        self._solitary = False
+        self.changed()
+
+    def copied(self, window: Window, size: int, sent: Attempt) -> ExitStack:
+        """Charge gRPC's copy of ``size`` bytes to the window until this is closed; closing it again does no harm."""
+        window.lend(size)
+        copy = ExitStack()
+        copy.callback(self.changed)
+        copy.callback(self._throttle.written, sent)
+        copy.callback(window.lend, -size)
+        return copy
 
     async def _admit(self, size: int, turn: Callable[[], bool]) -> None:
         """Return when it is the request's turn and the throttle lets it go, or the load stops."""

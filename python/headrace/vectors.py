@@ -3,7 +3,7 @@
 Dense: numpy ``(d,)`` or ``(n, d)``, a list of numbers, a list of such, bytes or a list of bytes. The dtype says what
 they are: float16, bfloat16 (ml_dtypes) and int8 are searched for as such, uint8 (packed) and bool are bits, every other
 number is float32. Sparse: a dict of index to value, a tuple ``(indices, values)``, a list of either, or a sparse
-matrix.
+matrix. Texts, where a function of the collection makes their vectors: a list of str.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def depends_on_field(data: Any) -> bool:
 
 
 def encode_query_vectors(data: Any, field_type: DataType | None = None) -> tuple[DataType, list[bytes]]:
-    """The type of the vectors, and one value of bytes for each.
+    """The type of the vectors, or VARCHAR of texts, and one value of bytes for each.
 
     float32 and float16 values are little endian; sparse ones are (uint32 index, float32 value) pairs by ascending
     index.
@@ -68,6 +68,8 @@ def encode_query_vectors(data: Any, field_type: DataType | None = None) -> tuple
     vectors = _split(data)
     if not vectors:
         raise InputError(explain("data", "at least one query vector", "none", _REMEDY))
+    if any(isinstance(vector, str) for vector in vectors):
+        return DataType.VARCHAR, [_text(vector) for vector in vectors]
     sparse = [_is_sparse(vector) for vector in vectors]
     if any(sparse):
         if not all(sparse):
@@ -81,6 +83,12 @@ def encode_query_vectors(data: Any, field_type: DataType | None = None) -> tuple
         remedy = "convert the query as the stored vectors were"
         raise InputError(explain("data", f"vectors for {field_type.name}", kinds[0].name, remedy))
     return kinds[0], _dense(vectors, kinds[0])
+
+
+def _text(vector: Any) -> bytes:
+    if not isinstance(vector, str):
+        raise InputError(explain("data", "vectors of one kind", "texts and others", "search them separately"))
+    return vector.encode()
 
 
 def _type_of(vector: Any, field_type: DataType | None) -> DataType:

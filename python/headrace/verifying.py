@@ -17,14 +17,15 @@ from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions, choose_endpoint
 from headrace.conform import ConformPlan, plan_conform
 from headrace.errors import MismatchError
-from headrace.evidence import SAMPLE_ROWS
+from headrace.evidence import sample_rows
 from headrace.packing import make_packer
 from headrace.proving import conformed_batches, prove_rows
 from headrace.readback import DOUBLED_NAMED, REMEMBERED, VerifyResult, watched
 from headrace.reading import iterate
+from headrace.releases import needs_defaults
 from headrace.repairing import Repair, check_repairable, repair_rows
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_UNSENT
-from headrace.sampling import Reservoir
+from headrace.sampling import Samples
 from headrace.sources import Source, SourceBatch, is_path, open_source
 from headrace.target import readable_collection
 from headrace.transport import SyncTransport
@@ -141,7 +142,8 @@ def verify(
         endpoint: All of that in one.
         check: Raise where the outcome's ``exit_status`` is not 0; with False the outcome is returned.
         **options: Fields of :class:`headrace.LoadOptions`, as the load had them: how the source is read, ``limit``,
-            ``partition_name`` (only that one is looked at), ``state_dir`` (a repair notes its rows in its journal).
+            ``partition_name`` (only that one is looked at) or ``partition_column``, ``state_dir`` (a repair notes its
+            rows in its journal).
 
     Raises:
         ConfigError: If the collection is not in memory, or cannot be repaired.
@@ -225,7 +227,7 @@ def verify_source(
             if repair:
                 check_repairable(opened, info, level)
             sample = next(_batches(opened, options), None)
-            old = transport.server_kind != "lite" and transport.server_version < (2, 5, 0)
+            old = needs_defaults(transport.server_version, lite=transport.server_kind == "lite")
             plan = plan_conform(
                 opened.schema,
                 info.schema,
@@ -235,7 +237,7 @@ def verify_source(
                 later_columns=opened.open_ended,
             )
             reader = _Reader(_batches(opened, options, plan), plan, info)
-            result = _compare(transport, info, reader, level, options.partition_name, repair=repair)
+            result = _compare(transport, info, reader, level, options, repair=repair)
         found = Verification(
             source=opened.label,
             collection=collection,
@@ -260,19 +262,19 @@ def _batches(source: Source, options: LoadOptions, plan: ConformPlan | None = No
 
 
 def _compare(
-    transport: SyncTransport, info: CollectionInfo, reader: _Reader, level: Level, partition: str, *, repair: bool
+    transport: SyncTransport, info: CollectionInfo, reader: _Reader, level: Level, options: LoadOptions, *, repair: bool
 ) -> VerifyResult:
     if info.schema.auto_id:
-        return _compare_counts(transport, info, reader, partition)
+        return _compare_counts(transport, info, reader, options.partition_name)
     rows: Iterable[Placed] = reader
     if level == "sample":
-        reservoir = Reservoir(SAMPLE_ROWS, key=info.schema.primary_key.name)
+        samples = Samples(sample_rows(options.partition_column), key=info.schema.primary_key.name)
         for found in reader:
-            reservoir.add(found)
-        rows = reservoir.batches()
+            samples.add(found)
+        rows = samples.batches()
     # What is to be repaired has to be known by its key.
     doubles = REMEMBERED if repair else DOUBLED_NAMED
-    proof = prove_rows(info, level, rows, partition_name=partition, doubles=doubles)
+    proof = prove_rows(info, level, rows, doubles=doubles)
     return drive_sync(transport, watched(info, proof))
 
 

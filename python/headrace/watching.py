@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from headrace.errors import HeadraceError
@@ -38,12 +39,16 @@ async def repeat(look: Callable[[], None]) -> None:
         look()
 
 
-async def linger(rows_read: Callable[[], int], waiting: Callable[[], int], flush: Callable[[], None]) -> None:
-    """Call ``flush`` in a thread once a second has passed in which no row came, where rows wait."""
+async def linger(rows_read: Callable[[], int], flush: Callable[[], None]) -> None:
+    """Call ``flush`` in a thread once a second has passed in which no row came.
+
+    Why it failed is kept by whoever stopped the load; the next call of the owner raises it.
+    """
     quiet, last = 0, -1
     while True:
         await asyncio.sleep(TICK)
         read = rows_read()
         quiet, last = quiet + 1 if read == last else 0, read
-        if quiet == LINGER_TICKS and waiting():
-            await asyncio.to_thread(flush)
+        if quiet == LINGER_TICKS:
+            with contextlib.suppress(HeadraceError):
+                await asyncio.to_thread(flush)

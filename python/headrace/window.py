@@ -3,6 +3,9 @@
 Source batches, packed requests and gRPC's own copies are all charged to it. Whoever wants to read or pack more
 reserves first and waits while the window is full; that is the whole of headrace's backpressure. gRPC copies a request
 when it is sent, and sending must not wait: room for those copies is kept free as headroom.
+
+Requests that wait to be sent help where a source stalls, and cost where it does not: memory that many requests take in
+turn is in no cache when it is packed, copied and sent. So there the window can be told to have few of them ready.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ class Window:
         self._lent = 0
         self._used = 0
         self._outstanding = 0
+        self._ready = 0
+        self._most_ready: int | None = None
         self._peak = 0
         self._waiters: deque[tuple[int, bool, Future[None]]] = deque()
         self._closed: BaseException | None = None
@@ -50,6 +55,14 @@ class Window:
         """How many reservations wait."""
         return len(self._waiters)
 
+    def keep_ready(self, size: int) -> None:
+        """From now on grant no further request while ``size`` bytes of them wait to be sent.
+
+        Where three times as many are on their way it is a third of these, so that answers that come together find the
+        requests that take their places.
+        """
+        self._most_ready = size
+
     def reserve(self, size: int, *, outgoing: bool) -> Future[None]:
         """Ask for ``size`` bytes; the future is done when they are granted, and every grant must be released.
 
@@ -68,12 +81,27 @@ class Window:
         self._grant()
         return future
 
-    def release(self, size: int, *, outgoing: bool) -> None:
-        """Give ``size`` granted bytes back."""
+    def take(self, size: int, *, outgoing: bool) -> bool:
+        """Reserve ``size`` bytes where they are free and nobody waits for some; whether they are granted."""
+        with self._lock:
+            if self._closed is not None or self._waiters or not self._fits(size, outgoing=outgoing):
+                return False
+            self._charge(size, outgoing=outgoing)
+        return True
+
+    def leave(self, size: int) -> None:
+        """Note that a request of ``size`` granted bytes no longer waits to be sent."""
+        with self._lock:
+            self._ready -= size
+        self._grant()
+
+    def release(self, size: int, *, outgoing: bool, left: bool = False) -> None:
+        """Give ``size`` granted bytes back; ``left`` says that :meth:`leave` was called for them."""
         with self._lock:
             self._used -= size
             if outgoing:
                 self._outstanding -= size
+                self._ready -= 0 if left else size
         self._grant()
 
     def lend(self, size: int) -> None:
@@ -102,21 +130,32 @@ class Window:
             if future.set_running_or_notify_cancel():
                 future.set_exception(error)
 
+    def _fits(self, size: int, *, outgoing: bool) -> bool:
+        if outgoing and self._most_ready is not None:
+            on_their_way = self._outstanding - self._ready
+            if self._ready >= max(self._most_ready, on_their_way // 3):
+                return False
+        return self._used + size <= self._limit or not self._outstanding
+
+    def _charge(self, size: int, *, outgoing: bool) -> None:
+        self._used += size
+        if outgoing:
+            self._outstanding += size
+            self._ready += size
+        self._peak = max(self._peak, self.used)
+
     def _grant(self) -> None:
         while True:
             with self._lock:
                 if not self._waiters:
                     return
                 size, outgoing, future = self._waiters[0]
-                fits = self._used + size <= self._limit
-                if not fits and self._outstanding > 0 and not future.cancelled():
+                if not self._fits(size, outgoing=outgoing) and not future.cancelled():
                     return
                 self._waiters.popleft()
                 # A cancelled future is dropped here; from now on it can no longer be cancelled.
                 if not future.set_running_or_notify_cancel():
                     continue
-                self._used += size
-                self._outstanding += size if outgoing else 0
-                self._peak = max(self._peak, self.used)
+                self._charge(size, outgoing=outgoing)
             # Outside the lock: done-callbacks may call back into the window.
             future.set_result(None)

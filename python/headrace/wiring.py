@@ -6,60 +6,90 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
+from headrace import operations as ops
 from headrace.attempts import Request, WriteTarget
+from headrace.calls import Operation
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan
 from headrace.connection import Connection
+from headrace.errors import SchemaError, explain
 from headrace.feeding import Feeder
 from headrace.freshness import LiveSchema
+from headrace.keyfilter import KeyFilter
 from headrace.ledger import Ledger
 from headrace.ordering import KeyOrder
 from headrace.packing import Packer
+from headrace.partitions import PartitionColumn, Partitions
 from headrace.plans import PlanPart
 from headrace.schema import DYNAMIC_FIELD_NAME
 from headrace.sending import Sender
 from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Target
 from headrace.throttle import FIRST_BYTES, Limits, Throttle
+from headrace.window import Window
 
-__all__ = ["Parts", "make_parts", "make_state_dir", "make_throttle", "request_size"]
+__all__ = [
+    "Parts",
+    "connections",
+    "make_parts",
+    "make_state_dir",
+    "make_throttle",
+    "make_window",
+    "open_partitions",
+    "request_size",
+]
 
 
-#: Requests in flight for which the first size leaves room; more of them are smaller.
-_LARGE_ONES = 3
+#: Requests of the first size of which gRPC may hold copies at a time.
+_COPIED = 2
+#: Connections, and connections to servers that are further away than that. Each has no more on its way than the
+#: kernels' buffers hold, which is a few megabytes: at 50 ms two of them carry 170 MB/s at best.
+_CONNECTIONS, _FAR_CONNECTIONS, _FAR_SECONDS = 2, 8, 0.005
 
 
 def request_size(options: LoadOptions) -> int:
     """Bytes of a source batch, and of a request at first.
 
-    What is in flight, twice, three source batches and a request that waits must fit into the window.
+    Three source batches, a request that waits, and twice what is in flight at first must fit into the window.
     """
-    in_flight = min(options.max_in_flight or _LARGE_ONES, _LARGE_ONES)
-    most = min(options.window_bytes // (2 * in_flight + 4), _room(options) // in_flight)
+    in_flight = min(options.max_in_flight or _COPIED, _COPIED)
+    most = min(options.window_bytes // (2 * in_flight + 4), _copied_bytes(options) // in_flight)
     return max(1, min(options.batch_bytes or FIRST_BYTES, most))
 
 
-def make_throttle(options: LoadOptions, *, lite: bool) -> tuple[Throttle, int]:
-    """The throttle of a load, and the most bytes that it lets be in flight."""
+def make_window(options: LoadOptions) -> Window:
+    """The window of a load; a part of it is kept for gRPC's copies of what it writes."""
+    return Window(options.window_bytes, headroom=_copied_bytes(options))
+
+
+def _copied_bytes(options: LoadOptions) -> int:
+    return options.window_bytes * 3 // 16
+
+
+def connections(options: LoadOptions, *, round_trip: float = 0.0) -> int:
+    """The most connections to use; ``round_trip`` is the seconds to the server and back."""
+    return options.channels or (_FAR_CONNECTIONS if round_trip > _FAR_SECONDS else _CONNECTIONS)
+
+
+def make_throttle(options: LoadOptions, *, lite: bool, round_trip: float = 0.0) -> Throttle:
+    """The throttle of a load; ``round_trip`` is the seconds to the server and back."""
     size = request_size(options)
-    room = max(size, _room(options))
     limits = Limits(
         # Milvus Lite works at one request at a time.
         in_flight=1 if lite else options.max_in_flight,
-        bytes_in_flight=room,
+        bytes_in_flight=max(size, options.window_bytes * 11 // 16),
+        copied_bytes=_copied_bytes(options),
         request_bytes=None if options.batch_bytes is None else size,
         rows_per_second=options.max_rows_per_second,
         bytes_per_second=None if options.max_mb_per_second is None else options.max_mb_per_second * 1e6,
         nice=options.nice,
     )
-    return Throttle(limits, clock=time.monotonic, wall_clock_offset=time.time() - time.monotonic()), room
-
-
-def _room(options: LoadOptions) -> int:
-    return options.window_bytes * 9 // 32
+    offset = time.time() - time.monotonic()
+    return Throttle(limits, clock=time.monotonic, round_trip=round_trip, wall_clock_offset=offset)
 
 
 @dataclass(frozen=True)
@@ -101,7 +131,7 @@ def make_parts(
     """Make the parts of a load into ``target``; arguments as those of :class:`Feeder`, :class:`Sender`, Resumption."""
     upsert = target.mode == "upsert"
     key = target.info.schema.primary_key.name if target.keyed else None
-    order = KeyOrder(upsert=upsert, before=highest_key)
+    seen = KeyFilter()
     schema = LiveSchema(
         collection,
         target.info,
@@ -115,7 +145,7 @@ def make_parts(
         schema,
         ledger,
         key=key,
-        order=order,
+        order=lambda partition: KeyOrder(upsert=upsert, before=highest_key, partition=partition, seen=seen),
         upsert=upsert,
         aim=lambda: throttle.aim,
         copy_waiting=copy_waiting,
@@ -123,13 +153,15 @@ def make_parts(
         withdraw=lambda request: connection.post(sender.withdraw, request),
         null_vectors=options.null_vectors,
         dry_run=options.dry_run,
+        most_waiting=options.window_bytes // 4,
     )
+    transport = connection.transport
+    transport.widen(connections(options, round_trip=transport.round_trip))
     sender = Sender(
-        connection.transport,
+        transport,
         _facts(collection, options, target, plan, lite=lite),
         schema,
         ledger,
-        order=order,
         throttle=throttle,
         budget=options.give_up_after,
         rpc_timeout=options.rpc_timeout,
@@ -137,6 +169,41 @@ def make_parts(
         limit=feeder.limit,
     )
     return Parts(plan, schema, sender, feeder)
+
+
+def open_partitions(
+    column: PartitionColumn,
+    target: Target,
+    options: LoadOptions,
+    sample: pa.RecordBatch | None,
+    *,
+    run: Callable[[Operation[Any]], Any],
+) -> None:
+    """Have a column that names partitions know those of the collection, and make others where that was asked for.
+
+    Args:
+        column: The column.
+        target: The collection.
+        options: ``create`` and ``dry_run`` count.
+        sample: The first rows.
+        run: Runs an operation.
+
+    Raises:
+        SchemaError: If none of the first rows would have a partition.
+    """
+    name, dry = target.info.name, options.dry_run
+    known = [] if dry and target.created else run(ops.list_partitions(name))
+
+    def make(partition: str) -> None:
+        if not dry:
+            run(ops.create_partition(name, partition))
+
+    column.admit = Partitions(known, make if options.create else None).admit
+    refused = [] if sample is None else column.names(sample)[1]
+    if sample is not None and len(refused) == sample.num_rows > 0:
+        first = refused[0]
+        message = explain(f"column {column.name!r}", first.expected, first.found, first.remedy)
+        raise SchemaError(message, field=column.name)
 
 
 def _facts(collection: str, options: LoadOptions, target: Target, plan: ConformPlan, *, lite: bool) -> WriteTarget:
@@ -147,7 +214,7 @@ def _facts(collection: str, options: LoadOptions, target: Target, plan: ConformP
         key_column=next((line.source for line in plan.mapping if line.field == key), ""),
         upsert=target.mode == "upsert",
         lite=lite,
-        partition=options.partition_name,
+        partition_column=options.partition_column or "",
         at_most_once=options.at_most_once,
         bisect_poison=options.bisect_poison,
     )
@@ -167,4 +234,4 @@ def make_state_dir(
     if part is not None and wanted is not None:
         wanted = wanted / part.name
     place = () if part is None else (part.plan, part.name)
-    return open_state_dir(wanted, target_name(endpoint, collection, options.partition_name, *place))
+    return open_state_dir(wanted, target_name(endpoint, collection, options.place, *place))

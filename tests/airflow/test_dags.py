@@ -19,7 +19,7 @@ from headrace.journal_records import JournalReader
 from headrace.report import Verdict
 from headrace.state import StateLock
 from tests.loader.rows import eventually, table
-from tests.servers.airflow import Airflow
+from tests.servers.airflow import NEWEST, OLDEST, Airflow
 from tests.servers.linking import ROOT
 from tests.servers.milvus235 import Milvus235
 from tests.servers.ports import free_ports
@@ -27,17 +27,18 @@ from tests.servers.ports import free_ports
 pytestmark = pytest.mark.long
 
 SAMPLE = ROOT / "examples" / "wordnet-2k.parquet"
-#: Loads slowly in parts, several at once, so that one can be killed while it does.
+#: Loads slowly in parts, several at once, until there is the file FAST.
 SLOW = """
 from airflow.sdk import DAG
 from datetime import timedelta
+from pathlib import Path
 from headrace.airflow.operators import MilvusFinishOperator, MilvusLoadOperator, MilvusPlanOperator
 
-slowly = {"max_rows_per_second": 200.0, "rpc_timeout": 5.0}
+options = {"max_rows_per_second": 2000.0 if Path(FAST).exists() else 20.0, "rpc_timeout": 5.0, "batch_bytes": 4096}
 with DAG("slow", schedule="@once", catchup=False, is_paused_upon_creation=False):
     plan = MilvusPlanOperator(task_id="plan", source=SOURCE, collection="slow", create=True, parts=2)
     load = MilvusLoadOperator.partial(
-        task_id="load", collection="slow", options=slowly, retries=2, retry_delay=timedelta(0)
+        task_id="load", collection="slow", options=options, retries=2, retry_delay=timedelta(0)
     ).expand(part=plan.output)
     finish = MilvusFinishOperator(
         task_id="finish",
@@ -54,17 +55,22 @@ with DAG("slow", schedule="@once", catchup=False, is_paused_upon_creation=False)
 """
 
 
-def test_the_example_loads_the_sample_in_four_parts(tmp_path):
+@pytest.mark.parametrize("release", [NEWEST, OLDEST])
+def test_the_example_loads_the_sample_in_four_parts(tmp_path, release):
+    program = (ROOT / "examples" / "airflow_dag.py").read_text()
+    if release == OLDEST:
+        program = program.replace("from airflow.sdk import DAG", "from airflow import DAG")
     lease = embedded.acquire(tmp_path / "a.db")
     try:
         host, _, port = lease.address.rpartition(":")
-        with Airflow({"milvus_default": f"milvus://{host}:{port}"}) as airflow:
-            airflow.add("example.py", (ROOT / "examples" / "airflow_dag.py").read_text())
+        with Airflow({"milvus_default": f"milvus://root:Sesame-open@{host}:{port}"}, release=release) as airflow:
+            airflow.add("example.py", program)
             done = airflow.run("dags", "test", "load_wordnet", environ={"HEADRACE_SAMPLE": str(SAMPLE)})
             assert done.status == 0, done.text
             assert "done: 2,000 of 2,000 rows in wordnet" in done.text
             assert "verify sample: ok" in done.text
-            assert len(re.findall(r"task_id=load map_index=[0-3]\b", done.text)) >= 4
+            assert set(re.findall(r"/load_wordnet\.load\.(\d)-\w+/part", done.text)) == {"0", "1", "2", "3"}
+            assert "Sesame" not in done.text
         with headrace.MilvusClient(f"http://{lease.address}") as client:
             assert client.query("wordnet", output_fields=["count(*)"]) == [{"count(*)": 2000}]
     finally:
@@ -124,8 +130,8 @@ def loading(home):
     return found
 
 
-def test_a_task_that_is_killed_and_tried_again_stores_each_row_once(tmp_path):
-    source = tmp_path / "rows.parquet"
+def test_tasks_that_are_killed_and_cleared_store_each_row_once(tmp_path):
+    source, fast = tmp_path / "rows.parquet", tmp_path / "fast"
     pq.write_table(table(1200).drop_columns(["sparse"]), source, row_group_size=100)
     port, *others = free_ports(3)
     settings = {
@@ -137,17 +143,28 @@ def test_a_task_that_is_killed_and_tried_again_stores_each_row_once(tmp_path):
     }
     with Milvus235() as server, Airflow({"milvus_default": f"milvus://{server.address}"}, settings) as airflow:
         with Standalone(airflow, port) as running:
-            airflow.add("slow.py", f"SOURCE = {str(source)!r}\n{SLOW}")
-            running.eventually(lambda: loading(airflow.home))
-            holder = StateLock.holder(loading(airflow.home)[0])
-            os.kill(int(re.match(r"process (\d+)", holder)[1]), signal.SIGKILL)
+            airflow.add("slow.py", f"SOURCE, FAST = {str(source)!r}, {str(fast)!r}\n{SLOW}")
+            running.eventually(lambda: len(loading(airflow.home)) == 2)
+            first, second = loading(airflow.home)
+            os.kill(int(re.match(r"process (\d+)", StateLock.holder(first))[1]), signal.SIGKILL)
+            fast.touch()
+            running.eventually(lambda: (2,) in running.read("SELECT try_number FROM task_instance"))
+            # Airflow ends what is cleared while it runs with SIGTERM, and five seconds later with SIGKILL.
+            airflow.check("tasks", "clear", "slow", "--task-regex", "load", "--yes")
+            running.eventually(lambda: any("stopped by SIGTERM" in text for text in logs(airflow.home)))
+            assert StateLock.holder(second) is None
             running.eventually(lambda: running.read("SELECT 1 FROM dag_run WHERE state IN ('success', 'failed')"))
             assert running.read("SELECT state FROM dag_run") == [("success",)]
             tries = running.read("SELECT try_number FROM task_instance WHERE task_id = 'load'")
-            assert sorted(tries) == [(1,), (2,)]
-            assert running.read("SELECT uri FROM asset_event JOIN asset ON asset.id = asset_event.asset_id") == [
-                ("milvus://milvus_default/slow",)
-            ]
+            assert sorted(tries) == [(2,), (3,)]
+            assert ("milvus://milvus_default/slow",) in running.read(
+                "SELECT uri FROM asset_event JOIN asset ON asset.id = asset_event.asset_id"
+            )
         with headrace.MilvusClient(server.uri) as client:
             # count(*) shows doubles, which a query would hide.
             assert client.query("slow", output_fields=["count(*)"], consistency_level="Strong") == [{"count(*)": 1200}]
+
+
+def logs(home):
+    """What the tries of the loads wrote."""
+    return [path.read_text() for path in home.glob("logs/**/task_id=load/**/*.log")]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from headrace.config import Endpoint, LoadOptions
+from headrace.inspection import inspect_source
 from tests.cli.conftest import table
 
 WRITES = ("CreateCollection", "CreateIndex", "Insert", "Upsert", "LoadCollection", "Flush", "Delete")
@@ -51,6 +54,16 @@ def test_a_collection_that_does_not_exist_is_not_created(headrace, fake, source)
     assert ended.status == 0, ended.err
     assert (ended.document["exists"], ended.document["like"]) == (False, [])
     assert fake.collections == {}
+
+
+@pytest.mark.parametrize(("version", "kind"), [("2.6.6", "TIMESTAMPTZ"), ("2.5.4", "INT64")])
+def test_times_are_what_the_server_has_for_them(fake, tmp_path, version, kind):
+    fake.version = version
+    rows = table().append_column("seen", pa.array(range(100), pa.timestamp("us")))
+    pq.write_table(rows, tmp_path / "times.parquet")
+    where = Endpoint(uri=fake.uri)
+    found = inspect_source(tmp_path / "times.parquet", options=LoadOptions(), collection="c", endpoint=where)
+    assert {entry["source"]: entry["field_type"] for entry in found.mapping}["seen"] == kind
 
 
 def test_an_embedded_database_that_does_not_exist_is_not_created(headrace, source, tmp_path):

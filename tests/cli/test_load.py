@@ -169,6 +169,19 @@ def test_a_signal_stops_the_load_with_its_account(headrace, fake, source, number
     assert len(fake.calls_of("Insert")) == 2
 
 
+def test_a_signal_after_the_last_row_ends_the_load_with_all_rows_stored(headrace, fake, source):
+    fake.script("LoadCollection", stall_forever)
+    process = headrace.start(*arguments(fake, source))
+    fake.wait_for(lambda: fake.calls_of("LoadCollection"), 30)
+    process.send_signal(signal.SIGTERM)
+    ended = headrace.wait(process)
+    assert ended.status == 143, ended.err
+    assert account(ended.document) == {"stored": 100}
+    again = headrace.run(*arguments(fake, source))
+    assert (again.status, again.document["already_complete"]) == (0, True)
+    assert fake.collections["c"].loaded
+
+
 def test_a_second_signal_leaves_at_once(headrace, fake, source):
     fake.script("Insert", stall_forever)
     process = headrace.start(*arguments(fake, source))

@@ -23,6 +23,8 @@ def write_all(folder):
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), DIM)
     table = pa.table({"id": ids, "text": texts, "vector": column})
     pq.write_table(table, folder / "docs.parquet")
+    languages = table.append_column("lang", [["en", "de"] * (ROWS // 2)])
+    pq.write_to_dataset(languages, folder / "docs_by_language", partition_cols=["lang"])
     pyarrow.feather.write_feather(table, str(folder / "docs.feather"))
     with pa.OSFile(str(folder / "docs.arrows"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

@@ -79,3 +79,10 @@ def test_every_file_of_the_examples_has_a_command(tmp_path):
 def test_links_lead_somewhere(document):
     for link in _LINK.findall(document.read_text()):
         assert (document.parent / link).exists(), f"{document.name}: {link}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_tests_that_are_named_as_guards_exist(document):
+    for name in re.findall(r"`((?:tests/)?[\w/*]*test_\w*\*?\.py)`", document.read_text()):
+        where = name if name.startswith("tests/") else f"tests/**/{name}"
+        assert list(ROOT.glob(where)), f"{document.name}: {name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from headrace._proto import admin_pb2, common_pb2, milvus_pb2, schema_pb2
 from headrace.collection_messages import schema_from_proto
@@ -121,6 +122,18 @@ def _get_load_state(server, request):
     return milvus_pb2.GetLoadStateResponse(state=state)
 
 
+def _create_partition(server, request):
+    found = _find(server, request.collection_name)
+    if not re.fullmatch(r"[A-Za-z_]\w*", request.partition_name, re.ASCII):
+        raise Refused(1100, f"Invalid partition name: {request.partition_name}", legacy=5)
+    found.partitions.setdefault(request.partition_name, len(found.partitions) + 1)
+    return common_pb2.Status()
+
+
+def _show_partitions(server, request):
+    return admin_pb2.ShowPartitionsResponse(partition_names=list(_find(server, request.collection_name).partitions))
+
+
 def _flush(server, request):
     for name in request.collection_names:
         _find(server, name)
@@ -152,6 +165,7 @@ def _delete(server, request):
     found = _find(server, request.collection_name)
     keys = [row.as_dict()[found.key_name] for row in found.select(request.expr)]
     found.delete(keys)
+    server.clock += 1
     return milvus_pb2.MutationResult(delete_cnt=len(keys), timestamp=server.clock << 18)
 
 
@@ -161,13 +175,13 @@ def _query(server, request):
         raise Refused(101, f"collection not loaded[collection={found.collection_id}]")
     if list(request.output_fields) == ["count(*)"]:
         column = schema_pb2.FieldData(type=5, field_name="count(*)")
-        column.scalars.long_data.data.append(found.count_matching(request.expr))
+        column.scalars.long_data.data.append(found.count_matching(request.expr, request.partition_names))
         return milvus_pb2.QueryResults(fields_data=[column], collection_name=found.name, output_fields=["count(*)"])
     params = {pair.key: pair.value for pair in request.query_params}
     limit = int(params.get("limit", 0))
     if not request.expr.strip() and not limit:
         raise Refused(65535, "empty expression should be used with limit")
-    rows = found.select(request.expr)[int(params.get("offset", 0)) :]
+    rows = found.select(request.expr, request.partition_names)[int(params.get("offset", 0)) :]
     rows = rows[:limit] if limit else rows
     names = _output_names(found, request.output_fields)
     answer = milvus_pb2.QueryResults(collection_name=found.name, output_fields=names)
@@ -182,7 +196,7 @@ def _search(server, request):
     if not found.loaded:
         raise Refused(101, f"collection not loaded[collection={found.collection_id}]")
     params = {pair.key: pair.value for pair in request.search_params}
-    rows = found.select(request.dsl)[int(params.get("offset", 0)) :][: int(params["topk"])]
+    rows = found.select(request.dsl, request.partition_names)[int(params.get("offset", 0)) :][: int(params["topk"])]
     data = schema_pb2.SearchResultData(
         num_queries=request.nq,
         topks=[len(rows)] * request.nq,
@@ -234,6 +248,8 @@ METHODS = {
     "LoadCollection": (milvus_pb2.LoadCollectionRequest, _load_collection),
     "ReleaseCollection": (milvus_pb2.ReleaseCollectionRequest, _release_collection),
     "GetLoadState": (milvus_pb2.GetLoadStateRequest, _get_load_state),
+    "CreatePartition": (admin_pb2.PartitionRequest, _create_partition),
+    "ShowPartitions": (admin_pb2.ShowPartitionsRequest, _show_partitions),
     "Flush": (milvus_pb2.FlushRequest, _flush),
     "DescribeDatabase": (admin_pb2.DescribeDatabaseRequest, _describe_database),
     "UpdateCredential": (admin_pb2.UpdateCredentialRequest, _update_credential),

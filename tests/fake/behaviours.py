@@ -10,7 +10,7 @@ import asyncio
 from headrace._proto import common_pb2, milvus_pb2
 
 #: Methods that answer with a bare Status.
-_STATUS_METHODS = frozenset({"CreateCollection", "DropCollection", "CreateIndex", "LoadCollection"})
+_STATUS_METHODS = frozenset({"CreateCollection", "CreateIndex", "CreatePartition", "DropCollection", "LoadCollection"})
 
 
 def refusal(method, *, code=0, legacy=0, reason="", retriable=False, extra_info=None, rows=0):

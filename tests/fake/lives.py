@@ -8,7 +8,7 @@ files. A :class:`Life` is one run of the command: journal, resumption, reading, 
 from __future__ import annotations
 
 import asyncio
-import threading
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -18,23 +18,20 @@ from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import plan_conform
 from headrace.errors import HeadraceError, StoppedError
-from headrace.journal import MARK_REQUESTS, Journal
-from headrace.journal_store import JournalStore
-from headrace.journal_writer import JournalWriter
+from headrace.journal import MARK_REQUESTS
+from headrace.landing import admit
 from headrace.reading import resume
-from headrace.resuming import Resumption, admit
+from headrace.resuming import Resumption
 from headrace.sending import STOP_GRACE
 from headrace.sources import FileIdentity, Source, SourceFile
 from headrace.sources.base import Part
 from headrace.target import MARK, Target, open_target
+from tests.fake.disk import FileFates, Store, Writer
 from tests.fake.rig import AUTO_ID, KEYED, Rig, make_ledger, rows
 from tests.fake.wire import Wire
 from tests.virtual_time import VirtualTimeLoop
 
 __all__ = ["Life", "World"]
-
-#: Seconds until a mark is on the disk.
-DISK = 0.002
 
 
 class World:
@@ -89,9 +86,9 @@ class World:
         assert not self.errors, self.errors
         return result
 
-    def start(self):
-        """Run the command (again)."""
-        life = Life(self, first=not self.lives)
+    def start(self, **options):
+        """Run the command (again), with more options."""
+        life = Life(self, replace(self.options, **options), first=not self.lives)
         self.lives.append(life)
         life.begin()
         return life
@@ -136,7 +133,7 @@ class Connection:
         self._open = []
         self.dead = False
 
-    async def call(self, method, request, *, timeout, channel=None):
+    async def call(self, method, request, *, timeout, channel=None, written=None):
         if self.dead:
             await asyncio.Event().wait()
         if method not in ("Insert", "Upsert"):
@@ -160,93 +157,12 @@ class Blocking:
         return self._wire.ask(method, request)
 
 
-class Store(JournalStore):
-    """A journal whose signs of life are of the world's time."""
-
-    def __init__(self, world):
-        self._world = world
-        super().__init__(world.directory, clock=world.clock, network=False)
-
-    @property
-    def may_land_until(self):
-        return self._world.may_land_until
-
-    def beat(self, reach):
-        self._world.may_land_until = max(self._world.may_land_until, self._world.clock() + reach)
-
-
-class Writer(JournalWriter):
-    """Writes when the world's time has come, and never after its death."""
-
-    def __init__(self, store, run, *, world):
-        self._world = world
-        self._dead = False
-        self._written_at = world.clock()
-        super().__init__(store, run)
-        self._ticking = world.loop.call_soon(self._tick)
-
-    def _promise(self):
-        self._world.loop.call_later(DISK, self._write_now)
-        return super()._promise()
-
-    def close(self, still_open):
-        self._write_now()
-        self._ticking.cancel()
-        super().close(still_open)
-
-    def kill(self):
-        self._dead = True
-        self._ticking.cancel()
-
-    def _write_all(self):
-        """The thread's work; here time does it."""
-
-    def _tick(self):
-        world = self._world
-        self._store.beat(self._reach)
-        if self._notes and world.clock() - self._written_at >= world.lag:
-            self._write_now()
-        self._ticking = world.loop.call_later(min(world.lag, journal_writer.BEAT), self._tick)
-
-    def _write_now(self):
-        if self._dead:
-            return
-        self._written_at = self._world.clock()
-        # Not on the loop's thread, where nobody may wait for a disk.
-        thread = threading.Thread(target=self._write_waiting)
-        thread.start()
-        thread.join()
-
-
-class FileFates(Journal):
-    """A journal that remembers the verdict of every row, each of which may have only one in a run."""
-
-    def __init__(self, world):
-        super().__init__()
-        self._world = world
-        self.fates = {}
-
-    def settle(self, spans, verdict, keys=()):
-        super().settle(spans, verdict, keys)
-        for span in spans:
-            self._note(span.source, span.start, span.start + span.count, verdict)
-
-    def resume(self, label, start, stop, verdict):
-        super().resume(label, start, stop, verdict)
-        self._note(label, start, stop, verdict)
-
-    def _note(self, label, start, stop, verdict):
-        for number in range(start, stop):
-            row = self._world.row(label, number)
-            assert row not in self.fates, f"row {row} was {self.fates[row]}, now it is {verdict}"
-            self.fates[row] = verdict
-
-
 class Life:
     """One run of the command."""
 
-    def __init__(self, world, *, first):
+    def __init__(self, world, options, *, first):
         self.world = world
+        self.options = options
         self._first = first
         self._task = None
         self.rig = self.resumption = self._writer = None
@@ -290,11 +206,11 @@ class Life:
         caller = Blocking(world.wire)
         target = self._target(caller)
         plan = plan_conform(self._source.schema, world.schema, options=world.options)
-        self.resumption.begin(
+        target = self.resumption.begin(
             plan,
             target,
             endpoint=Endpoint(),
-            options=world.options,
+            options=self.options,
             run=lambda operation: drive_sync(caller, operation, sleep=lambda _: None),
         )
         ledger.journal._mark_requests = world.marks
@@ -338,7 +254,7 @@ class Life:
         assert self.rig.ledger.window.used == 0, "every charge is released"
         assert len(self.fates) == self.rig.ledger.account.rows_read()
         self.rig.ledger.rejects.close()
-        self.resumption.close(status="", rejects=self.rig.ledger.rejects.paths)
+        self.resumption.close(status="", rejects=self.rig.ledger.rejects)
 
     def kill(self):
         """kill -9."""
@@ -395,6 +311,6 @@ class _LivingRig(Rig):
 
     def submit(self, request, batch):
         keys = batch.column("id") if "id" in batch.schema.names else None
-        if doubled := admit(request, self.ledger, keys, self.resumption.may_land_until):
-            self.ledger.double(request.spans, doubled)
+        if doubled := admit(request, self.ledger, keys, self.resumption.landing, clock=self.clock):
+            self.ledger.double(doubled)
         super().submit(request, batch)

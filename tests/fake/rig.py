@@ -110,7 +110,6 @@ class Rig:
         self.ledger = ledger or make_ledger(directory, Fates(), max_rejects=max_rejects)
         self.rejects = self.ledger.rejects
         key = None if schema.auto_id else "id"
-        self.order = KeyOrder(upsert=upsert, before=highest_key)
         columns = [field.name for field in schema.sent_fields]
         info = CollectionInfo("c", schema, collection_id=7)
         self.live = LiveSchema("c", info, columns=columns, upsert=upsert)
@@ -119,7 +118,6 @@ class Rig:
             WriteTarget("c", key, upsert=upsert, **facts),
             self.live,
             self.ledger,
-            order=self.order,
             throttle=Throttle(
                 Limits(in_flight=limit, request_bytes=target_bytes), clock=clock, rng=random.Random(seed)
             ),
@@ -133,7 +131,7 @@ class Rig:
             self.live,
             self.ledger,
             key=key,
-            order=self.order,
+            order=lambda partition: KeyOrder(upsert=upsert, before=highest_key, partition=partition),
             upsert=upsert,
             aim=lambda: Aim(target_bytes),
             copy_waiting=False,

@@ -16,6 +16,7 @@ from tests.fake.refusals import Refused, check_batch, check_columns
 
 __all__ = ["FakeCollection", "Refused", "Row"]
 
+DEFAULT = "_default"
 _KEYS = re.compile(r"\s*(?P<name>[\w$]+)\s+in\s+(?P<keys>\[.*\])\s*", re.S)
 _COMPARE = re.compile(r'\s*(?P<name>[\w$]+)\s*(?P<sign>[<>]=?)\s*(?P<value>-?\d+|"(?:[^"\\]|\\.)*")\s*')
 _SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -23,11 +24,12 @@ _SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.
 
 @dataclass
 class Row:
-    """One stored row: which write stored it, and its place in that write's batch."""
+    """One stored row: which write stored it, its place in that write's batch, and its partition."""
 
     version: int
     batch: pa.RecordBatch
     index: int
+    partition: str = DEFAULT
 
     def as_dict(self):
         return self.batch.slice(self.index, 1).to_pylist()[0]
@@ -45,6 +47,7 @@ class FakeCollection:
     update_timestamp: int = 0
     shards_num: int = 1
     num_partitions: int = 1
+    partitions: dict = field(default_factory=lambda: {DEFAULT: 1})
     consistency_level: int = 2
     properties: dict = field(default_factory=dict)
     indexes: dict = field(default_factory=dict)
@@ -63,6 +66,12 @@ class FakeCollection:
     def keys(self):
         """The multiset of stored keys."""
         return Counter({key: len(stored) for key, stored in self.rows.items()})
+
+    def keys_in(self, partition):
+        """The multiset of keys stored in a partition."""
+        return Counter(
+            key for key, stored in self.rows.items() for row in stored if row.partition == (partition or DEFAULT)
+        )
 
     def contents(self, version):
         """The multiset of (key, version): the version is the value of that column."""
@@ -84,12 +93,16 @@ class FakeCollection:
         else:
             keys = batch.column(self.key_name).to_pylist()
         self.writes += 1
+        (partition,) = self._named([request.partition_name])
         chosen = [index for index in range(batch.num_rows) if take is None or take(index)]
         if upsert:
+            # As in Milvus, what is replaced is a row of the same partition.
             for index in chosen:
-                self.rows.pop(keys[index], None)
+                others = [row for row in self.rows.pop(keys[index], []) if row.partition != partition]
+                if others:
+                    self.rows[keys[index]] = others
         for index in chosen:
-            self.rows.setdefault(keys[index], []).append(Row(self.writes, batch, index))
+            self.rows.setdefault(keys[index], []).append(Row(self.writes, batch, index, partition))
         return keys
 
     def delete(self, keys):
@@ -108,12 +121,24 @@ class FakeCollection:
         check_batch(batch, self.schema, upsert=upsert)
         return batch
 
-    def select(self, expr):
+    def select(self, expr, partitions=()):
         """Rows that a filter means, one per key and by ascending key, as a query shows them."""
-        return [self.rows[key][-1] for key in self._matching(expr)]
+        found = (self._stored(key, partitions) for key in self._matching(expr))
+        return [rows[-1] for rows in found if rows]
 
-    def count_matching(self, expr):
-        return sum(len(self.rows[key]) for key in self._matching(expr))
+    def count_matching(self, expr, partitions=()):
+        return sum(len(self._stored(key, partitions)) for key in self._matching(expr))
+
+    def _stored(self, key, partitions):
+        names = self._named(partitions)
+        return [row for row in self.rows[key] if not names or row.partition in names]
+
+    def _named(self, partitions):
+        names = [name or DEFAULT for name in partitions]
+        for name in names:
+            if name not in self.partitions:
+                raise Refused(200, f"partition not found[partition={name}]")
+        return names
 
     def _matching(self, expr):
         if not expr.strip():

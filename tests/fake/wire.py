@@ -95,7 +95,7 @@ class Wire:
 
     # -- the transport -------------------------------------------------------------------------------------------
 
-    async def call(self, method, request, *, timeout, channel=None):
+    async def call(self, method, request, *, timeout, channel=None, written=None):
         if method not in ("Insert", "Upsert"):
             return self.ask(method, request)
         batch = decode_request(request)

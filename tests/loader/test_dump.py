@@ -113,6 +113,38 @@ def test_a_collection_that_is_created_from_a_dump_is_the_one_that_was_dumped(fak
     assert fake.collections["copy"].dicts() == fake.collections["docs"].dicts()
 
 
+def indexes(fake, name):
+    return dict(fake.collections[name].indexes.values())
+
+
+def test_a_copy_gets_the_indexes_that_the_collection_had(fake, tmp_path):
+    load(fake, table(20), metric="L2")
+    with headrace.MilvusClient(fake.uri) as client:
+        built = client.prepare_index_params()
+        built.add_index("text", "INVERTED")
+        built.add_index("dense", "HNSW", metric_type="IP", M=16, efConstruction=99)
+        fake.collections["docs"].indexes.clear()
+        client.create_index("docs", built.add_index("sparse", metric_type="IP"))
+    source, before = str(tmp_path / "docs.parquet"), indexes(fake, "docs")
+    headrace.dump("docs", source, uri=fake.uri)
+    headrace.load(source, collection="copy", uri=fake.uri, create=True)
+    assert indexes(fake, "copy") == before
+    assert before["dense"]["efConstruction"] == "99"
+    headrace.load(source, collection="other", uri=fake.uri, create=True, metric="cosine")
+    assert indexes(fake, "other") == {**before, "dense": {**before["dense"], "metric_type": "COSINE"}}
+    headrace.prepare(source, collection="third", uri=fake.uri)
+    assert indexes(fake, "third") == before
+
+
+def test_a_server_without_an_index_type_chooses_one_of_the_same_metric(fake, tmp_path):
+    load(fake, table(20))
+    fake.collections["docs"].indexes["dense"] = ("dense", {"index_type": "DISKANN", "metric_type": "L2"})
+    headrace.dump("docs", tmp_path / "docs.parquet", uri=fake.uri)
+    fake.script("CreateIndex", refuse(1100, "invalid index type: DISKANN"))
+    headrace.load(str(tmp_path / "docs.parquet"), collection="copy", uri=fake.uri, create=True)
+    assert indexes(fake, "copy")["dense"] == {"index_type": "AUTOINDEX", "metric_type": "L2"}
+
+
 @pytest.mark.parametrize(
     ("dtype", "item"),
     [
@@ -130,9 +162,8 @@ def test_vectors_that_are_null_come_back(tmp_path, dtype, item):
         headrace.load(source, collection="docs", uri=fake.uri, schema=CollectionSchema(fields))
         headrace.dump("docs", tmp_path / "docs.parquet", uri=fake.uri)
         assert pq.read_table(tmp_path / "docs.parquet").to_pylist() == source.to_pylist()
-        report = headrace.load(
-            str(tmp_path / "docs.parquet"), collection="copy", uri=fake.uri, create=True, verify="full"
-        )
+        path = str(tmp_path / "docs.parquet")
+        report = headrace.load(path, collection="copy", uri=fake.uri, create=True, verify="full")
         assert (report.rows_stored, report.verify["status"]) == (20, "ok")
         assert fake.collections["copy"].schema == fake.collections["docs"].schema
         assert fake.collections["copy"].dicts() == fake.collections["docs"].dicts()

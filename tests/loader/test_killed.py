@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pyarrow.parquet as pq
 import pytest
 
+import headrace
 from tests.fake.behaviours import apply_then, land_late, ok, refuse, refuse_rows, stall, stall_forever
 from tests.loader.rows import SMALL, counts, hurry, load, table, write_parquet, writes
 
@@ -141,8 +142,11 @@ def test_a_terminated_command_goes_on_where_it_was(fake, tmp_path):
     assert fake.collections["docs"].keys() == Counter(range(ROWS))
 
 
-def test_a_request_of_a_killed_loader_that_lands_late_doubles_no_row(fake, tmp_path):
-    path = write_parquet(tmp_path / "a.parquet", 300)
+def killed_with_a_request_on_its_way(fake, path):
+    """A loader that was killed with its second insert still in the network; the keys that this holds.
+
+    It lands once another write of these keys was stored.
+    """
     fake.script("Insert", ok, land_late)
     with loading(fake, path, max_in_flight=1) as process:
         fake.wait_for(lambda: len(writes(fake)) == 2)
@@ -155,9 +159,49 @@ def test_a_request_of_a_killed_loader_that_lands_late_doubles_no_row(fake, tmp_p
             fake.release()
         return answer
 
-    fake.always("Upsert", then_let_it_land)
+    for method in ("Insert", "Upsert"):
+        fake.always(method, then_let_it_land)
     hurry()
+    return late
+
+
+def test_a_request_of_a_killed_loader_that_lands_late_doubles_no_row(fake, tmp_path):
+    path = write_parquet(tmp_path / "a.parquet", 300)
+    late = killed_with_a_request_on_its_way(fake, path)
     report = load(fake, path)
     assert counts(report) == {"stored": 300}
     assert sum(late & set(call.batch()["id"].to_pylist()) == late for call in writes(fake)) >= 3
+    assert fake.collections["docs"].keys() == Counter(range(300))
+
+
+def the_same_file_again(path):
+    return path, {"again": True}
+
+
+def a_file_that_changed(path):
+    return write_parquet(path, 300, seed=1), {"changed": "reload"}
+
+
+def another_file(path):
+    return write_parquet(path.with_name("b.parquet"), 300, seed=1), {}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("then", [the_same_file_again, a_file_that_changed, another_file])
+def test_nor_does_it_where_the_next_run_does_not_go_on_with_its_file(fake, tmp_path, then):
+    path = write_parquet(tmp_path / "a.parquet", 300)
+    killed_with_a_request_on_its_way(fake, path)
+    source, options = then(path)
+    report = load(fake, source, verify="full", **options)
+    assert counts(report) == {"stored": 300}
+    assert (report.mode, report.verify["status"]) == ("upsert", "ok")
+    assert fake.collections["docs"].keys() == Counter(range(300))
+
+
+def test_nor_does_it_where_the_next_thing_is_a_repair(fake, tmp_path):
+    path = write_parquet(tmp_path / "a.parquet", 300)
+    killed_with_a_request_on_its_way(fake, path)
+    fake.collections["docs"].loaded = True
+    found = headrace.verify(path, collection="docs", uri=fake.uri, repair=True)
+    assert found.ok
     assert fake.collections["docs"].keys() == Counter(range(300))

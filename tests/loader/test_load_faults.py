@@ -132,7 +132,7 @@ def test_a_rejects_file_that_cannot_be_written_ends_the_load_with_its_account(fa
     report = load(fake, table(100), state_dir=state, check=False)
     assert report.exit_status == 4
     assert report.rows_stored + report.rows_unsent == 100
-    assert "sending ended early" in report.failure
+    assert "a rejects file that can be written" in report.failure
 
 
 def test_a_progress_callback_that_fails_ends_the_load_and_is_named(fake):

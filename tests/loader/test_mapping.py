@@ -47,6 +47,17 @@ def test_an_interrupted_load_goes_on_in_the_same_shape_only(fake, path):
     assert {row["year"] for row in fake.collections["docs"].dicts()} == {7}
 
 
+def test_an_interrupted_load_goes_on_with_the_same_cut_only(fake, path):
+    options = {"truncate": {"text": 5}, "drop": "sparse"}
+    state = interrupted(fake, path, **options).state_dir
+    for other in ({"truncate": {}}, {"truncate": {"text": 4}}):
+        with pytest.raises(SourceError, match=r"cut elsewhere.*use the options of that run"):
+            load(fake, path, **{**options, **other})
+    age(state)
+    assert counts(load(fake, path, **options)) == {"stored": 500}
+    assert {len(row["text"]) for row in fake.collections["docs"].dicts()} == {5}
+
+
 def test_rows_that_cannot_be_cast_are_rejected_with_their_own_columns(fake, tmp_path):
     rows = table(20).set_column(1, "text", pa.array([str(row) if row != 7 else "seven" for row in range(20)]))
     pq.write_table(rows, tmp_path / "a.parquet")

@@ -184,6 +184,14 @@ def test_finishing_indexes_loads_and_verifies(fake, source):
     assert len(fake.calls_of("Flush")) == 1
 
 
+def test_finishing_verifies_what_was_mapped(fake, source):
+    plan, mapped = headrace.plan(source, parts=2), {"map": {"text": "title"}, "set": {"lang": "en"}, "drop": ["sparse"]}
+    prepare(fake, plan, **mapped)
+    load_all(fake, plan.parts, **mapped)
+    found = headrace.finish(plan, collection="docs", uri=fake.uri, verify="full", **mapped)
+    assert (found.verify["status"], found.verify["checked"]) == ("ok", 1000)
+
+
 def test_finishing_finds_what_is_not_there(fake, source):
     plan = headrace.plan(source, parts=2)
     prepare(fake, plan)

@@ -13,7 +13,7 @@ import pytest
 import headrace
 from headrace import JournalError, RowsUnsentError
 from headrace.journal_store import JournalStore
-from tests.fake.behaviours import apply_then, ok, refuse_rows, stall_forever, vanish_and_die
+from tests.fake.behaviours import apply_then, ok, refuse_rows, stall_forever, vanish, vanish_and_die
 from tests.loader.rows import counts, interrupted, load, rows_sent, table, write_parquet, writes
 
 
@@ -79,6 +79,17 @@ def test_with_server_made_keys_the_rows_in_doubt_are_counted(fake, tmp_path):
     assert second.rows_possibly_duplicated == first.rows_unknown
     assert second.guarantee == "at-least-once"
     assert fake.collections["docs"].count() == 1000 + first.rows_unknown
+
+
+def test_rows_in_doubt_are_counted_once_and_those_that_share_a_request_with_them_too(fake, tmp_path):
+    pq.write_table(table(1000).drop_columns(["id"]), tmp_path / "a.parquet")
+    lost = apply_then(vanish_and_die)
+    first = interrupted(fake, tmp_path / "a.parquet", lost=lost, auto_id=True, batch_bytes=512)
+    assert 0 < first.rows_unknown < 50
+    fake.script("Insert", apply_then(vanish))
+    second = load(fake, tmp_path / "a.parquet", auto_id=True, batch_bytes=65_536)
+    texts = Counter(row["text"] for row in fake.collections["docs"].dicts())
+    assert second.rows_possibly_duplicated == sum(number > 1 for number in texts.values()) == 1000 - first.rows_stored
 
 
 def test_at_most_once_never_sends_a_row_in_doubt_again(fake, tmp_path):

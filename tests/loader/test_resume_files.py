@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import headrace
-from headrace import SourceError
+from headrace import SourceError, job
+from headrace.journal_store import JournalStore
 from tests.fake.behaviours import ok
 from tests.loader.rows import age, counts, interrupted, load, table, write_parquet, writes
 
@@ -90,6 +92,21 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(fake, tmp_path):
     again = load(fake, path, verify="full")
     assert counts(again) == {"stored": 1000}
     assert fake.collections["docs"].keys() == Counter(range(1000))
+
+
+def test_a_file_that_is_replaced_between_two_looks_at_it_is_noticed(fake, tmp_path, monkeypatch):
+    """Where its rows lie was read of the first one; those of the second one after them would never be read."""
+    path = tmp_path / "a.npy"
+    np.save(path, np.ones((300, 8), np.float32))
+
+    def replaced_meanwhile(directory):
+        np.save(path, np.ones((400, 8), np.float32))
+        return JournalStore(directory)
+
+    monkeypatch.setattr(job, "JournalStore", replaced_meanwhile)
+    with pytest.raises(SourceError, match=r"a file that stays as it is .* found 12928 bytes instead of 9728"):
+        load(fake, path, key="@row")
+    assert not writes(fake)
 
 
 def numbered(rows):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import headrace
 from tests.fake.behaviours import refuse_rows
+from tests.fake_milvus import FakeMilvus
 from tests.servers.linking import ROOT
 from tests.servers.milvus235 import Milvus235
 from tests.servers.ray import run_ray
@@ -20,10 +23,11 @@ PROGRAM = ROOT / "tests" / "ray" / "inside" / "write.py"
 TOKEN = "root:Milvus-secret"
 
 
-def write(folder, uri, rows, *, kill=False, **options):
+def write(folder, uri, rows, *, kill=False, secret=None, **options):
     """What became of a Dataset, and everything that was written to the streams and logs meanwhile."""
     answer = folder / "answer.json"
-    said = run_ray(PROGRAM, folder, uri=uri, rows=rows, kill=kill, options=options, answer=str(answer))
+    given = {"uri": uri, "rows": rows, "kill": kill, "shown": secret is not None, "options": options}
+    said = run_ray(PROGRAM, folder, secret=secret, answer=str(answer), **given)
     return json.loads(answer.read_text()), said
 
 
@@ -57,25 +61,37 @@ def expected(start, stop):
     return {int(key): (f"row {key}", tuple(vector.tolist())) for key, vector in zip(ids, vectors, strict=True)}
 
 
-def test_rows_that_are_refused_are_in_the_account_that_is_raised(fake, tmp_path):
-    fake.always("Upsert", refuse_rows(lambda row: row["id"] in (3, 999)))
-    found, said = write(tmp_path, fake.uri, 1000, create=True, token=TOKEN)
-    assert found["error"][0] == "LoadError", found
-    assert "finished, 2 rows rejected: 998 of 1,000 rows in rows" in found["error"][1]
-    assert (found["report"]["rows_rejected"], found["report"]["exit_status"]) == (2, 3)
-    assert len(found["report"]["rejects_files"]) == 2
-    assert (found["name"], found["repr"]) == ("Milvus", f"MilvusDatasink('rows', uri='{fake.uri}')")
-    (session,) = re.findall(r"Full logs are in (\S+)/logs", said)
-    kept = "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*.json"))
-    assert TOKEN not in said + kept + logs(session)
-    assert fake.calls_of("Upsert")[0].metadata["authorization"], "it was used all the same"
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """What became of 1,000 rows of which the server refuses two, and every text that was written or shown meanwhile."""
+    folder = tmp_path_factory.mktemp("refused")
+    with FakeMilvus() as fake:
+        fake.always("Upsert", refuse_rows(lambda row: row["id"] in (3, 999)))
+        found, said = write(folder, fake.uri, 1000, create=True, secret=TOKEN)
+        (session,) = re.findall(r"Full logs are in (\S+)/logs", said)
+        texts = {"said": said, **found.pop("shown"), **texts_in(folder), **texts_in(Path(session))}
+        authorization = fake.calls_of("Upsert")[0].metadata["authorization"]
+        yield SimpleNamespace(found=found, texts=texts, secrets=(TOKEN, authorization), uri=fake.uri)
 
 
-def logs(session):
-    """Everything that Ray logged."""
-    from pathlib import Path
+def test_rows_that_are_refused_are_in_the_account_that_is_raised(refused):
+    assert refused.found["error"][0] == "LoadError", refused.found
+    assert "finished, 2 rows rejected: 998 of 1,000 rows in rows" in refused.found["error"][1]
+    report = refused.found["report"]
+    assert (report["rows_rejected"], report["exit_status"], len(report["rejects_files"])) == (2, 3, 2)
 
-    return "".join(path.read_text(errors="replace") for path in Path(session).rglob("*") if path.is_file())
+
+def test_the_token_is_in_no_log_and_on_no_page_of_the_dashboard(refused):
+    found = refused.found
+    assert (found["name"], found["repr"]) == ("Milvus", f"MilvusDatasink('rows', uri='{refused.uri}')")
+    assert "Write" in refused.texts["tasks"], "the tasks that wrote are shown"
+    assert any(name.endswith("ray-data.log") for name in refused.texts)
+    assert [name for name, text in refused.texts.items() if any(secret in text for secret in refused.secrets)] == []
+
+
+def texts_in(folder):
+    """Everything that was written into a folder, by path."""
+    return {str(path): path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file()}
 
 
 def test_ray_is_not_imported_with_headrace(tmp_path):

@@ -6,7 +6,8 @@ In a test::
         airflow.add("load.py", "from airflow.sdk import DAG ...")
         done = airflow.run("dags", "test", "load")
 
-The first use installs Airflow under ``.cache/servers`` (some 30 seconds).
+The first use installs Airflow under ``.cache/servers`` (some 30 seconds) as pip resolves its requirements, and then
+what headrace needs beside it, under the versions that Airflow got.
 """
 
 from __future__ import annotations
@@ -22,9 +23,13 @@ from tests.servers.installing import install
 from tests.servers.linking import link, runtime
 from tests.servers.process import clean_environment
 
-__all__ = ["Airflow", "Ended"]
+__all__ = ["NEWEST", "OLDEST", "Airflow", "Ended"]
 
-AIRFLOW = "apache-airflow==3.3.2"
+NEWEST = "3.3.2"
+#: Of the releases that headrace is for.
+OLDEST = "2.10.5"
+#: What it does not work with any more, though its requirements allow it; its constraints pin an older one.
+PINS = {OLDEST: ["universal-pathlib<0.3"]}
 #: Seconds for one command of Airflow's.
 COMMAND_SECONDS = 240
 
@@ -48,9 +53,11 @@ class Airflow:
     Args:
         connections: URIs (or JSON documents) by connection id.
         settings: Airflow's configuration: ``{"core.max_map_length": "8"}``.
+        release: Which Airflow.
     """
 
-    def __init__(self, connections=None, settings=None):
+    def __init__(self, connections=None, settings=None, *, release=NEWEST):
+        self.release = release
         self._connections = dict(connections or {})
         self._settings = dict(settings or {})
         self.home = None
@@ -83,7 +90,7 @@ class Airflow:
             **{f"AIRFLOW_CONN_{name.upper()}": value for name, value in self._connections.items()},
             "AIRFLOW_HOME": str(self.home),
             "HOME": str(self.home),
-            "PATH": f"{_installed() / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{self._venv / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "XDG_STATE_HOME": str(self.home / "state"),
         }
 
@@ -106,7 +113,7 @@ class Airflow:
 
     def python(self, *arguments, environ=None):
         """Run the environment's interpreter to its end."""
-        command = [str(_installed() / "venv" / "bin" / "python"), *map(str, arguments)]
+        command = [str(self._venv / "bin" / "python"), *map(str, arguments)]
         done = subprocess.run(
             command,
             cwd=self.home,
@@ -123,7 +130,7 @@ class Airflow:
         """Start ``airflow`` with these arguments as a group of processes of its own."""
         with log.open("w") as stream:
             return subprocess.Popen(
-                [str(_installed() / "venv" / "bin" / "python"), "-m", "airflow", *arguments],
+                [str(self._venv / "bin" / "python"), "-m", "airflow", *arguments],
                 cwd=self.home,
                 env=self.environ,
                 stdin=subprocess.DEVNULL,
@@ -132,9 +139,16 @@ class Airflow:
                 start_new_session=True,
             )
 
+    @property
+    def _venv(self):
+        """The environment, with this working copy as an installed package in it."""
+        needed = [*runtime(), "pytest>=8"]
+        wanted = [f"apache-airflow=={self.release}", *PINS.get(self.release, ())]
+        home = install(f"airflow-{self.release}", *wanted, beside=needed)
+        link(home)
+        return home / "venv"
 
-def _installed():
-    """The environment, with this working copy as an installed package in it."""
-    home = install("airflow-3.3.2", AIRFLOW, *runtime(), "pytest>=8")
-    link(home)
-    return home
+    @property
+    def constraints(self):
+        """The versions that Airflow got when it was installed alone, ``name==version`` each."""
+        return (self._venv.parent / "constraints.txt").read_text().splitlines()

@@ -14,41 +14,44 @@ __all__ = ["CACHE", "install", "run"]
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "servers"
 
 
-def install(name, *requirements, finish=None):
+def install(name, *requirements, beside=(), finish=None):
     """The directory of the environment ``name`` with ``requirements``; its interpreter is ``venv/bin/python`` in it.
 
     The first call installs from the package index by name; later ones, in this or any other process, find it done.
-    Another list of requirements makes the environment anew. ``finish`` is called with the directory after an
-    installation, to do what is to be done once.
+    Another list of requirements makes the environment anew. ``beside`` are installed after them, under their versions
+    as constraints, which are then in ``constraints.txt`` of the directory: what does not go with them fails. ``finish``
+    is called with the directory after an installation, to do what is to be done once.
     """
     directory = CACHE / name
     directory.mkdir(parents=True, exist_ok=True)
-    stamp, wanted = directory / "stamp", "\n".join(requirements)
+    stamp, wanted = directory / "stamp", "\n".join([*requirements, *(f"beside: {it}" for it in beside)])
     with (directory / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not stamp.exists() or stamp.read_text() != wanted:
             stamp.unlink(missing_ok=True)
             shutil.rmtree(directory / "venv", ignore_errors=True)
-            _make(directory / "venv", requirements)
+            _make(directory, requirements, beside)
             if finish is not None:
                 finish(directory)
             stamp.write_text(wanted)
     return directory
 
 
-def _make(venv, requirements):
+def _make(directory, requirements, beside):
     # The project's own pins are not meant for a server's environment.
     environ = {key: value for key, value in os.environ.items() if key != "PIP_CONSTRAINT"}
     environ["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
-    for command in (
-        [sys.executable, "-m", "venv", str(venv)],
-        [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", *requirements],
-    ):
-        run(command, environ)
+    venv, constraints = directory / "venv", directory / "constraints.txt"
+    pip = [str(venv / "bin" / "python"), "-m", "pip"]
+    run([sys.executable, "-m", "venv", str(venv)], environ)
+    run([*pip, "install", "--quiet", *requirements], environ)
+    if beside:
+        constraints.write_text(run([*pip, "freeze"], environ))
+        run([*pip, "install", "--quiet", "--constraint", str(constraints), *beside], environ)
 
 
 def run(command, environ):
-    """Run a command to its end.
+    """Run a command to its end; what it wrote on standard output.
 
     Raises:
         RuntimeError: With what it wrote on standard error, if it fails.
@@ -56,3 +59,4 @@ def run(command, environ):
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed with status {done.returncode}:\n{done.stderr}")
+    return done.stdout

@@ -27,7 +27,8 @@ def runtime():
 def link(home):
     """Install this working copy into ``venv`` of a directory: packages by path, metadata as the wheel has it."""
     (site,) = (home / "venv").glob("lib/python*/site-packages")
-    wanted, stamp = (ROOT / "pyproject.toml").read_text(), home / "linked"
+    # In the environment itself, so that it goes when that is made anew.
+    wanted, stamp = (ROOT / "pyproject.toml").read_text(), site / "headrace-linked"
     with (home / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         (site / "headrace.pth").write_text(f"{PACKAGES}\n")

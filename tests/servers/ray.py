@@ -15,15 +15,17 @@ from tests.servers.process import clean_environment
 
 __all__ = ["run_ray"]
 
-RAY = "ray[data]==2.60.0"
+#: With its dashboard, which people run it with.
+RAY = "ray[data,default]==2.60.0"
 #: Seconds for a program.
 PROGRAM_SECONDS = 240
 
 
-def run_ray(program, folder, *arguments, **values):
+def run_ray(program, folder, *arguments, secret=None, **values):
     """Run a program with Ray's interpreter, in ``folder``.
 
-    Its arguments are ``arguments``, and after them ``values`` as a JSON document where there are any.
+    Its arguments are ``arguments``, and after them ``values`` as a JSON document where there are any; ``secret`` is in
+    its ``MILVUS_TOKEN``.
 
     Raises:
         RuntimeError: With what it wrote, if it fails.
@@ -38,6 +40,7 @@ def run_ray(program, folder, *arguments, **values):
         "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "XDG_STATE_HOME": str(folder / "state"),
+        **({} if secret is None else {"MILVUS_TOKEN": secret}),
     }
     done = subprocess.run(
         [str(home / "venv" / "bin" / "python"), str(program), *arguments, *([json.dumps(values)] if values else [])],

@@ -19,7 +19,7 @@ __all__ = ["MIB", "ROOM", "Fixed", "Load", "Run", "run"]
 
 MIB = 1 << 20
 #: Bytes that may be in flight.
-ROOM = 18 * MIB
+ROOM = 42 * MIB
 #: Bytes of a source batch: requests are cut from these, or joined of them.
 BATCH = 6 * MIB
 #: A request may be this much larger than asked for.
@@ -40,6 +40,7 @@ class Fixed:
     #: Seconds without a request after a refusal.
     BACKOFF = 0.1
     circuit = Circuit.CLOSED
+    spares_copies = True
 
     def __init__(self, in_flight, request_bytes, *, clock):
         self.settled = Setting(in_flight, request_bytes)
@@ -56,6 +57,9 @@ class Fixed:
 
     def sent(self, size, rows, aim=None):
         self._open += 1
+
+    def written(self, attempt):
+        pass
 
     def answered(self, attempt, answer, rate=None, expired=False):
         self._open -= 1
@@ -145,7 +149,13 @@ class Load:
             self.events.after(model.rtt / 2, lambda: self._answered(attempt, size, aim, answer))
 
         # The copy into the socket is the client's work too.
-        self.events.after(model.rtt / 2 + size / (4 * model.client), lambda: self.server.receive(size, done))
+        seconds = self.server.carry(size) + size / (4 * model.client)
+        self.events.after(seconds, lambda: self._written(attempt))
+        self.events.after(seconds + model.rtt / 2, lambda: self.server.receive(size, done))
+
+    def _written(self, attempt):
+        self.throttle.written(attempt)
+        self._pump()
 
     def _answered(self, attempt, size, aim, answer):
         self._open -= 1
@@ -174,13 +184,14 @@ class Run:
         return sum(load.throughput(since, self.seconds if until is None else until) for load in self.loads)
 
 
-def adaptive(events, seed, skew=0.0, **limits):
+def adaptive(events, seed, round_trip, skew=0.0, **limits):
     """The real throttle on simulated time."""
     return Throttle(
         Limits(**limits),
         backoff=Backoff(),
         clock=lambda: events.now,
         rng=random.Random(f"{seed} jitter"),
+        round_trip=round_trip,
         wall_clock_offset=1_000_000.0 + skew,
     )
 
@@ -220,7 +231,8 @@ def run(
     loads = []
     for number in range(loaders):
         if fixed is None:
-            throttle = adaptive(events, f"{seed} {number}", skews.uniform(-skew, skew), **limits, **each(number))
+            caps = {**limits, **each(number)}
+            throttle = adaptive(events, f"{seed} {number}", model.rtt, skews.uniform(-skew, skew), **caps)
         else:
             throttle = Fixed(*fixed, clock=lambda: events.now)
         loads.append(Load(events, server, throttle, begins=number * stagger, rows=rows, source=source))

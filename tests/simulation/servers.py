@@ -13,7 +13,7 @@ import math
 import random
 from dataclasses import dataclass, replace
 
-__all__ = ["MB", "MODELS", "ROW", "Bucket", "Model", "Server", "curve"]
+__all__ = ["MB", "MODELS", "ROW", "Bucket", "Model", "Server", "curve", "far"]
 
 MB = 1e6
 #: Bytes of a row: a key and 384 float32.
@@ -68,6 +68,7 @@ class Model:
         bucket: The server's rate limit.
         pauses: Mean seconds between pauses of the server, and mean length of one; None for none.
         client: Bytes per second that the client's CPU can pack and send.
+        bandwidth: Bytes per second of the line to the server, which requests take one after the other.
         work_noise: Sigma of the logarithm of a request's work.
         drift_noise: Sigma of the logarithm of the wandering capacity; ``drift_seconds`` its memory.
         run_noise: Sigma of the logarithm of a run's factor.
@@ -84,6 +85,7 @@ class Model:
     bucket: Bucket | None = None
     pauses: tuple[float, float] | None = None
     client: float = 1_000 * MB
+    bandwidth: float = math.inf
     work_noise: float = 0.3
     drift_noise: float = 0.15
     drift_seconds: float = 8.0
@@ -161,6 +163,20 @@ MODELS = {
 }
 
 
+def far(rtt, *, bandwidth=1_000 * MB, wait=0.001):
+    """A server that takes whatever the line carries, but answers each request ``wait`` seconds later."""
+    return Model(
+        lambda _n, _time: 1_000 * MB,
+        overhead=wait,
+        rtt=rtt,
+        bandwidth=bandwidth,
+        client=1_200 * MB,
+        work_noise=0.1,
+        drift_noise=0.05,
+        run_noise=0.0,
+    )
+
+
 class Server:
     """One server in a simulation.
 
@@ -183,12 +199,18 @@ class Server:
         self._virtual = 0.0
         self._looked = 0.0
         self._next = None
+        self._line_free = 0.0
         self._tokens = 0.0 if model.bucket is None else model.bucket.rate * model.bucket.depth_seconds
         self._tokens_at = 0.0
         self.refused = 0
         events.after(TICK, self._tick)
         if model.pauses is not None:
             events.after(self._weather.expovariate(1.0 / model.pauses[0]), self._pause)
+
+    def carry(self, size):
+        """Seconds until the line has taken a request that is given to it now."""
+        self._line_free = max(self._line_free, self._events.now) + size / self.model.bandwidth
+        return self._line_free - self._events.now
 
     def receive(self, size, done):
         """A request arrives; ``done`` gets ``"stored"``, ``"lost"``, ``"rate"`` (above it) or ``"queue"`` (full)."""

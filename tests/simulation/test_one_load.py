@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from headrace.breaker import Circuit
-from tests.simulation.loads import MIB, run
+from tests.simulation.loads import MIB, ROOM, run
 from tests.simulation.servers import CHANGE, MB, MODELS, ROW
 from tests.simulation.sweep import sweep
 
@@ -125,7 +125,7 @@ def test_a_fixed_size_is_kept():
 def test_the_memory_for_requests_in_flight_is_never_exceeded():
     for name in ("workers", "far away", "collapsing"):
         (load,) = run(MODELS[name], seed=5, seconds=120.0).loads
-        assert max(load.in_flight) <= 18 * MIB * 1.001
+        assert max(load.in_flight) <= ROOM * 1.001
 
 
 def test_a_nice_load_stays_below_the_knee():

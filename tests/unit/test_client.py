@@ -189,6 +189,24 @@ def test_wrong_parameters_are_refused_before_a_call(client, fake, call, text):
     assert {made.method for made in fake.calls} <= {"Connect"}
 
 
+def test_keys_are_numbers_or_texts_as_the_collection_has_them(client, fake):
+    for name, dtype in (("numbers", DataType.INT64), ("texts", DataType.VARCHAR)):
+        key = FieldSchema("id", dtype, is_primary=True, **({} if name == "numbers" else {"max_length": 9}))
+        vector = FieldSchema("v", DataType.FLOAT_VECTOR, dim=1)
+        client.create_collection(
+            name, schema=CollectionSchema([key, vector]), index_params=[IndexParam("v", metric_type="L2")]
+        )
+    client.query("numbers", ids=["5", 6])
+    client.get("texts", [5, "a"])
+    assert [call.request.expr for call in fake.calls_of("Query")] == ["id in [5, 6]", 'id in ["5", "a"]']
+    for call in (client.get, client.delete):
+        with pytest.raises(
+            ConfigError, match=r"ids: expected whole numbers, the keys 'id' of 'numbers', found \['x'\]"
+        ):
+            call("numbers", ids=["x"])
+    assert (len(fake.calls_of("Query")), fake.calls_of("Delete")) == (2, [])
+
+
 def test_server_version_and_flush(books):
     assert books.get_server_version() == "v2.6.2"
     books.flush("books")

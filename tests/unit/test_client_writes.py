@@ -159,6 +159,7 @@ def test_a_partial_update_sends_the_fields_that_are_given(client, create, fake):
 
 def test_partition_and_deadline_are_passed_on(client, create, fake):
     create(*SCHEMA)
+    client.create_partition("docs", "p")
     client.insert("docs", ROWS, timeout=5, partition_name="p")
     call = fake.calls_of("Insert")[0]
     assert call.request.partition_name == "p"

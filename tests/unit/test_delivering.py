@@ -55,6 +55,20 @@ def test_what_was_certainly_not_applied_goes_again_as_it_was(tmp_path, name):
     assert once_each(rig)
 
 
+def test_rows_with_server_made_keys_are_counted_once_however_their_request_is_cut(tmp_path):
+    answers = (
+        fails("CANCELLED"),
+        refused(1100, "invalid parameter", legacy=5),
+        fails("CANCELLED"),
+        ok,
+        fails("CANCELLED"),
+    )
+    rig = run_load(tmp_path, ROWS, schema=AUTO_ID, limit=1, prepare=script(*answers))
+    assert rig.verdicts() == {"stored": 20}
+    assert len(rig.wire.writes) == 6
+    assert rig.measured.possibly_duplicated == 20
+
+
 def test_a_rate_that_the_server_names_is_waited_out(tmp_path):
     rig = run_load(tmp_path, ROWS, prepare=script(refused(8, "rate limit exceeded[rate=50]", legacy=49)))
     first, second = rig.wire.writes
@@ -146,7 +160,7 @@ def test_a_refused_request_is_halved_until_the_bad_rows_stand_alone(tmp_path, na
     bad = {3, 17}
     rig = run_load(tmp_path, ROWS, limit=1, prepare=always(refuses(bad, REFUSALS[name])))
     assert rig.verdicts() == {"stored": 18, "rejected": 2}
-    assert rig.ledger.refused_keys == bad
+    assert rig.ledger.refused_keys == {"": bad}
     assert rig.wire.contents() == Counter((key, key) for key in ROWS if key not in bad)
     assert rig.ledger.journal.watermark("s") == 20
     rejects = pq.read_table(rig.rejects.path).to_pylist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 
 import pyarrow as pa
 import pytest
@@ -78,14 +79,14 @@ def test_each_file_has_a_line_with_its_rows_by_verdict():
 class Kept:
     """A journal that keeps one file ``a`` of 10,000 rows, and what is on the disk."""
 
-    def __init__(self, directory, *, rows=10_000, keyed=True):
+    def __init__(self, directory, *, rows=10_000, keyed=True, clock=time.monotonic):
         self.directory = directory
         self.store = JournalStore(directory)
         with self.store.transaction(durable=True):
             self.target = self.store.begin_target(Place("s", "", "c", "", "1"), 0).id
             run = self.store.begin_run(self.target)
             record = self.store.begin_file(self.target, FileIdentity("a", 1, 1, "", ""), "", rows)
-        self.writer = JournalWriter(self.store, run)
+        self.writer = JournalWriter(self.store, run, clock=clock)
         self.journal = Journal()
         self.journal.keep(self.writer, self.target, {"a": record}, keyed=keyed)
         self.number = record.id
@@ -115,6 +116,27 @@ def test_a_row_may_leave_once_its_mark_is_on_the_disk(kept):
     assert kept.on_disk().open.covers(0, 640)
     cover(kept.journal, 630, 20)
     assert kept.on_disk().open.covers(0, 650)
+
+
+def test_a_mark_outlives_the_machine_and_an_acknowledgement_does_not_wait_for_that(kept, monkeypatch):
+    synchronous = {}
+
+    def watch(name):
+        write = getattr(kept.store, name)
+
+        def watched(*rows):
+            synchronous[name] = kept.store._connection.execute("PRAGMA synchronous").fetchone()[0]
+            write(*rows)
+
+        monkeypatch.setattr(kept.store, name, watched)
+
+    watch("mark")
+    cover(kept.journal, 0, 10)
+    watch("settle")
+    kept.journal.settle((Span("a", 0, 10),), Verdict.STORED)
+    asyncio.run(kept.journal.reach(1.0))
+    full, normal = 2, 1
+    assert synchronous == {"mark": full, "settle": normal}
 
 
 def test_marks_are_asked_for_before_they_are_needed(kept, monkeypatch):
@@ -172,7 +194,8 @@ def test_rows_in_doubt_stay_in_doubt_until_they_are_settled(tmp_path):
     assert record.open.intervals() == [(0, 640)]
     journal, writer = Journal(), JournalWriter(store, 1)
     journal.keep(writer, first.target, {"a": record}, keyed=True)
-    assert journal.doubtful_rows((Span("a", 600, 100), Span("b", 0, 5))) == 40
+    doubtful, others = journal.in_doubt((Span("a", 600, 100), Span("b", 0, 5)))
+    assert (doubtful, others) == ((Span("a", 600, 40),), (Span("a", 640, 60), Span("b", 0, 5)))
     asyncio.run(journal.cover((Span("a", 0, 100),)))
     journal.settle((Span("a", 0, 100),), Verdict.STORED)
     journal.settle((Span("a", 100, 100),), Verdict.UNSENT)
@@ -197,6 +220,38 @@ def test_a_mark_that_cannot_be_written_keeps_its_rows_from_leaving(kept, monkeyp
         with pytest.raises(JournalError, match="the disk is full"):
             cover(kept.journal, start, 10)
     assert str(kept.writer.failure) == "the disk is full"
+
+
+def test_an_error_that_nobody_expected_ends_no_load_in_silence(kept, monkeypatch):
+    def broken(file, start, stop):
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(kept.store, "mark", broken)
+    with pytest.raises(JournalError, match="the journal's thread ended: OverflowError: too large"):
+        cover(kept.journal, 0, 10)
+
+
+def test_nothing_is_sent_while_no_sign_of_life_can_be_given(tmp_path, monkeypatch):
+    """The next run waits for what was sent until a second after the last one."""
+    now = 100.0
+    kept = Kept(tmp_path, clock=lambda: now)
+    disk, hangs, settle = threading.Event(), threading.Event(), kept.store.settle
+    monkeypatch.setattr(kept.store, "settle", lambda rows: (hangs.set(), disk.wait(30), settle(rows)))
+    asyncio.run(kept.journal.reach(60.0))
+    kept.journal.settle((Span("a", 0, 10),), Verdict.STORED)
+    assert hangs.wait(30)
+    asyncio.run(kept.journal.reach(60.0))
+    now += 1.5
+
+    async def send():
+        sending = asyncio.create_task(kept.journal.reach(60.0))
+        done, _ = await asyncio.wait([sending], timeout=0.05)
+        assert not done
+        disk.set()
+        await sending
+
+    asyncio.run(send())
+    kept.close()
 
 
 def test_a_wait_for_a_mark_can_be_cancelled(kept, monkeypatch):

@@ -20,7 +20,8 @@ FILE = FileIdentity("a.parquet", 10, 1, "", "d")
 
 def file(*ranges, stored=None):
     rows = IntervalSet(stored or [(start, stop) for start, stop, *_ in ranges])
-    return FileRecord(1, FILE, "plan", None, settled={Verdict.STORED: rows}, keys=[KeyRange(*it) for it in ranges])
+    known = [KeyRange(*it) for it in ranges]
+    return FileRecord(id=1, identity=FILE, plan="plan", rows=None, settled={Verdict.STORED: rows}, keys=known)
 
 
 @pytest.mark.parametrize(

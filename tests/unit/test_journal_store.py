@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import sqlite3
@@ -133,6 +134,61 @@ def test_the_lock_goes_with_the_process_that_had_it(tmp_path):
         process.kill()
         process.wait()
         JournalStore(tmp_path).close()
+
+
+def test_the_lock_does_not_stay_with_processes_that_were_forked_meanwhile(tmp_path):
+    lock = StateLock(tmp_path)
+    # What a forked process has: another number for the same open file.
+    inherited = os.dup(lock._descriptor)
+    lock.release()
+    StateLock(tmp_path).release()
+    os.close(inherited)
+
+
+def test_a_forked_process_cannot_give_its_parents_lock_away(tmp_path, monkeypatch):
+    lock = StateLock(tmp_path)
+    inherited, number = os.dup(lock._descriptor), os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: number + 1)
+    lock.release()
+    with pytest.raises(JournalError, match="no other loader"):
+        StateLock(tmp_path)
+    os.close(inherited)
+
+
+def test_who_only_looks_stops_no_loader(tmp_path, monkeypatch):
+    flock, looks = fcntl.flock, iter([True])
+
+    def busy_at_first(descriptor, how):
+        if next(looks, False):
+            raise BlockingIOError
+        return flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", busy_at_first)
+    StateLock(tmp_path).release()
+
+
+def test_who_reads_a_journal_without_a_log_of_its_own_holds_its_loader_up_and_no_more(tmp_path):
+    """A minute, as long as an answer of the server may take."""
+    with JournalStore(tmp_path, network=True) as store:
+        assert store._connection.execute("PRAGMA busy_timeout").fetchone()[0] == 60_000
+
+
+def test_a_lock_that_was_removed_while_it_was_waited_for_is_no_lock(tmp_path, monkeypatch):
+    """Two loaders would have one directory otherwise: the second one locks a file that the third does not find."""
+    first = StateLock(tmp_path)
+    flock = fcntl.flock
+
+    def removed_just_before(descriptor, how):
+        if how & fcntl.LOCK_EX:
+            (tmp_path / "journal.lock").unlink()
+            first.release()
+        return flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_just_before)
+    with pytest.raises(JournalError, match="found one that was just removed"):
+        StateLock(tmp_path)
+    monkeypatch.undo()
+    StateLock(tmp_path).release()
 
 
 def test_readers_look_while_a_loader_is_at_work_and_leave_nothing_behind(tmp_path):

@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyarrow import feather
+from pyarrow import csv, feather
 
 import headrace
 from headrace import ConfigError, LoadOptions, Plan, PlanPart, SourceError
 from headrace.plans import PART_ROWS, choose_source, open_part
 
 OPTIONS = LoadOptions(key="@file_row")
+KINDS = ["parquet", "feather", "stream", "csv", "jsonl"]
 
 
 def rows(first, count):
@@ -29,6 +30,10 @@ def write(path, table, kind, group):
         pq.write_table(table, path, row_group_size=group)
     elif kind == "feather":
         feather.write_feather(table, path, chunksize=group)
+    elif kind == "csv":
+        csv.write_csv(table, path)
+    elif kind == "jsonl":
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in table.to_pylist()))
     else:
         with pa.ipc.new_stream(path, table.schema) as stream:
             stream.write_table(table, max_chunksize=group)
@@ -49,7 +54,7 @@ def read(part, options=OPTIONS, max_bytes=64):
 @settings(max_examples=30)
 @given(
     files=st.lists(
-        st.tuples(st.sampled_from(["parquet", "feather", "stream"]), st.integers(1, 40), st.integers(1, 15)),
+        st.tuples(st.sampled_from(KINDS), st.integers(1, 40), st.integers(1, 15)),
         min_size=1,
         max_size=4,
     ),
@@ -58,7 +63,8 @@ def read(part, options=OPTIONS, max_bytes=64):
 def test_the_parts_hold_every_row_exactly_once(tmp_path_factory, files, parts):
     folder, first, expected = tmp_path_factory.mktemp("files"), 0, []
     for number, (kind, count, group) in enumerate(files):
-        path = write(folder / f"{number}", rows(first, count), kind, group)
+        suffix = f".{kind}" if kind in ("csv", "jsonl") else ""
+        path = write(folder / f"{number}{suffix}", rows(first, count), kind, group)
         expected += [(path, row, first + row) for row in range(count)]
         first += count
     plan = headrace.plan(str(folder), parts=parts)

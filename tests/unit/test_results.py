@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from headrace import results
 from headrace._proto import milvus_pb2
 from headrace.decoding import split_columns
 from headrace.errors import SchemaError
@@ -45,12 +46,18 @@ def batch_of(messages):
 
 
 @pytest.fixture
-def result():
+def large(monkeypatch):
+    """Results count as large, so that their rows wait for the first look."""
+    monkeypatch.setattr(results, "_FEW_BYTES", -1)
+
+
+@pytest.fixture
+def result(large):
     return QueryResult(batch_of(columns()))
 
 
 @pytest.fixture
-def hits():
+def hits(large):
     fields = batch_of(columns())
     return SearchResult("id", list(range(6)), [0.5 * n for n in range(6)], [4, 0, 2], fields=fields)
 
@@ -98,6 +105,21 @@ def test_a_result_can_be_changed_like_a_list(result):
     result.reverse()
     assert [row["id"] for row in result] == [9, 5, 4, 3, 2, 1]
     assert json.loads(json.dumps([row["id"] for row in result])) == [9, 5, 4, 3, 2, 1]
+
+
+def test_memory_of_a_small_result_holds_its_rows():
+    # pyarrow reads a list without asking it.
+    found = pa.array(QueryResult(batch_of(columns()[1:2])))
+    assert found.to_pylist() == [{"id": n} for n in range(6)]
+    (hits,) = SearchResult("id", [3], [0.5], [1], fields=batch_of([]))
+    assert pa.array(hits)[0]["distance"].as_py() == 0.5
+
+
+def test_memory_of_a_large_result_is_taken_for_no_value(result, hits):
+    for found in (result, hits[0]):
+        with pytest.raises(pa.ArrowInvalid, match=r"a row that is not made yet: give list\(result\)"):
+            pa.array(found)
+        assert pa.array([row["id"] for row in found]).to_pylist() == [row["id"] for row in found]
 
 
 def test_json_sees_the_rows_of_a_result():
@@ -186,6 +208,16 @@ def test_hits_are_given_as_columns(hits):
     assert np.array_equal(hits.to_numpy("v"), VECTORS)
     with pytest.raises(KeyError):
         hits.to_numpy("nothing")
+
+
+def test_what_was_marked_stands_in_each_hit():
+    marked = [{"text": {"fragments": [f"<em>{n}</em>"], "scores": [0.5]}} for n in range(3)]
+    found = SearchResult("id", [7, 8, 9], [1.0] * 3, [2, 1], fields=batch_of([]), highlights=marked)
+    assert [hit["highlight"]["text"]["fragments"] for hits in found for hit in hits] == [
+        ["<em>0</em>"],
+        ["<em>1</em>"],
+        ["<em>2</em>"],
+    ]
 
 
 def test_a_page_gives_keys_and_distances(hits):

@@ -181,10 +181,14 @@ def test_archives_have_a_column_for_each_array(tmp_path, write, max_bytes):
 
 @pytest.mark.parametrize("compressed", [True, False])
 @pytest.mark.parametrize("max_bytes", [1000, 1 << 20])
-def test_sparse_matrices_of_scipy_are_a_sparse_column(tmp_path, compressed, max_bytes):
+@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
+def test_sparse_matrices_of_scipy_are_a_sparse_column(tmp_path, compressed, max_bytes, form):
     matrix = scipy.sparse.random(500, 300, density=0.02, format="csr", dtype=np.float32, rng=1)
-    scipy.sparse.save_npz(tmp_path / "a.npz", matrix, compressed=compressed)
-    table = read(open_source(tmp_path / "a.npz"), max_bytes)
+    scipy.sparse.save_npz(tmp_path / "a.npz", matrix.asformat(form), compressed=compressed)
+    source = open_source(tmp_path / "a.npz")
+    table = read(source, max_bytes)
+    assert (source.schema, source.rows_total) == (table.schema, 500)
+    assert read(source, max_bytes) == table, "it can be read again"
     rows = [{pair["index"]: pair["value"] for pair in row} for row in table.column("vector").to_pylist()]
     assert rows == [
         dict(zip(row.indices.tolist(), row.data.tolist(), strict=True)) for row in (matrix[[n]] for n in range(500))
@@ -197,10 +201,30 @@ def test_archives_whose_arrays_do_not_go_together_are_refused(tmp_path):
     assert "expected as many rows in each array, found 3 in 'a' and 4 in 'b'" in refused(path)
     np.savez(path)
     assert "expected a readable npz archive, found damage" in refused(path)
-    scipy.sparse.save_npz(path, scipy.sparse.eye(3, format="csc"))
-    assert "found csc; save matrix.tocsr() with scipy.sparse.save_npz" in refused(path)
+    scipy.sparse.save_npz(path, scipy.sparse.eye(3, format="dia"))
+    assert "found dia; save matrix.tocsr() with scipy.sparse.save_npz" in refused(path)
     np.savez(path, a=np.asfortranarray(VECTORS))
     assert "expected arrays in C order, found 'a' in Fortran order" in refused(path)
+
+
+@pytest.mark.parametrize(
+    ("form", "changes", "found"),
+    [
+        ("csc", {"indptr": np.array([0, 1])}, "5 entries, 5 indices and 2 lines"),
+        ("coo", {"row": np.arange(3)}, "5 entries, 5 indices and 3 lines"),
+        ("csc", {"indices": np.full(5, 7)}, "rows from 0 to 4"),
+        ("coo", {"col": np.full(5, 7)}, "indices below 5"),
+        ("coo", {"row": np.zeros(5)}, "a row for each entry"),
+    ],
+)
+def test_other_sparse_matrices_whose_parts_contradict_each_other_are_refused(tmp_path, form, changes, found):
+    matrix = scipy.sparse.eye(5, format=form)
+    names = ("indices", "indptr", "data") if form == "csc" else ("row", "col", "data")
+    parts = {name: getattr(matrix, name) for name in names}
+    np.savez(tmp_path / "a.npz", format=np.array(form.encode()), shape=np.array([5, 5]), **{**parts, **changes})
+    with pytest.raises(SourceError, match=r"a\.npz.*expected the parts of") as caught:
+        read(open_source(tmp_path / "a.npz"))
+    assert found in str(caught.value)
 
 
 def sparse_archive(path, **changes):

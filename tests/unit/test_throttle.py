@@ -51,6 +51,32 @@ def test_takes_no_more_bytes_than_there_is_room_for_but_one_large_request_alone(
     assert rig.throttle.wait(500) == 0.0
 
 
+def test_writes_no_more_than_there_is_room_for_copies_of():
+    rig = Rig(copied_bytes=3_000)
+    assert rig.throttle.wait(10_000) == 0.0
+    first = rig.send(2_500)
+    assert rig.throttle.wait(501) == math.inf
+    assert rig.throttle.wait(500) == 0.0
+    rig.throttle.written(first)
+    assert rig.throttle.wait(3_000) == 0.0
+    rig.throttle.answered(first, STORED)
+    rig.throttle.answered(rig.send(3_000), STORED)
+    assert rig.throttle.wait(3_000) == 0.0, "an answer gives the copy back too"
+
+
+def test_copies_are_spared_where_there_is_no_room_for_all():
+    assert not Rig(in_flight=2).throttle.spares_copies
+    assert Rig(in_flight=2, copied_bytes=FIRST_BYTES).throttle.spares_copies
+    assert Rig().throttle.spares_copies, "at first, when there may be more in flight at any moment"
+
+
+@pytest.mark.parametrize(("round_trip", "in_flight"), [(0.001, 2), (0.01, 2), (0.05, 3), (0.2, 5)])
+def test_what_is_on_a_long_way_comes_on_top(round_trip, in_flight):
+    throttle = Throttle(Limits(), clock=lambda: 0.0, round_trip=round_trip)
+    assert throttle.limit == in_flight
+    assert Throttle(Limits(nice=True), clock=lambda: 0.0, round_trip=round_trip).limit == 1
+
+
 @pytest.mark.parametrize("answer", [THROTTLE, RETRY, AMBIGUOUS, DENY])
 def test_trouble_holds_everybody_back_for_a_while(answer):
     rig = Rig()

@@ -108,6 +108,19 @@ def test_a_renewed_connection_is_another_one_and_lets_the_old_ones_calls_end(fak
     asyncio.run(main())
 
 
+def test_a_transport_that_was_widened_uses_more_connections(fake):
+    async def main():
+        async with AsyncTransport(Endpoint(uri=fake.uri), channels=1) as transport:
+            transport.widen(3)
+            assert transport.channels == 3
+            for channel in (0, 1, 2):
+                await transport.call("CheckHealth", HEALTH, timeout=5, channel=channel)
+            transport.widen(2)
+            assert (transport.channels, fake.connections) == (3, 3)
+
+    asyncio.run(main())
+
+
 def test_closing_ends_the_calls_of_a_connection_that_was_given_up(fake):
     async def main():
         async with AsyncTransport(Endpoint(uri=fake.uri), channels=1) as transport:

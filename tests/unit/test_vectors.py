@@ -120,13 +120,18 @@ def test_sparse_forms_become_sorted_pairs(data, values):
     assert encode_query_vectors(data) == (DataType.SPARSE_FLOAT_VECTOR, values)
 
 
+def test_texts_are_sent_as_they_are_for_a_function_to_make_vectors_of():
+    assert encode_query_vectors(["what?", "é"]) == (DataType.VARCHAR, [b"what?", "é".encode()])
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [
         ([], f"data: expected at least one query vector, found none; {REMEDY}"),
         (7, f"data: expected query vectors, found int; {REMEDY}"),
         ("text", f"data: expected query vectors, found str; {REMEDY}"),
-        (["text"], f"data, vector 0: expected a vector of numbers, found str; {REMEDY}"),
+        ([["text"]], f"data, vector 0: expected a vector of numbers, found list; {REMEDY}"),
+        (["text", [1, 2]], "data: expected vectors of one kind, found texts and others; search them separately"),
         ([[1, 2], [1]], "data, vector 1: expected 2 values like the first, found 1; make them alike"),
         ([[]], f"data, vector 0: expected a vector of one dimension, found shape (0,); {REMEDY}"),
         ([[[1, 2]]], f"data, vector 0: expected a vector of one dimension, found shape (1, 2); {REMEDY}"),

@@ -46,6 +46,45 @@ def test_a_request_larger_than_the_window_passes_alone():
     assert after.done()
 
 
+def test_few_requests_are_ready_where_that_is_asked_for():
+    window = Window(100)
+    window.keep_ready(20)
+    assert window.take(15, outgoing=True)
+    assert window.take(15, outgoing=True), "15 bytes that are ready are fewer than 20"
+    assert not window.take(1, outgoing=True)
+    assert window.take(1, outgoing=False), "a source batch is no request"
+    third, source = window.reserve(15, outgoing=True), window.reserve(1, outgoing=False)
+    window.leave(15)
+    assert third.done()
+    assert source.done()
+    fourth = window.reserve(15, outgoing=True)
+    window.release(15, outgoing=True, left=True)
+    assert not fourth.done(), "what has left was not among those that are ready"
+    window.release(15, outgoing=True)
+    assert fourth.done()
+    assert (window.used, window.waiting) == (32, 0)
+
+
+def test_more_requests_are_ready_where_many_are_on_their_way():
+    window = Window(200)
+    window.keep_ready(10)
+    for _ in range(6):
+        assert window.take(15, outgoing=True)
+        window.leave(15)
+    assert [window.take(15, outgoing=True) for _ in range(3)] == [True, True, False], "30 are a third of 90"
+
+
+def test_bytes_are_taken_at_once_only_where_nobody_waits():
+    window = Window(10)
+    assert window.take(6, outgoing=True)
+    waiting = window.reserve(6, outgoing=True)
+    assert not window.take(1, outgoing=True)
+    window.release(6, outgoing=True)
+    assert waiting.done()
+    window.close(HeadraceError("stopped"))
+    assert not window.take(1, outgoing=True)
+
+
 def test_closing_fails_those_who_wait_and_those_who_come():
     window = Window(10)
     window.reserve(10, outgoing=True)

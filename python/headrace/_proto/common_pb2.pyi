@@ -97,3 +97,27 @@ class PlaceholderValue(_message.Message):
     type: int
     values: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, tag: _Optional[str] = ..., type: _Optional[int] = ..., values: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Highlighter(_message.Message):
+    __slots__ = ("type", "params")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    PARAMS_FIELD_NUMBER: _ClassVar[int]
+    type: int
+    params: _containers.RepeatedCompositeFieldContainer[KeyValuePair]
+    def __init__(self, type: _Optional[int] = ..., params: _Optional[_Iterable[_Union[KeyValuePair, _Mapping]]] = ...) -> None: ...
+
+class HighlightData(_message.Message):
+    __slots__ = ("fragments", "scores")
+    FRAGMENTS_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    fragments: _containers.RepeatedScalarFieldContainer[str]
+    scores: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, fragments: _Optional[_Iterable[str]] = ..., scores: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class HighlightResult(_message.Message):
+    __slots__ = ("field_name", "datas")
+    FIELD_NAME_FIELD_NUMBER: _ClassVar[int]
+    DATAS_FIELD_NUMBER: _ClassVar[int]
+    field_name: str
+    datas: _containers.RepeatedCompositeFieldContainer[HighlightData]
+    def __init__(self, field_name: _Optional[str] = ..., datas: _Optional[_Iterable[_Union[HighlightData, _Mapping]]] = ...) -> None: ...

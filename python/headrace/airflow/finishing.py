@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from headrace import operations as ops
-from headrace.airflow.base import MilvusOperator, failure
+from headrace.airflow.base import MilvusOperator, Source, failure
 from headrace.airflow.compat import AirflowException, AirflowFailException
 from headrace.airflow.defaults import default_deferrable
 from headrace.airflow.hooks import MilvusHook
-from headrace.airflow.storage import file_options, plain_paths
 from headrace.airflow.triggers import MilvusCollectionTrigger
 from headrace.calls import drive_sync
 from headrace.config import VerifyLevel
-from headrace.errors import HeadraceError
+from headrace.errors import ConfigError, HeadraceError, explain
 from headrace.finishing import FinishReport, finish
 from headrace.rejects import RejectLimit
 from headrace.report import EXIT_DONE, EXIT_REJECTED
@@ -32,11 +31,15 @@ class MilvusFinishOperator(MilvusOperator):
 
     :param collection: the collection (templated)
     :param milvus_conn_id: the connection to the server (templated)
-    :param reports: what the mapped :class:`MilvusLoadOperator` returned (``load.output``), to be joined (templated)
+    :param reports: what :class:`MilvusLoadOperator` returned, mapped or not (``load.output``), to be joined; a part
+        that is missing fails the task (templated)
     :param source: what was loaded, where it is to be verified (templated)
     :param source_conn_id: the connection to the object store of ``source`` (templated)
     :param verify: compare ``source`` with the collection: ``none``, ``count``, ``sample`` or ``full``
     :param key: the source's key column, where its name is not the key field's (templated)
+    :param mapping: how columns became fields, for the comparison; as for :class:`MilvusLoadOperator` (templated)
+    :param options: other fields of :class:`headrace.LoadOptions` that the rows were loaded with: ``ids``, ``metadata``,
+        ``limit``, ``source_options``
     :param flush: seal what was written first
     :param load: load the collection into memory
     :param timeout: seconds that the indexes may take, and the loading
@@ -46,8 +49,18 @@ class MilvusFinishOperator(MilvusOperator):
     :param poll_interval: seconds between two looks of the triggerer
     """
 
-    template_fields: Sequence[str] = ("collection", "milvus_conn_id", "reports", "source", "source_conn_id", "key")
+    template_fields: Sequence[str] = (
+        "collection",
+        "milvus_conn_id",
+        "reports",
+        "source",
+        "source_conn_id",
+        "key",
+        "mapping",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"reports": "json", "mapping": "json"}
     ui_color = "#b8dcf1"
+    own_options = ("key", "max_rejects", "verify")
 
     def __init__(
         self,
@@ -55,10 +68,12 @@ class MilvusFinishOperator(MilvusOperator):
         collection: str,
         milvus_conn_id: str = MilvusHook.default_conn_name,
         reports: Any = None,
-        source: str | list[str] | None = None,
+        source: Source | list[Source] | None = None,
         source_conn_id: str | None = None,
         verify: VerifyLevel = "none",
         key: str | None = None,
+        mapping: dict[str, Any] | str | None = None,
+        options: dict[str, Any] | None = None,
         flush: bool = True,
         load: bool = True,
         timeout: float = 86_400.0,
@@ -67,12 +82,19 @@ class MilvusFinishOperator(MilvusOperator):
         poll_interval: float = 10.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(collection=collection, milvus_conn_id=milvus_conn_id, emits_asset=True, **kwargs)
+        super().__init__(
+            source=source,
+            collection=collection,
+            milvus_conn_id=milvus_conn_id,
+            source_conn_id=source_conn_id,
+            key=key,
+            mapping=mapping,
+            options=options,
+            emits_asset=True,
+            **kwargs,
+        )
         self.reports = reports
-        self.source = source
-        self.source_conn_id = source_conn_id
         self.verify = verify
-        self.key = key
         self.flush = flush
         self.load = load
         self.timeout = timeout
@@ -118,17 +140,16 @@ class MilvusFinishOperator(MilvusOperator):
 
     def _finish(self, *, flush: bool) -> dict[str, Any]:
         try:
-            given = file_options(self.source_conn_id)
+            paths, given = self.given()
             found = finish(
-                plain_paths(self.source, given),
+                paths,
                 collection=self.collection,
                 endpoint=self.endpoint,
                 verify=self.verify,
                 flush=flush,
                 load=self.load,
                 timeout=self.timeout,
-                reports=self.reports or (),
-                key=self.key,
+                reports=_listed(self.reports),
                 **given,
             )
         except HeadraceError as error:
@@ -147,3 +168,16 @@ class MilvusFinishOperator(MilvusOperator):
             raise AirflowFailException(f"{too_many}; the refused rows are in {', '.join(report.rejects_files)}")
         if report.exit_status not in (EXIT_DONE, EXIT_REJECTED):
             raise AirflowFailException(report.sentence())
+
+
+def _listed(reports: Any) -> Sequence[Any]:
+    """The reports one by one; none only where none were asked for."""
+    if reports is None:
+        return ()
+    if isinstance(reports, Mapping):
+        return [reports]
+    # What mapped tasks returned is fetched lazily, one by one; a slice is fetched at once.
+    if found := [*reports[:]]:
+        return found
+    expected, remedy = "what the loads returned", "give load.output, and let the loads push their XCom"
+    raise ConfigError(explain("reports", expected, "none", remedy))

@@ -9,7 +9,7 @@ import pyarrow.fs as pafs
 from headrace.airflow.compat import BaseHook, ObjectStoragePath
 from headrace.errors import ConfigError, explain
 
-__all__ = ["file_options", "plain_paths"]
+__all__ = ["file_options", "plain_paths", "split_paths"]
 
 #: Options of a load by the names that an ``aws`` connection has for them in its extra.
 _AWS = {
@@ -28,6 +28,32 @@ _SCHEMES = {
     "hdfs": "hdfs",
     "wasb": "abfs",
 }
+
+
+def split_paths(source: Any, conn_id: str | None) -> tuple[Any, str | None]:
+    """A source without Airflow's own paths, and the connection: the one that was given, or that of those paths.
+
+    Args:
+        source: A path or an ``ObjectStoragePath``, a list of them, or None.
+        conn_id: The connection that was given.
+
+    Raises:
+        ConfigError: If they name several connections.
+    """
+    given = source if isinstance(source, list | tuple) else [source]
+    conn_ids, paths = {conn_id} - {None}, []
+    for path in given:
+        text, own = path, None
+        if isinstance(path, ObjectStoragePath):
+            # Airflow 2 has it among the options.
+            own = path.storage_options.get("conn_id") or getattr(path, "conn_id", None)
+            text = str(path).replace(f"://{own}@", "://", 1)
+        conn_ids |= {own} - {None}
+        paths.append(text)
+    if len(conn_ids) > 1:
+        expected, found = "one connection", ", ".join(map(repr, sorted(map(str, conn_ids))))
+        raise ConfigError(explain("source_conn_id", expected, found, "load what each of them has by a task of its own"))
+    return paths if given is source else paths[0], next(iter(conn_ids), None)
 
 
 def file_options(conn_id: str | None) -> dict[str, Any]:

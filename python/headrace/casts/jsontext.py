@@ -1,11 +1,16 @@
 """Arrow values as JSON text, one document a row: what a JSON field and the dynamic field take.
 
 The only path of a load that works value by value in Python: JSON has no columns.
+
+An Arrow struct cannot say that a key is missing, or that a value is a number in one row and text in the next. So
+objects that were written as JSON or made in Python, and that are not all alike, carry their text in one more field of
+the struct, :data:`WRITTEN`, and that is what is stored; the other fields are there to be reached by path.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +19,12 @@ import pyarrow as pa
 from headrace.casts.layouts import is_list, is_text
 from headrace.casts.plain import is_list_view, is_permuted
 
-__all__ = ["dumps", "has_json_form", "to_json_values"]
+__all__ = ["WRITTEN", "dumps", "has_gaps", "has_json_form", "to_json_values", "type_name"]
 
+#: The field of a struct that holds the whole object as JSON text.
+WRITTEN = "headrace.json"
+
+_WRITTEN_CHILD = re.compile(rf"(?:, |(?<=<)){re.escape(WRITTEN)}: string")
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -52,6 +61,23 @@ def has_json_form(kind: pa.DataType) -> bool:
         or pa.types.is_floating(kind)
         or is_text(kind)
     )
+
+
+def type_name(kind: pa.DataType) -> str:
+    """An Arrow type in words, as people wrote it: without :data:`WRITTEN`."""
+    return _WRITTEN_CHILD.sub("", str(kind))
+
+
+def has_gaps(array: pa.Array) -> bool:
+    """Whether a struct in it has a null in a field, so that nobody knows whether the object had that key."""
+    kind = array.type
+    if is_list(kind):
+        return has_gaps(array.flatten())
+    if not pa.types.is_struct(kind):
+        return False
+    # A field of a null struct is null, and no gap.
+    children = [array.drop_null().field(place) for place in range(kind.num_fields)]
+    return any(child.null_count for child in children) or any(map(has_gaps, children))
 
 
 def to_json_values(array: pa.Array) -> list[Any]:
@@ -93,6 +119,8 @@ def _shaper(kind: pa.DataType) -> Callable[[Any], Any] | None:
         return None if inner is None else _or_none(lambda values: [inner(value) for value in values])
     if pa.types.is_struct(kind):
         fields = [(kind.field(i).name, _shaper(kind.field(i).type)) for i in range(kind.num_fields)]
+        if kind.get_field_index(WRITTEN) >= 0:
+            return _or_none(lambda row: json.loads(row[WRITTEN]))
         changed = [(name, inner) for name, inner in fields if inner is not None]
         if changed:
             return _or_none(lambda row: {**row, **{name: inner(row[name]) for name, inner in changed}})

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 
 from headrace import operations as ops
-from headrace.calls import Forget, Operation, Recall
-from headrace.client_calls.checks import name_of, names_of, seconds, text_of
+from headrace.calls import Forget, LastWrite, Operation, Recall
+from headrace.client_calls.checks import name_of, names_of, number, seconds, text_of
 from headrace.collection_messages import CollectionInfo
 from headrace.errors import ConfigError, InputError, MilvusException, explain
-from headrace.schema import ConsistencyLevel
+from headrace.schema import ConsistencyLevel, DataType
 
 __all__ = [
     "Keys",
     "Level",
     "described",
+    "filter_of_keys",
+    "in_session",
     "known",
     "level_of",
     "listed",
@@ -28,6 +31,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+#: The ``guarantee_timestamp`` that waits for nothing.
+_EVENTUALLY = 1
 
 Level = ConsistencyLevel | str | int | None
 Keys = int | str | Sequence[int] | Sequence[str]
@@ -84,6 +90,7 @@ def scope_of(  # noqa: PLR0917 - the order of what a read takes
     partition_names: Sequence[str] | None,
     level: Level,
     timeout: float | None,
+    guarantee_timestamp: int | None = None,
 ) -> ops.Scope:
     """What a read looks at, as users give it.
 
@@ -97,7 +104,34 @@ def scope_of(  # noqa: PLR0917 - the order of what a read takes
         names_of("partition_names", partition_names) if partition_names else [],
         level_of(level),
         rows_timeout(timeout),
+        None if guarantee_timestamp is None else number("guarantee_timestamp", guarantee_timestamp, least=0),
     )
+
+
+def filter_of_keys(info: CollectionInfo, keys: Sequence[int | str]) -> str:
+    """The filter for these keys, as numbers or texts as the collection has them.
+
+    Raises:
+        ConfigError: If one is a text that is no number, where keys are numbers.
+    """
+    key = info.schema.primary_key
+    if key.dtype is DataType.VARCHAR:
+        return ops.keys_filter(key.name, [str(item) for item in keys])
+    try:
+        return ops.keys_filter(key.name, [int(item) for item in keys])
+    except ValueError:
+        expected = f"whole numbers, the keys {key.name!r} of {info.name!r}"
+        raise ConfigError(explain("ids", expected, repr(keys), "give the rows' keys")) from None
+
+
+def in_session(name: str, scope: ops.Scope) -> Operation[ops.Scope]:
+    """The scope of a read that sees what this process has written into a collection, by the name that was given.
+
+    That is the level Session; a read that asks for no level has it where it is the collection's own.
+    """
+    if scope.guarantee_timestamp is not None:
+        return scope
+    return replace(scope, guarantee_timestamp=(yield LastWrite(name)) or _EVENTUALLY)
 
 
 def described(name: str, timeout: float | None) -> Operation[CollectionInfo]:

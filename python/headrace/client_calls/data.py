@@ -7,7 +7,7 @@ from typing import Any
 
 from headrace import operations as ops
 from headrace.calls import Operation
-from headrace.client_calls.base import Keys, Level, known, listed, scope_of
+from headrace.client_calls.base import Keys, Level, filter_of_keys, in_session, known, listed, scope_of
 from headrace.client_calls.checks import name_of, number
 from headrace.errors import ConfigError, explain
 from headrace.results import QueryResult
@@ -27,9 +27,12 @@ def query(  # noqa: PLR0917 - pymilvus's order
     offset: int | None = None,
     filter_params: Mapping[str, Any] | None = None,
     consistency_level: Level = None,
+    guarantee_timestamp: int | None = None,
     ignore_growing: bool = False,
     timezone: str | None = None,
     time_fields: str | None = None,
+    order_by_fields: Sequence[Mapping[str, str] | str] | str | None = None,
+    group_by_fields: Sequence[str] | None = None,
 ) -> Operation[QueryResult]:
     """Rows that a filter chooses, or those with the given ids.
 
@@ -44,9 +47,12 @@ def query(  # noqa: PLR0917 - pymilvus's order
         offset: Rows to skip.
         filter_params: The values of what the filter names in braces (``"id in {ids}"``, Milvus 2.5).
         consistency_level: A name or number; None for the collection's own.
+        guarantee_timestamp: The write to wait for where the level is Session or Customized; None for the last one.
         ignore_growing: Whether rows that are not yet sealed are left out.
         timezone: The zone in which times are shown (Milvus 2.6).
         time_fields: Parts of times to show (Milvus 2.6).
+        order_by_fields: ``[{"field": ..., "order": "asc"}]``: the order of the rows (Milvus 3.0).
+        group_by_fields: Fields by whose values rows are put together (Milvus 3.0).
 
     Returns:
         A list of dicts, which also gives its columns (``to_arrow()``, ``to_numpy(field)``).
@@ -54,19 +60,25 @@ def query(  # noqa: PLR0917 - pymilvus's order
     Raises:
         ConfigError: If both ids and filter are given, or a parameter cannot be used.
     """
-    if ids is not None:
-        if filter:
-            raise ConfigError(explain("ids and filter", "one of them", "both", "leave one out"))
-        keys = listed(ids)
-        info = yield from known(collection_name, timeout)
-        filter = ops.keys_filter(info.schema.primary_key.name, keys)  # noqa: A001 - pymilvus's name
-    scope = scope_of(filter, filter_params, output_fields or ["*"], partition_names, consistency_level, timeout)
+    places = output_fields or ["*"], partition_names, consistency_level, timeout, guarantee_timestamp
+    chosen = yield from _chosen(collection_name, filter, ids, timeout)
+    scope = yield from in_session(collection_name, scope_of(chosen, filter_params, *places))
     params = {"limit": _count("limit", limit), "offset": _count("offset", offset), "timezone": timezone}
     params |= {"time_fields": time_fields, "ignore_growing": ignore_growing, "reduce_stop_for_best": False}
+    params |= {"order_by_fields": ops.order_text(order_by_fields), "group_by_fields": ops.order_text(group_by_fields)}
     request = ops.query_request(name_of("collection_name", collection_name), scope, params)
     scope.put_into(request)
-    batch, answer = yield from ops.ask_query(request, scope.timeout)
-    return ops.query_result(batch, answer)
+    return ops.query_result(*(yield from ops.ask_query(request, scope.timeout)))
+
+
+def _chosen(name: str, filter: str, ids: Keys | None, timeout: float | None) -> Operation[str]:  # noqa: A002 - as above
+    """The filter that chooses the rows."""
+    if ids is None:
+        return filter
+    if filter:
+        raise ConfigError(explain("ids and filter", "one of them", "both", "leave one out"))
+    keys = listed(ids)
+    return filter_of_keys((yield from known(name, timeout)), keys)
 
 
 def get(
@@ -77,6 +89,7 @@ def get(
     partition_names: Sequence[str] | None = None,
     *,
     consistency_level: Level = None,
+    guarantee_timestamp: int | None = None,
 ) -> Operation[list[dict[str, Any]]]:
     """The rows with these keys as :func:`query` gives them, in the server's order; an empty list of ids has none."""
     if not listed(ids):
@@ -90,6 +103,7 @@ def get(
             ids,
             partition_names,
             consistency_level=consistency_level,
+            guarantee_timestamp=guarantee_timestamp,
         )
     )
 

@@ -38,7 +38,7 @@ def query_iterator(  # noqa: PLR0917 - pymilvus's order
         batch_size: Rows of a page, 1 to 16,384.
         limit: Rows of all pages; None or -1 for every one.
         filter: Milvus's expression; empty for all rows.
-        output_fields: Fields to return, None for all.
+        output_fields: Fields to return beside the key; None for none, where Milvus Lite returns all.
         partition_names: Partitions to read; None for all.
         timeout: Seconds for each request.
         offset: Rows to skip first.
@@ -55,7 +55,7 @@ def query_iterator(  # noqa: PLR0917 - pymilvus's order
     return QueryPages(
         info,
         collection_name,
-        scope_of(filter, filter_params, output_fields or ["*"], partition_names, consistency_level, timeout),
+        scope_of(filter, filter_params, output_fields, partition_names, consistency_level, timeout),
         batch_size=number("batch_size", batch_size),
         limit=_limit(limit),
         offset=0 if offset is None else number("offset", offset, least=0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headrace import operations as ops
 from headrace._proto import admin_pb2, common_pb2, milvus_pb2
 from headrace.calls import Operation
 from headrace.client_calls.base import rpc_timeout
@@ -21,8 +22,8 @@ def _named(collection_name: str, partition_name: str) -> admin_pb2.PartitionRequ
 
 def create_partition(collection_name: str, partition_name: str, timeout: float | None = None) -> Operation[None]:
     """Create a partition; one that exists is no error."""
-    request = _named(collection_name, partition_name)
-    yield from ask("CreatePartition", request, common_pb2.Status, rpc_timeout(timeout))
+    names = name_of("collection_name", collection_name), name_of("partition_name", partition_name)
+    yield from ops.create_partition(*names, timeout=rpc_timeout(timeout))
 
 
 def drop_partition(collection_name: str, partition_name: str, timeout: float | None = None) -> Operation[None]:
@@ -40,9 +41,8 @@ def has_partition(collection_name: str, partition_name: str, timeout: float | No
 
 def list_partitions(collection_name: str, timeout: float | None = None) -> Operation[list[str]]:
     """The names of a collection's partitions, in the server's order."""
-    request = admin_pb2.ShowPartitionsRequest(collection_name=name_of("collection_name", collection_name))
-    answer = yield from ask("ShowPartitions", request, admin_pb2.ShowPartitionsResponse, rpc_timeout(timeout))
-    return list(answer.partition_names)
+    name = name_of("collection_name", collection_name)
+    return (yield from ops.list_partitions(name, timeout=rpc_timeout(timeout)))
 
 
 def get_partition_stats(

@@ -7,7 +7,7 @@ from typing import Any
 
 from headrace import operations as ops
 from headrace.calls import Compute, Operation
-from headrace.client_calls.base import Keys, Level, known, level_of, listed, rows_timeout, with_known
+from headrace.client_calls.base import Keys, Level, filter_of_keys, known, level_of, listed, rows_timeout, with_known
 from headrace.client_calls.checks import name_of, text_of
 from headrace.client_calls.preparing import is_empty, is_small, prepare
 from headrace.collection_messages import CollectionInfo
@@ -105,7 +105,7 @@ def _write(
             )
 
         requests = work() if is_small(data) else (yield Compute(work))
-        return (yield from ops.write("Upsert" if upsert else "Insert", requests, timeout=deadline))
+        return (yield from ops.write("Upsert" if upsert else "Insert", collection_name, requests, timeout=deadline))
 
     return (yield from with_known(collection_name, timeout, use))
 
@@ -143,9 +143,8 @@ def delete(
         raise ConfigError(explain("ids and filter", "one of them", found, "say which rows to delete"))
     expression = filter or ""
     if ids is not None:
-        named = listed(ids)
-        info = yield from known(collection_name, timeout)
-        expression = ops.keys_filter(info.schema.primary_key.name, named)
+        keys = listed(ids)
+        expression = filter_of_keys((yield from known(collection_name, timeout)), keys)
     count, deleted = yield from ops.delete(
         name_of("collection_name", collection_name),
         expression,

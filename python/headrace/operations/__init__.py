@@ -49,12 +49,12 @@ from headrace.operations.loading import (
     wait_until_loaded,
     wait_until_refreshed,
 )
+from headrace.operations.partitions import create_partition, list_partitions
 from headrace.operations.patience import patiently
 from headrace.operations.query_pages import QueryPages
+from headrace.operations.ranking import Ranking, RRFRanker, WeightedRanker, order_text
 from headrace.operations.search import (
     AnnSearchRequest,
-    RRFRanker,
-    WeightedRanker,
     ask_search,
     hybrid_search,
     search,
@@ -75,6 +75,7 @@ __all__ = [
     "Operation",
     "QueryPages",
     "RRFRanker",
+    "Ranking",
     "Request",
     "Rpc",
     "Scope",
@@ -89,6 +90,7 @@ __all__ = [
     "count",
     "create_collection",
     "create_index",
+    "create_partition",
     "delete",
     "describe_collection",
     "describe_index",
@@ -107,8 +109,10 @@ __all__ = [
     "keys_between",
     "keys_filter",
     "list_collections",
+    "list_partitions",
     "load_collection",
     "metric_for",
+    "order_text",
     "patiently",
     "query",
     "query_request",

@@ -138,6 +138,8 @@ class Scope:
         partition_names: Partitions to look at; empty for all.
         consistency_level: What the read waits for; None for the collection's own.
         timeout: Seconds for each request.
+        guarantee_timestamp: The write that the read waits for, where its level leaves that to the caller: Session and
+            Customized, the collection's own level too. None for all that are known when the server is asked.
     """
 
     filter: str = ""
@@ -146,10 +148,17 @@ class Scope:
     partition_names: Sequence[str] = ()
     consistency_level: ConsistencyLevel | None = None
     timeout: float | None = DEFAULT_TIMEOUT
+    guarantee_timestamp: int | None = None
 
     def put_into(self, request: Any, consistency: Mapping[str, Any] | None = None) -> None:
         """Write what comes back and from where into a request, with a consistency of its own where one is given."""
         request.output_fields.extend(self.output_fields)
         request.partition_names.extend(self.partition_names)
-        for key, value in (consistency or consistency_fields(self.consistency_level)).items():
+        for key, value in (consistency or self._consistency()).items():
             setattr(request, key, value)
+
+    def _consistency(self) -> dict[str, Any]:
+        fields = consistency_fields(self.consistency_level)
+        if self.guarantee_timestamp is None or self.consistency_level in _GUARANTEES:
+            return fields
+        return fields | {"guarantee_timestamp": self.guarantee_timestamp}

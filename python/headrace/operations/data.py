@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace._proto import milvus_pb2
-from headrace.calls import Operation
+from headrace.calls import Operation, Wrote
 from headrace.decoding import decode_ids
 from headrace.errors import MilvusException
 from headrace.operations.base import DEFAULT_TIMEOUT, Scope, ask, ask_columns, consistency_fields, extra_info
@@ -223,4 +223,5 @@ def delete(
         consistency_level=int(consistency_level or 0),
     )
     answer = yield from ask("Delete", request, milvus_pb2.MutationResult, timeout)
+    yield Wrote(name, answer.timestamp)
     return int(answer.delete_cnt), list(decode_ids(answer.IDs))

@@ -11,20 +11,19 @@ from google.protobuf.message import Message
 from headrace._proto import common_pb2, milvus_pb2
 from headrace.calls import Operation, Recall
 from headrace.collection_messages import CollectionInfo
-from headrace.decoding import decode_ids
+from headrace.decoding import decode_ids, encode_ids
 from headrace.errors import ConfigError, explain
 from headrace.operations.base import Scope, ask_columns, extra_info
 from headrace.operations.collections import describe_collection
+from headrace.operations.ranking import Ranking, RRFRanker, WeightedRanker, function_score, order_text
 from headrace.operations.templates import template_values
 from headrace.protocol import key_values
 from headrace.results import SearchResult, dynamic_keys
-from headrace.schema import DataType
+from headrace.schema import DataType, Function
 from headrace.vectors import depends_on_field, encode_query_vectors
 
 __all__ = [
     "AnnSearchRequest",
-    "RRFRanker",
-    "WeightedRanker",
     "ask_search",
     "hybrid_search",
     "search",
@@ -34,10 +33,12 @@ __all__ = [
 #: ``dsl_type`` of an expression (``common.DslType``, BoolExprV1).
 _EXPRESSION = 1
 #: What a search takes beside the index's parameters, whether it is given as one of these or apart.
-_OPTIONS = {"ignore_growing", "offset", "page_retain_order"}
+_OPTIONS = {
+    *("group_by_fields", "ignore_growing", "offset", "order_by_fields", "page_retain_order", "time_fields", "timezone")
+}
 #: What servers read outside of ``params``.
 _OUTSIDE = {"analyzer_name", "hints", "metric_type"}
-_EVERYTHING = Scope()
+_EVERYTHING, _AS_FOUND = Scope(), Ranking()
 
 
 @dataclass(frozen=True)
@@ -71,34 +72,6 @@ class AnnSearchRequest:
         object.__setattr__(self, "expr", self.filter if self.expr is None else self.expr)
 
 
-class RRFRanker:
-    """Merges by reciprocal rank: a row's score is the sum of ``1 / (k + rank)`` over the parts that found it."""
-
-    def __init__(self, k: int = 60) -> None:
-        if not 0 < k < 16384:
-            raise ConfigError(explain("k", "a number above 0 and below 16384", repr(k), "60 is usual"))
-        self.k = k
-
-    def rank_params(self) -> dict[str, Any]:
-        """Strategy and parameters as HybridSearch takes them."""
-        return {"strategy": "rrf", "params": {"k": self.k}}
-
-
-class WeightedRanker:
-    """Merges by the weighted sum of scores, one weight from 0 to 1 for each part in order."""
-
-    def __init__(self, *weights: float, norm_score: bool = True) -> None:
-        for weight in weights:
-            if not 0 <= weight <= 1:
-                raise ConfigError(explain("weights", "numbers from 0 to 1", repr(weight), "scale them"))
-        self.weights = weights
-        self.norm_score = norm_score
-
-    def rank_params(self) -> dict[str, Any]:
-        """Strategy and parameters as HybridSearch takes them."""
-        return {"strategy": "weighted", "params": {"weights": list(self.weights), "norm_score": self.norm_score}}
-
-
 def search(
     name: str,
     data: Any,
@@ -110,6 +83,8 @@ def search(
     round_decimal: int = -1,
     options: Mapping[str, Any] | None = None,
     vector_type: DataType | None = None,
+    ids: Sequence[int | str] | None = None,
+    ranking: Ranking = _AS_FOUND,
 ) -> Operation[SearchResult]:
     """The nearest rows of each query vector, nearest first; arguments and errors as :func:`search_request`.
 
@@ -123,6 +98,8 @@ def search(
         round_decimal: Decimal places of distances; -1 for all.
         options: What a search takes beside them.
         vector_type: The field's type, where it is known.
+        ids: Keys of rows whose vectors are searched for, instead of ``data``.
+        ranking: What orders and marks the hits beside their distance.
     """
     options = {"round_decimal": round_decimal, **(options or {})}
     request = yield from search_request(
@@ -134,7 +111,9 @@ def search(
         params=search_params,
         options=options,
         vector_type=vector_type,
+        ids=ids,
     )
+    ranking.put_into(request)
     scope.put_into(request)
     result, _ = yield from ask_search("Search", request, round_decimal=round_decimal, timeout=scope.timeout)
     return result
@@ -143,7 +122,7 @@ def search(
 def hybrid_search(
     name: str,
     reqs: Sequence[AnnSearchRequest],
-    ranker: RRFRanker | WeightedRanker,
+    ranker: RRFRanker | WeightedRanker | Function,
     scope: Scope = _EVERYTHING,
     *,
     limit: int = 10,
@@ -155,7 +134,7 @@ def hybrid_search(
     Args:
         name: The collection, which must be loaded.
         reqs: The searches, with filters of their own.
-        ranker: How their hits are merged.
+        ranker: How their hits are merged; a Function of the type RERANK from 2.6 on.
         scope: What is looked at; of its fields those of each hit's ``entity``. Its filter means nothing.
         limit: Merged hits per query vector.
         round_decimal: Decimal places of scores; -1 for all.
@@ -176,10 +155,13 @@ def hybrid_search(
                 )
             )
         )
-    ranking = {**ranker.rank_params(), "limit": limit, "round_decimal": round_decimal, "offset": 0}
+    merging = {} if isinstance(ranker, Function) else ranker.rank_params()
+    merging |= {"limit": limit, "round_decimal": round_decimal, "offset": 0}
     request = milvus_pb2.HybridSearchRequest(
-        collection_name=name, requests=parts, rank_params=key_values(ranking | _given(options or {}))
+        collection_name=name, requests=parts, rank_params=key_values(merging | _given(options or {}))
     )
+    if isinstance(ranker, Function):
+        request.function_score.CopyFrom(function_score(ranker))
     scope.put_into(request)
     result, _ = yield from ask_search("HybridSearch", request, round_decimal=round_decimal, timeout=scope.timeout)
     return result
@@ -195,6 +177,7 @@ def search_request(
     params: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     vector_type: DataType | None = None,
+    ids: Sequence[int | str] | None = None,
 ) -> Operation[milvus_pb2.SearchRequest]:
     """One search as a message, without output fields, partitions and consistency.
 
@@ -209,6 +192,7 @@ def search_request(
         params: ``{"metric_type": ..., "params": {...}}``, or all of them side by side; the index's own where left out.
         options: What a search takes beside the index's parameters: ``offset``, ``group_by_field`` ...
         vector_type: The field's type, where the caller knows it and the collection need not be asked.
+        ids: Keys of rows whose vectors are searched for, instead of ``data`` (Milvus 3.0).
 
     Raises:
         InputError: If the query vectors cannot be used, or are not of the field's type.
@@ -216,19 +200,24 @@ def search_request(
     """
     _check_limit(limit)
     sent = _parameters(params or {}, options or {})
+    request = milvus_pb2.SearchRequest(
+        collection_name=name,
+        dsl=scope.filter,
+        dsl_type=_EXPRESSION,
+        search_params=key_values({"topk": limit, **({"anns_field": anns_field} if anns_field else {}), **sent}),
+        expr_template_values=template_values(scope.filter_params),
+    )
+    if ids is not None:
+        request.ids.CopyFrom(encode_ids(ids))
+        request.nq = len(ids)
+        return request
     if vector_type is None and depends_on_field(data):
         vector_type = (yield from _vector_types(name, scope.timeout)).get(anns_field)
     dtype, values = encode_query_vectors(data, vector_type)
     placeholder = common_pb2.PlaceholderValue(tag="$0", type=int(dtype), values=values)
-    return milvus_pb2.SearchRequest(
-        collection_name=name,
-        dsl=scope.filter,
-        dsl_type=_EXPRESSION,
-        placeholder_group=common_pb2.PlaceholderGroup(placeholders=[placeholder]).SerializeToString(),
-        search_params=key_values({"topk": limit, **({"anns_field": anns_field} if anns_field else {}), **sent}),
-        nq=len(values),
-        expr_template_values=template_values(scope.filter_params),
-    )
+    request.placeholder_group = common_pb2.PlaceholderGroup(placeholders=[placeholder]).SerializeToString()
+    request.nq = len(values)
+    return request
 
 
 def ask_search(
@@ -254,9 +243,21 @@ def ask_search(
         fields=columns.batch(len(ids)),
         dynamic_keys=dynamic_keys(results.output_fields, columns.names),
         recalls=list(results.recalls) or None,
+        highlights=_highlights(results.highlight_results, len(ids)),
         extra=extra_info(answer.status),
     )
     return result, answer
+
+
+def _highlights(found: Sequence[common_pb2.HighlightResult], count: int) -> list[dict[str, Any]] | None:
+    """What was marked in each hit, by field; None where nothing was asked for."""
+    if not found:
+        return None
+    fields = {
+        field.field_name: [{"fragments": list(data.fragments), "scores": list(data.scores)} for data in field.datas]
+        for field in found
+    }
+    return [{name: datas[at] for name, datas in fields.items()} for at in range(count)]
 
 
 def _vector_types(name: str, timeout: float | None) -> Operation[dict[str, DataType]]:
@@ -290,6 +291,7 @@ def _parameters(params: Mapping[str, Any], options: Mapping[str, Any]) -> dict[s
         if given.setdefault(key, params[key]) != params[key]:
             found = f"{given[key]!r}, and {params[key]!r} in search_params"
             raise ConfigError(explain(key, "one value", found, "leave one out"))
+    given |= {key: order_text(given[key]) for key in ("group_by_fields", "order_by_fields") if key in given}
     flat = {**inner, **{key: value for key, value in params.items() if key != "params"}}
     return {
         "round_decimal": -1,

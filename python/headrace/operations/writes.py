@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
-from headrace.calls import Operation, Rpc, Several, Sleep
+from headrace.calls import Operation, Rpc, Several, Sleep, Wrote
 from headrace.errors import HeadraceError, MilvusException, RowsWritten, RpcError, TransportError
 from headrace.operations.base import ROWS_TIMEOUT
 from headrace.protocol import MutationReply, mutation_reply
@@ -59,13 +59,16 @@ class Written:
         self.cost += int(reply.status.extra_info.get("report_value", 0))
 
 
-def write(method: str, requests: Sequence[Request], *, timeout: float | None = ROWS_TIMEOUT) -> Operation[Written]:
+def write(
+    method: str, name: str, requests: Sequence[Request], *, timeout: float | None = ROWS_TIMEOUT
+) -> Operation[Written]:
     """Send requests of rows, several at a time where that is possible; nothing is sent twice that may be stored.
 
     A server that asks for less is given pauses of a minute altogether.
 
     Args:
         method: ``"Insert"`` or ``"Upsert"``.
+        name: The collection, by the name that the requests carry.
         requests: In the order of their rows.
         timeout: Seconds for each request.
 
@@ -79,6 +82,7 @@ def write(method: str, requests: Sequence[Request], *, timeout: float | None = R
         calls = _calls(method, [requests[at] for at in waiting], timeout)
         answers = yield from _send(calls, len(waiting))
         outcomes |= {at: _outcome(answer, method) for at, answer in zip(waiting, answers, strict=False)}
+        yield Wrote(name, max((item.timestamp for item in outcomes.values() if _is_stored(item)), default=0))
         errors = [error for error in outcomes.values() if isinstance(error, HeadraceError)]
         if not errors:
             break
@@ -119,7 +123,7 @@ def _outcome(answer: bytes | TransportError, method: str) -> MutationReply | Hea
     return reply if status.ok else MilvusException(status.reason, code=status.effective_code, method=method)
 
 
-def _is_stored(outcome: object) -> bool:
+def _is_stored(outcome: object) -> TypeGuard[MutationReply]:
     return isinstance(outcome, MutationReply)
 
 
@@ -127,7 +131,9 @@ def _class_of(error: HeadraceError) -> AnswerClass:
     if isinstance(error, RpcError):
         return classify_status(error.status, error.details)
     if isinstance(error, MilvusException):
-        return classify_code(error.code, 0, error.message)
+        # Milvus's 1 is "service not ready"; Milvus Lite's, and that of servers before 2.3, is any error.
+        lite = error.code == 1 and "not ready" not in error.message
+        return classify_code(error.code, 0, error.message, lite=lite)
     return AnswerClass.AMBIGUOUS
 
 

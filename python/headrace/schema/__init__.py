@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from headrace.schema.collection import CollectionSchema
 from headrace.schema.field import ELEMENT_TYPES, FieldSchema
-from headrace.schema.functions import Function, FunctionType
+from headrace.schema.functions import Function, FunctionScore, FunctionType
+from headrace.schema.highlighters import LexicalHighlighter, SemanticHighlighter
 from headrace.schema.indexes import IndexParam, IndexParams
 from headrace.schema.types import (
     DYNAMIC_FIELD_NAME,
@@ -31,8 +32,11 @@ __all__ = [
     "DataType",
     "FieldSchema",
     "Function",
+    "FunctionScore",
     "FunctionType",
     "IndexParam",
     "IndexParams",
+    "LexicalHighlighter",
+    "SemanticHighlighter",
     "check_name",
 ]

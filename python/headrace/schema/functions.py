@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace.errors import SchemaError, explain
 
-__all__ = ["Function", "FunctionType"]
+__all__ = ["Function", "FunctionScore", "FunctionType"]
 
 
 class FunctionType(IntEnum):
@@ -80,6 +80,25 @@ class Function:
             "output_field_names": self.output_field_names,
             "params": self.params,
         }
+
+
+class FunctionScore:
+    """Several rankers whose scores a search combines (Milvus 2.6); built as in pymilvus.
+
+    Args:
+        functions: A function of the type RERANK, or several.
+        params: How they are combined, such as ``{"boost_mode": "Sum", "function_mode": "Sum"}``.
+
+    Raises:
+        SchemaError: If it has no function.
+    """
+
+    def __init__(self, functions: Function | Sequence[Function], params: Mapping[str, Any] | None = None) -> None:
+        self.functions = [functions] if isinstance(functions, Function) else list(functions)
+        if not self.functions or not all(isinstance(item, Function) for item in self.functions):
+            found = "none" if not self.functions else repr(self.functions)
+            raise SchemaError(explain("functions", "one Function or several", found, "give rankers"))
+        self.params = dict(params or {})
 
 
 def _names(given: str | Sequence[str] | None) -> list[str]:

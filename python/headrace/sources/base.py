@@ -295,11 +295,25 @@ def _array_bytes(array: pa.Array) -> int:
         return int(array.get_total_buffer_size())
 
 
+def _row_bits(array: pa.Array) -> int | None:
+    """The bits of a value, with its place in the mask where there is one; None where values may differ in size."""
+    kind, masked = array.type, array.buffers()[0] is not None
+    if pa.types.is_fixed_size_list(kind):
+        element = _row_bits(array.values)
+        return None if element is None else int(kind.list_size * element + masked)
+    return int(kind.bit_width + masked) if pa.types.is_primitive(kind) else None
+
+
 def row_slices(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
     """The batch in zero-copy slices of at most ``max_bytes`` as decoded, but of one row at least; none if empty."""
-    start = 0
+    start, likely = 0, batch.num_rows
+    bits = [_row_bits(column) for column in batch.columns]
+    if None not in bits:
+        rows = max(1, 8 * max_bytes // max(1, sum(filter(None, bits))))
+        yield from (batch.slice(offset, rows) for offset in range(0, batch.num_rows, rows))
+        return
     while start < batch.num_rows:
-        rows = batch.num_rows - start
+        rows = min(likely, batch.num_rows - start)
         piece = batch.slice(start, rows)
         size = decoded_bytes(piece)
         while size > max_bytes and rows > 1:
@@ -308,3 +322,5 @@ def row_slices(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch
             size = decoded_bytes(piece)
         yield piece
         start += rows
+        # What fits is the same for every piece of rows of one size, and each look at a piece costs something.
+        likely = max(1, rows * max_bytes // max(1, size))

@@ -15,8 +15,9 @@ import pyarrow.csv as pv
 
 from headrace.errors import SourceError
 from headrace.sources.base import unique_names
+from headrace.sources.parsing import Block
 from headrace.sources.paths import FileRef
-from headrace.sources.text import Block, TextReader, textual
+from headrace.sources.text import TextReader, textual
 
 __all__ = ["DelimitedReader"]
 
@@ -24,6 +25,8 @@ _DELIMITERS = (",", "\t", ";", "|")
 _ROW_NUMBER = re.compile(r"Row #(\d+)")
 _COLUMN_NUMBER = re.compile(r"In CSV column #(\d+): (.*)", re.S)
 _PANDAS_INDEX = "__index_level_0__"
+#: What no name of a column is: numbers, vectors; and of these what is surely none.
+_VALUE, _VALUES = re.compile(r"[\d.eE+-]*|\[.*", re.S), re.compile(r"^(\[|[+-]?\d*\.\d)", re.M)
 #: Digits that a number would lose.
 _CODE = r"^[+-]?(0\d+|\d{19,})$"
 
@@ -38,6 +41,9 @@ class DelimitedReader(TextReader):
     def __init__(self, ref: FileRef, packing: str | None) -> None:
         super().__init__(ref, packing)
         first = next(self.blocks(), None)
+        if b"\r" in self.header.rstrip(b"\r\n"):
+            found, remedy = "carriage returns alone, as old Macs wrote them", "convert it (tr '\\r' '\\n')"
+            raise self.refused(1, "rows that end with a line feed", found, remedy)
         head = Block(self.header.rstrip(b"\r\n") + b"\n", 0, 0, 1, 1)
         self._delimiter = max(_DELIMITERS, key=self.header.decode("utf-8", "replace").count)
         # The header as a row of text: its values are the names.
@@ -46,6 +52,9 @@ class DelimitedReader(TextReader):
         # What pandas writes above a frame's unnamed index.
         index = bool(names) and not names[0]
         names[0] = _PANDAS_INDEX if index else names[0]
+        if _VALUES.search("\n".join(names)) and all(map(_VALUE.fullmatch, names)):
+            found, remedy = f"values ({', '.join(map(repr, names))[:80]})", "write a line with the names above them"
+            raise self.refused(1, "the names of the columns", found, remedy)
         self.schema = pa.schema([(name, pa.string()) for name in names], {"pandas": "{}"} if index else None)
         unique_names(self.schema, ref.label)
         if first is not None:
@@ -92,6 +101,9 @@ class DelimitedReader(TextReader):
         text = str(error)
         number = _ROW_NUMBER.search(text)
         line = block.line if number is None else self.line_of(block, int(number[1]) - 1)
+        if "UTF8" in text or isinstance(error, UnicodeDecodeError):
+            remedy = "convert the file, from Latin-1 with: iconv -f latin1 -t utf-8"
+            return self.refused(line, "text in UTF-8", "text in another encoding", remedy)
         column = _COLUMN_NUMBER.search(text)
         if column is not None and names:
             name = names[int(column[1])]

@@ -42,6 +42,8 @@ _FOREIGN = (
     (b"FEA1", "a Feather v1 file", "write it again as Feather v2"),
     (b"\x1f\x8b", "gzip data", "unpack it first"),
     (b"\x28\xb5\x2f\xfd", "zstd data", "unpack it first"),
+    (b"BZh", "bzip2 data", "unpack it first, or pack it with gzip or zstd"),
+    (b"\xfd7zXZ", "xz data", "unpack it first, or pack it with gzip or zstd"),
     (b"ORC", "an ORC file", "write it as Parquet"),
     (b"\x80\x02", "a pickle", "write it as npy or Parquet: headrace never unpickles"),
     (b"\x80\x03", "a pickle", "write it as npy or Parquet: headrace never unpickles"),
@@ -164,7 +166,8 @@ def _reader(ref: FileRef, name: str) -> FileReader:
         if head.startswith(magic):
             raise SourceError(explain(ref.label, _KNOWN, found, remedy), source=ref.label)
     text = all(byte >= 32 or byte in b"\t\r\n" for byte in head)
-    raise _refused(ref, _KNOWN, f"{'text' if text else 'a file'} that starts with {head!r}", "load another file")
+    remedy = "name it .csv or .tsv if that is what it is, else load another file" if text else "load another file"
+    raise _refused(ref, _KNOWN, f"{'text' if text else 'a file'} that starts with {head!r}", remedy)
 
 
 def _text_reader(ref: FileRef, head: bytes) -> FileReader | None:

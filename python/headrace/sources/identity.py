@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, replace
 
 import pyarrow.fs as pafs
 
+from headrace.errors import SourceError, explain
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged
 
-__all__ = ["FileIdentity", "identify"]
+__all__ = ["FileIdentity", "changed_while_read", "identify"]
 
 #: The end of a file that is read: the footer of a Parquet or Arrow IPC file lies in it, wholly or to a good part.
 _END_BYTES = 64 << 10
@@ -65,7 +66,8 @@ def identify(ref: FileRef) -> FileIdentity:
     """The state in which a file is now. Its end is read, nothing else.
 
     Raises:
-        SourceError: If it cannot be read.
+        SourceError: If it cannot be read, or has another size than when it was found: where its rows lie was read of
+            another file then.
     """
     local = isinstance(ref.filesystem, pafs.LocalFileSystem)
     try:
@@ -77,5 +79,13 @@ def identify(ref: FileRef) -> FileIdentity:
         modified = ref.filesystem.get_file_info(ref.path).mtime_ns
     except READ_ERRORS as error:
         raise damaged(ref, "a file that can be read", error, None) from error
+    if size != ref.size:
+        raise changed_while_read(ref.label, f"{size} bytes instead of {ref.size}")
     path = os.path.realpath(ref.path) if local else ref.label
     return FileIdentity(path, size, modified, tag, digest)
+
+
+def changed_while_read(label: str, difference: str) -> SourceError:
+    """The refusal of a file that somebody writes to."""
+    expected, remedy = "a file that stays as it is while it is loaded", "load it again once nobody writes to it"
+    return SourceError(explain(label, expected, difference, remedy), source=label)

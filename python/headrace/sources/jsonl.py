@@ -1,8 +1,9 @@
 """JSON lines: one object a line, plain or packed.
 
 The first rows say which columns there are and of which types. A column that only later rows have comes with them; rows
-without a column have nulls there. Text that looks like a time stays text. Where values of a block do not go with the
-types of the first rows, that block has types of its own: what fits the collection is decided value by value.
+without a column have nulls there. Objects are stored as they were written. Text that looks like a time stays text.
+Where values of a block do not go with the types of the first rows, that block has types of its own: what fits the
+collection is decided value by value.
 """
 
 from __future__ import annotations
@@ -12,18 +13,23 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from headrace.casts.jsontext import has_gaps
 from headrace.cells import sparse_cells
 from headrace.columns import row_columns, to_array
 from headrace.errors import CellError, SourceError
+from headrace.sources.parsing import Block
 from headrace.sources.paths import FileRef
-from headrace.sources.text import Block, TextReader, textual
+from headrace.sources.text import TextReader, textual
 
 __all__ = ["JsonLinesReader"]
 
 #: How many rows are looked at for sparse vectors in the form {"17": 0.5}, which are no structs.
 _SAMPLE_ROWS = 16
+#: From here on not every whole number is a double.
+_LONG = 2.0**53
 
 
 class JsonLinesReader(TextReader):
@@ -66,8 +72,23 @@ class JsonLinesReader(TextReader):
             except pa.ArrowException:
                 continue
             if table.num_rows == block.rows:
-                return _one_batch(table)
+                return self._as_written(block, _one_batch(table))
         return self._from_objects(block)
+
+    def _as_written(self, block: Block, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows with what Arrow's reader does not tell as it was written: missing keys, and long whole numbers."""
+        columns = zip(batch.schema.names, batch.columns, strict=True)
+        unlike = [name for name, column in columns if has_gaps(column) or _has_long(column)]
+        if not unlike:
+            return batch
+        rows = [row for _, row in self._objects(block)]
+        for name in unlike:
+            try:
+                column = to_array([row.get(name) for row in rows], name=name)
+            except CellError as error:
+                raise self._bad_value(block, error) from error
+            batch = batch.set_column(batch.schema.get_field_index(name), name, column)
+        return batch
 
     def _from_objects(self, block: Block) -> pa.RecordBatch:
         """The rows by Python's reader, which names the line that is none, or the value that goes with no other."""
@@ -162,6 +183,16 @@ def _parsed(data: bytes, schema: pa.Schema | None) -> pa.Table:
 
 def _has_null(kind: pa.DataType) -> bool:
     return pa.types.is_null(kind) or any(_has_null(kind.field(place).type) for place in range(kind.num_fields))
+
+
+def _has_long(array: pa.Array) -> bool:
+    """Whether there are doubles so large that they may have been whole numbers with more digits than a double has."""
+    kind = array.type
+    if pa.types.is_float64(kind):
+        return bool(pc.any(pc.greater_equal(pc.abs(array), _LONG)).as_py())
+    if pa.types.is_list(kind):
+        return _has_long(array.flatten())
+    return pa.types.is_struct(kind) and any(map(_has_long, array.flatten()))
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace.columns import is_frame, is_row, row_columns, to_batch
-from headrace.errors import CellError, SchemaError, SourceError, explain
+from headrace.errors import CellError, HeadraceError, SchemaError, SourceError, explain
 from headrace.schema import CollectionSchema
 from headrace.sources.base import Source, decoded_bytes
 from headrace.sources.frames import (
@@ -144,7 +144,7 @@ def _item_batches(label: str, items: Iterable[Any], schema: CollectionSchema | N
     rows: list[Mapping[str, Any]] = []
     limit = _FIRST_ROWS
     done = 0
-    for number, item in enumerate(items):
+    for number, item in enumerate(_drawn(label, items)):
         if is_row(item):
             rows.append(item)
             if len(rows) < limit:
@@ -161,6 +161,21 @@ def _item_batches(label: str, items: Iterable[Any], schema: CollectionSchema | N
                 yield batch
     if rows:
         yield _converted(label, done, rows, schema)
+
+
+def _drawn(label: str, items: Iterable[Any]) -> Iterator[Any]:
+    """The items; what their producer raises becomes a :class:`SourceError` with the place, as damage of a file does."""
+    number = 0
+    try:
+        for item in items:
+            yield item
+            number += 1
+    except HeadraceError:
+        raise
+    except Exception as error:  # the producer is somebody else's code
+        position, found = f"item {number}", f"{type(error).__name__}: {error}"
+        message = explain(f"{label}, {position}", "rows", found, "look at what produces them")
+        raise SourceError(message, source=label, position=position) from error
 
 
 def _one_item(

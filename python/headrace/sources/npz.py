@@ -1,7 +1,8 @@
 """numpy's ``.npz`` archives: each array a column under its name; of scipy's ``save_npz``, one sparse column.
 
 Arrays that are stored as they are (``numpy.savez``) are mapped and read from anywhere. Compressed ones are unpacked
-from their start, once, in one part: the format has no places to begin at.
+from their start, once, in one part: the format has no places to begin at. Sparse matrices by columns (CSC) or in
+coordinates (COO) have no rows to begin at either: they are one part too, turned over in memory while it is read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from headrace.errors import SourceError, explain
 from headrace.sources.base import Part
-from headrace.sources.csr import ArrayRows, CsrRows
+from headrace.sources.csr import ArrayRows, CsrRows, TurnedRows
 from headrace.sources.npy import MOST_HEADER_BYTES, ArrayHeader, array_columns, array_types, read_header, refuse_shape
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged
 from headrace.sources.ranges import FixedRows, RangeReader, read_bytes
@@ -27,6 +28,8 @@ __all__ = ["NpzReader"]
 #: RuntimeError and NotImplementedError: archives with a password, or packed in a way that this Python cannot unpack.
 _ERRORS = (*READ_ERRORS, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 _SPARSE = frozenset({"format", "shape", "data"})
+#: What else scipy keeps of a matrix, by its format.
+_SPARSE_PARTS = {"csr": ("indptr", "indices"), "csc": ("indptr", "indices"), "coo": ("row", "col")}
 #: The local header of a member: 30 bytes, then its name and extra fields of these lengths.
 _LOCAL_HEADER = np.dtype([("magic", "<u4"), ("rest", "V22"), ("name", "<u2"), ("extra", "<u2")])
 
@@ -77,6 +80,7 @@ class NpzReader(RangeReader):
         headers: dict[str, ArrayHeader] = {}
         self._arrays: dict[str, ArrayRows] = {}
         self._sparse: CsrRows | None = None
+        self._turned: TurnedRows | None = None
         for member, head in members:
             array, suffix = member.filename.removesuffix(".npy"), member.filename.endswith(".npy")
             if not suffix:
@@ -84,7 +88,9 @@ class NpzReader(RangeReader):
                     " (pickled, as PyTorch does it: headrace never unpickles)" if ".pkl" in member.filename else ""
                 )
                 found = f"{member.filename!r}{pickled}"
-                raise self._refused("a zip archive of arrays (.npy) only", found, "write numpy.savez or Parquet")
+                raise self._refused(
+                    "a zip archive of arrays (.npy) only", found, "unpack it, or write numpy.savez or Parquet"
+                )
             headers[array] = header = read_header(head, ref, f"array {array!r}")
             if header.length + header.size != member.file_size:
                 raise refuse_shape(ref, header.shape, header.length + header.size, member.file_size)
@@ -101,7 +107,9 @@ class NpzReader(RangeReader):
 
     def parts(self, names: Sequence[str]) -> Iterator[Part]:
         """The file's parts; one only where an array is compressed."""
-        if not any(isinstance(array, _Packed) for array in self._arrays.values()):
+        if self._turned is not None:
+            yield Part(self.ref.label, 0, self.rows, partial(self._read_turned, self._turned))
+        elif not any(isinstance(array, _Packed) for array in self._arrays.values()):
             yield from super().parts(names)
         elif self.rows:
             yield Part(self.ref.label, 0, self.rows, partial(self._read_packed, tuple(names)))
@@ -116,13 +124,24 @@ class NpzReader(RangeReader):
         self, names: Sequence[str], max_bytes: int, columns: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
         wanted = names if columns is None else columns
-        arrays = {name: it.fresh() if isinstance(it, _Packed) else it for name, it in self._arrays.items()}
+        arrays = {name: _fresh(it) for name, it in self._arrays.items()}
         step = max(1, max_bytes // max(1, self.row_bytes))
         for start in range(0, self.rows, step):
             try:
                 yield self._rows(arrays, start, min(start + step, self.rows), wanted)
             except _ERRORS as error:
                 raise damaged(self.ref, "readable arrays", error, f"row {start}") from error
+
+    def _read_turned(
+        self, matrix: TurnedRows, max_bytes: int, columns: Sequence[str] | None
+    ) -> Iterator[pa.RecordBatch]:
+        names = [self._name] if columns is None else list(columns)
+        try:
+            for array in matrix.batches(max(1, max_bytes // max(1, self.row_bytes))):
+                found = {self._name: array}
+                yield pa.RecordBatch.from_arrays([found[name] for name in names], names=names)
+        except _ERRORS as error:
+            raise damaged(self.ref, "the parts of a sparse matrix", error, None) from error
 
     def _rows(
         self,
@@ -174,21 +193,27 @@ class NpzReader(RangeReader):
 
     def _open_sparse(self, headers: Mapping[str, ArrayHeader]) -> None:
         form = self._whole("format")[0].decode("ascii", "replace") if headers["format"].dtype.kind == "S" else "?"
-        if form != "csr" or not headers.keys() >= {"indptr", "indices"}:
-            raise self._refused("a sparse matrix by rows (csr)", form, "save matrix.tocsr() with scipy.sparse.save_npz")
+        if form not in _SPARSE_PARTS or not headers.keys() >= set(_SPARSE_PARTS[form]):
+            expected = "a sparse matrix by rows (csr), by columns (csc) or in coordinates (coo)"
+            raise self._refused(expected, form, "save matrix.tocsr() with scipy.sparse.save_npz")
+        lines, indices, data = (self._arrays[name] for name in (*_SPARSE_PARTS[form], "data"))
         try:
             rows, dim = (int(size) for size in self._whole("shape"))
-            sparse = CsrRows(self._whole("indptr"), self._arrays["indices"], self._arrays["data"], (rows, dim))
-            empty = sparse.read(_Nothing(self._arrays["indices"]), _Nothing(self._arrays["data"]), 0, 0)
+            if form != "csr":
+                turned = self._turned = TurnedRows(form, _fresh(lines), _fresh(indices), _fresh(data), (rows, dim))
+                self.rows, self.row_bytes, kind = rows, turned.row_bytes, turned.type
+            else:
+                sparse = self._sparse = CsrRows(self._whole("indptr"), indices, data, (rows, dim))
+                self.rows, self.row_bytes = rows, sparse.row_bytes
+                kind = sparse.read(_Nothing(indices), _Nothing(data), 0, 0).type
         except ValueError as error:
-            raise damaged(self.ref, "the parts of a CSR matrix", error, None) from error
-        self._sparse, self.rows, self.row_bytes = sparse, rows, sparse.row_bytes
-        self.schema = pa.schema([(self._name, empty.type)])
+            raise damaged(self.ref, f"the parts of a {form.upper()} matrix", error, None) from error
+        self.schema = pa.schema([(self._name, kind)])
 
     def _whole(self, array: str) -> np.ndarray:
-        found = self._arrays[array]
+        found = _fresh(self._arrays[array])
         try:
-            return found.fresh().read(0, found.rows) if isinstance(found, _Packed) else found.read(0, found.rows)
+            return found.read(0, found.rows)
         except _ERRORS as error:
             raise damaged(self.ref, "readable arrays", error, f"array {array!r}") from error
 
@@ -206,6 +231,10 @@ class _Nothing:
     def read(self, _start: int, _stop: int, _file: pa.NativeFile | None = None) -> np.ndarray:
         """No rows."""
         return np.zeros((0, *self.shape), self.dtype)
+
+
+def _fresh(array: ArrayRows) -> ArrayRows:
+    return array.fresh() if isinstance(array, _Packed) else array
 
 
 def _head(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:

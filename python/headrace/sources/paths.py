@@ -109,8 +109,13 @@ def find_files(
     return found, skipped
 
 
+def _at_home(path: str) -> str:
+    """The path with ``~`` as a shell reads it, which nobody did for a quoted glob or in Python."""
+    return str(Path(path).expanduser()) if path.startswith("~/") and not Path("~").exists() else path
+
+
 def _listed_paths(paths: Sequence[str | os.PathLike[str]]) -> Iterable[str]:
-    for path in [os.fspath(given) for given in paths]:
+    for path in [_at_home(os.fspath(given)) for given in paths]:
         if not path.startswith("@") or Path(path).exists():
             yield path
             continue

@@ -1,15 +1,17 @@
 """Text files of one row a line, also packed with gzip or zstd: read in blocks of whole rows.
 
 A plain file's blocks are its parts, addressable by byte range: the rows before one are counted, not parsed, so a load
-that was interrupted parses only what is left. A packed file has no places to begin at: it is one part.
+that was interrupted parses only what is left; where they are read one after the other, several threads parse them. A
+packed file has no places to begin at: it is one part.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 
@@ -18,9 +20,10 @@ import pyarrow as pa
 
 from headrace.errors import SourceError, explain
 from headrace.sources.base import Part
+from headrace.sources.parsing import Block, ParsingAhead
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged
 
-__all__ = ["Block", "TextReader", "packing_of", "textual"]
+__all__ = ["TextReader", "packing_of", "textual"]
 
 #: Text that is parsed at once; decoded it is about as large.
 _BLOCK_BYTES = 2 << 20
@@ -45,25 +48,6 @@ def textual(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_struct(kind):
         return pa.struct([(kind.field(i).name, textual(kind.field(i).type)) for i in range(kind.num_fields)])
     return kind
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Whole rows of a text file.
-
-    Attributes:
-        data: Their bytes.
-        offset: Where they begin, in the unpacked file.
-        row: The number of the first, in the file.
-        line: The number of the first one's first line, from 1.
-        rows: How many there are; blank lines are none.
-    """
-
-    data: bytes
-    offset: int
-    row: int
-    line: int
-    rows: int
 
 
 class TextReader(ABC):
@@ -94,11 +78,10 @@ class TextReader(ABC):
         self.schema: pa.Schema = pa.schema([])
         self.header = b""
         self._packing = packing
-        self._last: tuple[int, bytes] = (-1, b"")
 
     @abstractmethod
     def parse(self, block: Block, columns: Sequence[str]) -> pa.RecordBatch:
-        """A block's rows, at least with these columns."""
+        """A block's rows, at least with these columns. Called from several threads."""
 
     def nulls(self) -> frozenset[str]:
         """None: text has no statistics."""
@@ -109,11 +92,16 @@ class TextReader(ABC):
         if self._packing is not None:
             yield Part(self.ref.label, 0, None, partial(self._read_packed, tuple(names)))
             return
-        for block in self.blocks():
-            self._last = block.offset, block.data
-            place = Block(b"", block.offset, block.row, block.line, block.rows)
-            read = partial(self._read_block, place, len(block.data), tuple(names))
-            yield Part(self.ref.label, block.row, block.rows, read)
+        waiting: deque[Part] = deque()
+        with ParsingAhead(self.parse) as ahead:
+            for block in self.blocks():
+                ahead.add(block)
+                place = Block(b"", block.offset, block.row, block.line, block.rows)
+                read = partial(self._read_block, ahead, place, len(block.data), tuple(names))
+                waiting.append(Part(self.ref.label, block.row, block.rows, read))
+                while len(waiting) > ahead.wanted:
+                    yield waiting.popleft()
+            yield from waiting
 
     def blocks(self) -> Iterator[Block]:
         """The file's blocks in order, those without rows left out; the header is none of them.
@@ -197,13 +185,19 @@ class TextReader(ABC):
             yield self.parse(block, names if columns is None else columns)
 
     def _read_block(
-        self, place: Block, length: int, names: Sequence[str], _max_bytes: int, columns: Sequence[str] | None
+        self,
+        ahead: ParsingAhead,
+        place: Block,
+        length: int,
+        names: Sequence[str],
+        _max_bytes: int,
+        columns: Sequence[str] | None,
     ) -> Iterator[pa.RecordBatch]:
-        offset, data = self._last
-        if offset != place.offset or len(data) != length:
-            data = self._read_range(place, length)
-        block = Block(data, place.offset, place.row, place.line, place.rows)
-        yield self.parse(block, names if columns is None else columns)
+        wanted = names if columns is None else columns
+        batch = ahead.take(place.offset, wanted)
+        if batch is None:
+            batch = self.parse(replace(place, data=self._read_range(place, length)), wanted)
+        yield batch
 
     def _read_range(self, place: Block, length: int) -> bytes:
         # The first block begins after the mark, of which offsets know nothing.

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
+from headrace.casts.jsontext import WRITTEN
 from headrace.errors import SourceError, explain
 from headrace.matching import ABSENT
 from headrace.sources.base import FileReader, Part
@@ -141,6 +142,8 @@ def wider(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
         return pa.large_string()
     if _is_list(one) and _is_list(other):
         return _wider_list(one, other)
+    if pa.types.is_struct(one) and pa.types.is_struct(other):
+        return _wider_struct(one, other)
     return None
 
 
@@ -158,6 +161,26 @@ def _wider_list(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
     if pa.types.is_fixed_size_list(one) and pa.types.is_fixed_size_list(other):
         return pa.list_(value, one.list_size) if one.list_size == other.list_size else None
     return pa.large_list(value) if pa.types.is_large_list(one) or pa.types.is_large_list(other) else pa.list_(value)
+
+
+def _wider_struct(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
+    """A struct with the fields of both; one with two types is left out where objects are kept as written, else None."""
+    known = {
+        kind.field(place).name: kind.field(place).type for kind in (other, one) for place in range(kind.num_fields)
+    }
+    fields = []
+    for name, kind in known.items():
+        own = other.get_field_index(name)
+        both = kind if own < 0 else wider(kind, other.field(own).type)
+        if both is not None:
+            fields.append(pa.field(name, both))
+        elif WRITTEN not in known:
+            return None
+    return pa.struct(fields)
+
+
+def _holds_structs(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_struct(kind)) or (_is_list(kind) and _holds_structs(kind.value_type))
 
 
 class Unified:
@@ -201,7 +224,9 @@ class Unified:
         if place >= 0:
             array = batch.column(place)
             # Text has the types of each block's values; what is no narrower type is for the collection to judge.
-            return array if kind is None or array.type == kind or wider(array.type, kind) != kind else array.cast(kind)
+            # A struct without a key is no struct with a null there: it is planned for as it is.
+            same = kind is None or array.type == kind or wider(array.type, kind) != kind or _holds_structs(kind)
+            return array if same else array.cast(kind)
         if name in self._constants:
             return pa.repeat(self._constants[name], batch.num_rows).cast(kind)
         return pa.nulls(batch.num_rows, kind)

@@ -1,7 +1,7 @@
 """Run by Ray's own interpreter (see test_datasink.py): writes rows into a collection and says what came of it.
 
-Its argument is a JSON document: ``uri``, ``rows``, ``kill`` (whether a worker is killed in the middle), ``options`` of
-the sink, ``answer`` (the file for the outcome).
+Its argument is a JSON document: ``uri``, ``rows``, ``kill`` (whether a worker is killed in the middle), ``shown``
+(whether to say what the dashboard shows), ``options`` of the sink, ``answer`` (the file for the outcome).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from headrace.ray import MilvusDatasink
 
 WORKERS = 4
 DIM = 8
+#: The dashboard is on this machine, whatever proxy there is.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 #: Made by the process that is killed; absolute, because workers may be anywhere.
 KILLED = Path(os.environ["HOME"]) / "killed"
 
@@ -64,8 +67,26 @@ def wait_until_stored(uri, key):
             pass
 
 
+def everything_shown(dashboard_url):
+    """What the state API and the dashboard's pages know of jobs, tasks, actors, workers and datasets."""
+    from ray.util import state
+
+    job = ray.get_runtime_context().get_job_id()
+    found = {"tasks": state.list_tasks(detail=True, limit=10_000)}
+    for name in ("actors", "jobs", "objects", "placement_groups", "runtime_envs", "workers"):
+        found[name] = getattr(state, f"list_{name}")(detail=True)
+    # Ray makes a token of its own for its dashboard.
+    may_look = {"Authorization": f"Bearer {(Path.home() / '.ray' / 'auth_token').read_text().strip()}"}
+    pages = [f"api/data/datasets/{job}", "api/jobs/", "logical/actors", "nodes?view=summary", "api/v0/tasks/timeline"]
+    for page in pages:
+        asked = urllib.request.Request(f"http://{dashboard_url}/{page}", headers=may_look)
+        with OPENER.open(asked, timeout=60) as answer:
+            found[page] = answer.read().decode()
+    return {name: str(value) for name, value in found.items()}
+
+
 def main(given):
-    ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=True)
+    context = ray.init(num_cpus=WORKERS, include_dashboard=given["shown"], log_to_driver=True)
     dataset = ray.data.range(given["rows"], override_num_blocks=2 * WORKERS).map_batches(rows)
     kind = DyingOnce if given["kill"] else MilvusDatasink
     sink = kind(collection="rows", uri=given["uri"], **given["options"])
@@ -78,6 +99,8 @@ def main(given):
         cause = error if isinstance(error, headrace.LoadError) else error.__cause__
         if isinstance(cause, headrace.LoadError):
             answer["report"] = cause.report.to_dict()
+    if given["shown"]:
+        answer["shown"] = everything_shown(context.dashboard_url)
     answer["killed"] = KILLED.exists()
     Path(given["answer"]).write_text(json.dumps(answer))
 

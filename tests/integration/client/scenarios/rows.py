@@ -212,6 +212,7 @@ def iterators(lib, client, name):
     yield walked(client, client.query_iterator(name, batch_size=7, filter="pk < 40", limit=20, output_fields=["text"]))
     yield walked(client, client.query_iterator(name, batch_size=10, limit=15, offset=5, output_fields=["pk"]))
     yield walked(client, client.query_iterator(name, filter="pk < 0", output_fields=["pk"]))
+    yield [sorted(row) for page in walked(client, client.query_iterator(name, limit=2)) for row in page]
     query, params = [0.5, 0.1, 0.9, 0.2, 0.4], {"metric_type": "IP", "params": {}}
     pages = walked(client, client.search_iterator(name, [query], batch_size=25, search_params=params))
     hits = [hit for page in pages for hit in page]

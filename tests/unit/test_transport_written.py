@@ -1,0 +1,111 @@
+"""Calls that say when their request is on the wire, which are calls like others to the server."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from headrace.config import Endpoint
+from headrace.errors import RpcError
+from headrace.transport import AsyncTransport
+from tests.fake.behaviours import stall
+from tests.fake_milvus import FakeMilvus
+from tests.servers.proxy import Proxy
+
+#: More than the buffers of any socket take.
+LARGE = bytes(16 << 20)
+
+
+async def write(uri, payload, *, method="Insert", timeout=60.0, meanwhile=None):
+    """Make a call; what was told until it had ended, and its status."""
+    told = []
+    async with AsyncTransport(Endpoint(uri=uri), channels=1) as transport:
+        call = asyncio.create_task(
+            transport.call(method, payload, timeout=timeout, written=lambda: told.append("written"))
+        )
+        if meanwhile is not None:
+            await asyncio.to_thread(meanwhile)
+        try:
+            await call
+            told.append("answered")
+        except RpcError as error:
+            told.append(error.status)
+    return told
+
+
+@pytest.fixture
+def server():
+    with FakeMilvus(null=True) as server:
+        yield server
+
+
+@pytest.fixture
+def narrow(server):
+    """A network that takes for ever for a large request."""
+    with Proxy(server.address) as network:
+        network.bandwidth = 50_000
+        yield network
+
+
+def test_tells_once_before_the_answer(fake):
+    fake.script("CheckHealth", stall)
+
+    def release():
+        fake.wait_for(lambda: fake.calls_of("CheckHealth"))
+        fake.release()
+
+    assert asyncio.run(write(fake.uri, b"", method="CheckHealth", meanwhile=release)) == ["written", "answered"]
+    assert len(fake.calls_of("CheckHealth")) == 1
+
+
+def test_a_deadline_is_named_before_and_after(server, narrow):
+    assert asyncio.run(write(narrow.uri, LARGE, timeout=0.2)) == ["DEADLINE_EXCEEDED"]
+    server.script("Insert", stall)
+    assert asyncio.run(write(server.uri, b"", timeout=0.2)) == ["written", "DEADLINE_EXCEEDED"]
+    server.release()
+
+
+def test_a_connection_that_is_lost_while_writing_has_no_name(narrow):
+    def reset():
+        narrow.wait_for(lambda: narrow.carried > 10_000)
+        narrow.reset()
+
+    assert asyncio.run(write(narrow.uri, LARGE, meanwhile=reset)) in (["INTERNAL"], ["UNAVAILABLE"])
+
+
+def test_cancelling_ends_the_call(narrow):
+    async def main():
+        async with AsyncTransport(Endpoint(uri=narrow.uri), channels=1) as transport:
+            call = asyncio.create_task(transport.call("Insert", LARGE, timeout=60, written=lambda: None))
+            await asyncio.to_thread(narrow.wait_for, lambda: narrow.carried > 10_000)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+
+    asyncio.run(main())
+
+
+def test_closing_ends_the_call(narrow):
+    async def main():
+        transport = AsyncTransport(Endpoint(uri=narrow.uri), channels=1)
+        call = asyncio.create_task(transport.call("Insert", LARGE, timeout=60, written=lambda: None))
+        await asyncio.to_thread(narrow.wait_for, lambda: narrow.carried > 10_000)
+        await transport.close()
+        with pytest.raises(RpcError, match="closed"):
+            await call
+
+    asyncio.run(main())
+
+
+def test_the_round_trip_is_that_of_the_quickest_call(server):
+    async def main():
+        async with AsyncTransport(Endpoint(uri=server.uri), channels=1) as transport:
+            first = transport.round_trip
+            assert 0.0 < first < 60.0
+            for _ in range(5):
+                await transport.call("CheckHealth", b"", timeout=30)
+            assert 0.0 < transport.round_trip <= first
+        assert AsyncTransport(Endpoint(uri=server.uri)).round_trip == 0.0
+
+    asyncio.run(main())
