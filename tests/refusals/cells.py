@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from headrace import _core
 from headrace.schema import DataType
+from tests.arrow_versions import arrow_array
 
 VARCHAR = _core.Field("t", DataType.VARCHAR, max_length=4)
 JSON = _core.Field("j", DataType.JSON)
@@ -137,8 +138,8 @@ CELLS = [
          "shorten the array or declare a larger max_capacity"),
     Cell("WrongLength", VECTOR, lambda: pa.array([[1, 2], [1, 2, 3]], pa.list_(pa.float32())), 1,
          "a vector of 2 elements", "3 elements", OF_DIM),
-    Cell("WrongLength", FLOAT16, lambda: pa.array([[1], []], pa.large_list(pa.float16())), 0, "a vector of 2 elements",
-         "1 elements", OF_DIM),
+    Cell("WrongLength", FLOAT16, lambda: arrow_array([[1], []], pa.large_list(pa.float16())), 0,
+         "a vector of 2 elements", "1 elements", OF_DIM),
     Cell("WrongLength", FLOAT16, lambda: pa.array([b"abcd", b"ab"], pa.binary_view()), 1, "a vector of 4 bytes",
          "2 bytes", OF_DIM),
     Cell("WrongLength", BFLOAT16, lambda: pa.array([[b"ab"]], pa.list_view(pa.binary(2))), 0, "a vector of 2 elements",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Callable
 
@@ -23,18 +24,17 @@ def wrong_keys() -> pa.Array:
 
 
 def wrong_runs() -> pa.Array:
-    ends = np.array([1, 2], np.int32)
-    run_ends = pa.Array.from_buffers(pa.int32(), 2, [None, pa.py_buffer(ends)])
-    column = pa.RunEndEncodedArray.from_arrays(run_ends, pa.array(["a", "b"]))
-    ends[0] = 2
+    kind = pa.run_end_encoded(pa.int32(), pa.string())
+    column = pa.RunEndEncodedArray.from_arrays([1, 2], ["a", "b"], kind)
+    ctypes.c_int32.from_address(column.run_ends.buffers()[1].address).value = 2
     return column
 
 
 def wrong_view() -> pa.Array:
-    _, views, data = pa.array(["x" * 20], pa.string_view()).buffers()
-    words = np.frombuffer(views, np.int32).copy()
-    words[3] = 1
-    return pa.Array.from_buffers(pa.string_view(), 1, [None, pa.py_buffer(words), data])
+    column = pa.array(["x" * 20], pa.string_view())
+    # The last of a view's four words is where its text begins.
+    ctypes.c_int32.from_address(column.buffers()[1].address + 12).value = 1
+    return column
 
 
 def wrong_list_view() -> pa.Array:

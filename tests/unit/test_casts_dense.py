@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from headrace.casts import canonical_type, find_cast, packs_as_is
 from headrace.errors import SchemaError
 from headrace.schema import DataType, FieldSchema
+from tests.arrow_versions import arrow_array
 
 FLOAT = FieldSchema("v", DataType.FLOAT_VECTOR, dim=4)
 FLOAT16 = FieldSchema("v", DataType.FLOAT16_VECTOR, dim=4)
@@ -139,7 +140,7 @@ def test_nulls_inside_a_vector_of_bytes_are_refused(field, kind):
 @pytest.mark.parametrize("field", [FLOAT16, INT8], ids=lambda field: field.dtype.name)
 def test_nulls_inside_a_list_stay_for_the_packer_to_refuse(field):
     kind = canonical_type(field).value_type
-    converted, refused = cast(pa.array([[1, None, 3, 4], [5, 6, 7, 8]], pa.list_(kind)), field)
+    converted, refused = cast(arrow_array([[1, None, 3, 4], [5, 6, 7, 8]], pa.list_(kind)), field)
     assert (converted.to_pylist(), refused) == ([[1, None, 3, 4], [5, 6, 7, 8]], {})
 
 

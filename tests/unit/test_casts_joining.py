@@ -53,7 +53,7 @@ def test_a_table_of_such_pieces_is_a_batch():
 
 def test_views_of_text_and_of_runs_in_any_order_become_lists():
     texts = pa.array(["a", "b", "c"], pa.string_view())
-    runs = pa.RunEndEncodedArray.from_arrays(pa.array([1, 3], pa.int16()), pa.array(["a", "b"]))
+    runs = pa.RunEndEncodedArray.from_arrays([1, 3], ["a", "b"], pa.run_end_encoded(pa.int16(), pa.string()))
     for values in (texts, runs):
         views = pa.ListViewArray.from_arrays(pa.array([2, 0], pa.int32()), pa.array([1, 2], pa.int32()), values)
         assert plain(views).type == plain_type(views.type)

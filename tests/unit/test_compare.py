@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from headrace.compare import Difference, SparseRows, differences, shorten
 from headrace.schema import DataType, FieldSchema
+from tests.arrow_versions import arrow_array
 
 KEY = FieldSchema("id", DataType.INT64, is_primary=True)
 PAIRS = pa.list_(pa.struct([("index", pa.uint32()), ("value", pa.float32())]))
@@ -184,8 +185,8 @@ def test_vectors_of_every_type_compare_bit_for_bit(
     dtype: DataType, kind: pa.DataType, one: object, other: object, texts: tuple[str, str]
 ) -> None:
     field = FieldSchema("v", dtype, dim=2, nullable=True)
-    sent = batch("v", pa.array([other, one, None, one], kind).slice(1))
-    stored = batch("v", [one, None, other], kind)
+    sent = batch("v", arrow_array([other, one, None, one], kind).slice(1))
+    stored = batch("v", arrow_array([one, None, other], kind))
     assert compare(sent, stored, field) == [Difference(2, "v", *(f"element 0 of 2 is {text}" for text in texts))]
 
 

@@ -14,6 +14,7 @@ from headrace import _core
 from headrace._proto import milvus_pb2, schema_pb2
 from headrace.packing import make_packer, pack_field
 from headrace.schema import CollectionSchema, DataType, FieldSchema
+from tests.arrow_versions import arrow_array
 from tests.golden.cases import FIELDS, REQUESTS
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -70,7 +71,7 @@ def cell(dtype: int, value: list[Any] | None) -> Any:
 
 
 def column(field: dict[str, Any], values: list[Any]) -> pa.Array:
-    return pa.array([cell(field["data_type"], value) for value in values], arrow_type(field))
+    return arrow_array([cell(field["data_type"], value) for value in values], arrow_type(field))
 
 
 @pytest.mark.parametrize("file", read("field"))

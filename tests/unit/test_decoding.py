@@ -13,6 +13,7 @@ from headrace.errors import TransportError
 from headrace.ndarrays import vector_bytes
 from headrace.rows import rows_of
 from headrace.schema import CollectionSchema, DataType, FieldSchema
+from tests.arrow_versions import arrow_array
 from tests.fake.encoding import encode_batch, encode_column, encode_insert
 
 SPARSE = pa.list_(pa.struct([("index", pa.uint32()), ("value", pa.float32())]))
@@ -145,7 +146,7 @@ def test_other_vectors_keep_their_bytes(dtype, arrow, dim):
 def test_nullable_vectors_are_compact_in_every_type(dtype):
     field = FieldSchema("v", dtype, dim=2, nullable=True)
     kind = canonical_type(field)
-    column = pa.array([None, b"abcd", None] if pa.types.is_fixed_size_binary(kind) else [None, [1, 2], None], kind)
+    column = arrow_array([None, b"abcd", None] if pa.types.is_fixed_size_binary(kind) else [None, [1, 2], None], kind)
     found = decode_fields([encode_column("v", dtype, column, dim=2, padded=True)], 3).column(0)
     assert found.equals(column)
     nothing = pa.nulls(2, kind)
@@ -175,7 +176,7 @@ def test_instants_become_the_text_that_servers_send():
 
 def test_rows_of_vectors_are_what_a_search_takes():
     columns = [
-        encode_column("h", DataType.FLOAT16_VECTOR, pa.array([[1.5, -2.0], None], pa.list_(pa.float16(), 2)), dim=2),
+        encode_column("h", DataType.FLOAT16_VECTOR, arrow_array([[1.5, -2.0], None], pa.list_(pa.float16(), 2)), dim=2),
         encode_column("b", DataType.BFLOAT16_VECTOR, pa.array([b"abcd", None], pa.binary(4)), dim=2),
         encode_column("x", DataType.BINARY_VECTOR, pa.array([b"\x81", None], pa.binary(1)), dim=8),
         encode_column("i", DataType.INT8_VECTOR, pa.array([[-128, 127], None], pa.list_(pa.int8(), 2)), dim=2),

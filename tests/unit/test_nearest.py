@@ -10,6 +10,7 @@ from headrace.collection_messages import CollectionInfo
 from headrace.ndarrays import vector_bytes
 from headrace.nearest import HITS, verify_nearest
 from headrace.schema import CollectionSchema, DataType, FieldSchema
+from tests.arrow_versions import arrow_array
 
 SCHEMA = CollectionSchema(
     [
@@ -128,7 +129,7 @@ def test_sparse_vectors_are_searched_by_their_own_index():
 )
 def test_vectors_of_every_type_are_searched_as_they_are_stored(dtype, kind, rows, metric):
     schema = CollectionSchema([SCHEMA.primary_key, FieldSchema("v", dtype, dim=8, nullable=True)])
-    batch = pa.RecordBatch.from_arrays([pa.array([1, 2, 3]), pa.array([*rows, None], kind)], names=["id", "v"])
+    batch = pa.RecordBatch.from_arrays([pa.array([1, 2, 3]), arrow_array([*rows, None], kind)], names=["id", "v"])
     answers = Answers([[(1, 1.0)]], v=metric)
     assert answers.run(verify_nearest(CollectionInfo("c", schema), batch)) == []
     placeholder = common_pb2.PlaceholderGroup.FromString(answers.searches[0].placeholder_group).placeholders[0]

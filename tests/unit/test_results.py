@@ -15,6 +15,7 @@ from headrace.decoding import split_columns
 from headrace.errors import SchemaError
 from headrace.results import Hit, QueryResult, SearchPage, SearchResult, dynamic_keys
 from headrace.schema import DataType
+from tests.arrow_versions import arrow_array
 from tests.fake.encoding import encode_column
 
 SPARSE = pa.list_(pa.struct([("index", pa.uint32()), ("value", pa.float32())]))
@@ -28,7 +29,7 @@ def columns():
         encode_column("v", DataType.FLOAT_VECTOR, dense, dim=2),
         encode_column("id", DataType.INT64, pa.array(range(6))),
         encode_column("s", DataType.SPARSE_FLOAT_VECTOR, sparse),
-        encode_column("half", DataType.FLOAT16_VECTOR, pa.array([[1, 2]] * 6, pa.list_(pa.float16(), 2)), dim=2),
+        encode_column("half", DataType.FLOAT16_VECTOR, arrow_array([[1, 2]] * 6, pa.list_(pa.float16(), 2)), dim=2),
         encode_column("brain", DataType.BFLOAT16_VECTOR, pa.array([b"\x80\x3f\x00\x40"] * 6, pa.binary(4)), dim=2),
         encode_column("bits", DataType.BINARY_VECTOR, pa.array([b"\x81"] * 6, pa.binary(1)), dim=8),
         encode_column("small", DataType.INT8_VECTOR, pa.array([[-1, 1]] * 6, pa.list_(pa.int8(), 2)), dim=2),

@@ -74,7 +74,9 @@ def prepare(
     """
     target = _target(info.schema, upsert=upsert)
     batches = list(_batches(data, target))
-    way = _way(_Same(info), batches[0].schema, collection_name, partition_name, upsert, partial_update)
+    # With its metadata, which decide nothing here, pyarrow 16 has no hash of a schema.
+    columns = batches[0].schema.remove_metadata()
+    way = _way(_Same(info), columns, collection_name, partition_name, upsert, partial_update)
     pack = partial(way.packer.pack_insert, schema_timestamp=info.update_timestamp)
     if upsert:
         pack = partial(way.packer.pack_upsert, schema_timestamp=info.update_timestamp, partial_update=partial_update)
