@@ -211,7 +211,7 @@ def status(console: Console, _signals: Signals, journals: tuple[str, ...], older
     from headrace.summary import journal_lines
 
     found = find_journals(journals, older_than=older_than)
-    for line in journal_lines(found, width=console.width, files=bool(journals)):
+    for line in journal_lines(found, files=bool(journals)):
         console.line(line)
     removed, refusals = remove_journals(found) if remove else ([], [])
     write_document(journals_json(found, removed))

@@ -120,8 +120,8 @@ def recount_lines(found: Recount) -> list[str]:
     return lines + mismatch_lines(found.result.mismatches) + [_entry("journal", found.journal)]
 
 
-def journal_lines(journals: Sequence[JournalState], *, width: int = 0, files: bool = False) -> list[str]:
-    """A table of journals, and one of the files of each where that is wanted."""
+def journal_lines(journals: Sequence[JournalState], *, files: bool = False) -> list[str]:
+    """A table of journals, and one of the files of each where that is wanted; paths are whole, to be copied."""
     if not journals:
         return ["headrace: no journals"]
     header = ("collection", "state", "rows", "age", "directory")
@@ -129,11 +129,11 @@ def journal_lines(journals: Sequence[JournalState], *, width: int = 0, files: bo
         [it.collection or "?", _journal_state(it), _tally(it.verdicts), duration(it.age), it.directory]
         for it in journals
     ]
-    lines = [table(header, rows, width=width)]
+    lines = [table(header, rows)]
     for journal in journals if files else ():
         parts = [[_file_state(it.finished), _tally(it.verdicts), it.path] for it in journal.files]
         lines += ["", f"{journal.directory}, to {journal.collection} at {journal.uri}"]
-        lines.append(table(("state", "rows", "file"), parts, width=width))
+        lines.append(table(("state", "rows", "file"), parts))
     return lines
 
 

@@ -165,7 +165,7 @@ def test_reads_are_strongly_consistent(server):
 
 
 def test_a_partition_is_asked_where_one_is_named(server):
-    server.insert(rows([1]))
+    server.run(ops.create_partition("c", "p"))
     server.run(verify_rows(server.info, rows([1]), partition_name="p"))
     assert {tuple(call.request.partition_names) for call in server.queries()} == {("p",)}
 
