@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,9 @@ from tests.fake_milvus import FakeMilvus
 # A busy machine is no fault of the code: examples are bounded by number, never by time.
 settings.register_profile("headrace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("headrace")
+
+# A shell's background jobs ignore SIGINT, and hand that on to all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _PACKAGE = str(Path(headrace.__file__).parent)
 _numbers = itertools.count()

@@ -31,6 +31,9 @@ FIRST_AFTER, FIRST_SECONDS = 3.0, 45.0
 #: Seconds that a request should take at most. Where it takes longer in slots of so many seconds in all, requests of
 #: more than these bytes are halved, and where more than these are in flight there will be fewer.
 LONGEST_TRIP, LONG_SECONDS, PATIENT_BYTES, PATIENT_IN_FLIGHT = 1.0, 4.0, 1 << 20, 4
+#: Seconds that the first requests may be with the server for twice as many to be tried at once. Those that are longer
+#: wait for others' requests, or for work: what a load then gets by having more in flight, it takes from others.
+OPENING_WAIT = 0.12
 #: Answers that a slot needs to count, and the part of it that they must span.
 ANSWERS, SPAN = 3, 0.3
 #: Part of the time that all places must be taken for a slot to say anything about the server.
@@ -79,11 +82,21 @@ class Climber:
         bounds: What may be chosen.
         near: Most bytes in flight where the opening has not shown that more of them pay. More requests are smaller ones
             then, and more is learnt of them in a slot.
+        round_trip: Seconds to the server and back, without any work there.
         nice: Whether to stay well below the knee.
         offset: What to add to the time of events for the wall clock.
     """
 
-    def __init__(self, start: Setting, bounds: Bounds, *, near: int, nice: bool = False, offset: float = 0.0) -> None:
+    def __init__(
+        self,
+        start: Setting,
+        bounds: Bounds,
+        *,
+        near: int,
+        round_trip: float = 0.0,
+        nice: bool = False,
+        offset: float = 0.0,
+    ) -> None:
         first = start.in_flight * start.request_bytes
         self._far = bounds
         self._near = replace(bounds, bytes_in_flight=min(bounds.bytes_in_flight, max(near, first)))
@@ -98,7 +111,7 @@ class Climber:
         most = min(bounds.in_flight, bounds.bytes_in_flight // self._best.request_bytes)
         self._opening: Opening | None = None
         if self._best.in_flight < most and not nice:
-            self._opening = Opening(self._best.in_flight, most, longest=LONGEST_TRIP)
+            self._opening = Opening(self._best.in_flight, most, longest=round_trip + OPENING_WAIT)
         self._open: dict[int, float] = {}
         self._open_bytes = 0
         self._looked = 0.0

@@ -27,7 +27,7 @@ class Opening:
     Args:
         in_flight: Requests in flight at first.
         most: The most that there may be.
-        longest: Seconds that a request should take at most; where twice as many might take longer, they are not tried.
+        longest: Seconds that the first requests may take; where they take longer, no more of them are tried.
     """
 
     def __init__(self, in_flight: int, most: int, *, longest: float) -> None:
@@ -54,7 +54,7 @@ class Opening:
         if self._answers < self._wanted:
             return None
         trip = self._seconds / self._answers
-        if not self._before and 2.0 * trip > self._longest:
+        if not self._before and trip > self._longest:
             return self._in_flight
         if self._before:
             more = self._in_flight / self._before

@@ -104,7 +104,12 @@ class Throttle:
         )
         in_flight = 1 if limits.nice else FIRST_IN_FLIGHT + round(round_trip * FIRST_RATE / first)
         self._climber = Climber(
-            Setting(in_flight, first), bounds, near=limits.near_bytes, nice=limits.nice, offset=wall_clock_offset
+            Setting(in_flight, first),
+            bounds,
+            near=limits.near_bytes,
+            round_trip=round_trip,
+            nice=limits.nice,
+            offset=wall_clock_offset,
         )
         self._breaker = Breaker(backoff or Backoff(), rng or random.Random())
         self._pacer = RatePacer()
