@@ -10,6 +10,7 @@ No credential appears in a repr, an error or a log: the metadata stays inside.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import math
 import threading
@@ -222,7 +223,9 @@ class AsyncTransport(_Transport):
                 call = line.method(method, streamed=True)(timeout=timeout, metadata=self._metadata)
                 await call.write(request)
                 written()
-                await call.done_writing()
+                # Fails with an error of gRPC's own where the call has ended meanwhile; the status says why.
+                with contextlib.suppress(Exception):
+                    await call.done_writing()
                 answer = await call
         except grpc.aio.AioRpcError as error:
             # gRPC does not say why it could not write; of a deadline we know.

@@ -32,8 +32,8 @@ def test_the_first_answers_may_be_slow():
     assert opened(lambda n: 0.05 * n, cold=10.0) == [2, 4, 2]
 
 
-def test_requests_that_might_take_too_long_are_not_doubled():
-    assert opened(lambda n: 0.6) == [2, 2]
+def test_nothing_is_doubled_where_the_first_requests_take_too_long():
+    assert opened(lambda n: 0.12, longest=0.1) == [2, 2]
 
 
 def test_answers_to_what_was_sent_before_do_not_count():

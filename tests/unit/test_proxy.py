@@ -153,6 +153,7 @@ def test_a_connection_is_cut_in_the_middle_of_a_message(fake, network):
         assert send(request()) == "UNAVAILABLE"
         assert len(request()) // 2 <= network.carried - carried < len(request())
         assert fake.calls_of("Insert") == []
+    with client(network) as send:
         assert send(request()) == "OK"
 
 

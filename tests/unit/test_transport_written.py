@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from grpc import StatusCode
+from grpc.aio import AioRpcError, Metadata
 
+from headrace.channels import Line
 from headrace.config import Endpoint
 from headrace.errors import RpcError
 from headrace.transport import AsyncTransport
@@ -72,6 +75,34 @@ def test_a_connection_that_is_lost_while_writing_has_no_name(narrow):
         narrow.reset()
 
     assert asyncio.run(write(narrow.uri, LARGE, meanwhile=reset)) in (["INTERNAL"], ["UNAVAILABLE"])
+
+
+class EndsEarly:
+    """A call that ends between its request and the sign that there is no other: gRPC's own error, which has no name."""
+
+    def __init__(self, **_):
+        pass
+
+    async def write(self, request):
+        pass
+
+    async def done_writing(self):
+        raise RuntimeError("Failed execute_batch")
+
+    def __await__(self):
+        raise AioRpcError(StatusCode.UNAVAILABLE, Metadata(), Metadata(), "Socket closed")
+        yield
+
+
+def test_a_call_that_ends_once_it_is_written_has_its_status(fake, monkeypatch):
+    async def main():
+        async with AsyncTransport(Endpoint(uri=fake.uri), channels=1) as transport:
+            monkeypatch.setattr(Line, "method", lambda *_, **__: EndsEarly)
+            with pytest.raises(RpcError) as caught:
+                await transport.call("Insert", b"", timeout=60, written=lambda: None)
+        assert (caught.value.status, caught.value.details) == ("UNAVAILABLE", "Socket closed")
+
+    asyncio.run(main())
 
 
 def test_cancelling_ends_the_call(narrow):
