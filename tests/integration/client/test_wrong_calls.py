@@ -229,12 +229,12 @@ def test_a_missing_certificate_is_named():
 @pytest.mark.parametrize("kind", [headrace.MilvusClient, Awaiting], ids=["sync", "async"])
 def test_what_only_the_server_knows_is_one_clear_error(kind):
     silent = r"server 127\.0\.0\.1:1: expected a Milvus server within 0\.2 s"
-    with closing(kind("http://127.0.0.1:1", timeout=0.2)) as client, pytest.raises(ConnectError, match=silent):
+    with pytest.raises(ConnectError, match=silent), closing(kind("http://127.0.0.1:1", timeout=0.2)) as client:
         client.list_collections()
     with FakeMilvus(token="ann:hidden") as server:
         for given in ({"token": "ann:other"}, {"user": "bob", "password": "hidden"}, {}):
             refused = pytest.raises(MilvusException, match="expected credentials that it accepts, found")
-            with closing(kind(server.uri, timeout=2, **given)) as client, refused as raised:
+            with refused as raised, closing(kind(server.uri, timeout=2, **given)) as client:
                 client.list_collections()
             assert raised.value.code == 1400
             assert "hidden" not in str(raised.value)
