@@ -183,8 +183,9 @@ impl<'a> SparseVectors<'a> {
     ) -> Result<(), Fault> {
         for row in rows {
             let (at, values_at) = self.row(row)?;
-            put_head(sink, CONTENTS, PAIR * at.len())?;
-            if !put_ascending(indices.get(at.clone())?, self.values.get(values_at.clone())?, sink)? {
+            let (row_indices, row_values) = (indices.get(at.clone())?, self.values.get(values_at.clone())?);
+            put_head(sink, CONTENTS, PAIR * row_indices.len())?;
+            if !put_ascending(row_indices, row_values, sink)? {
                 self.put_sorted(at, values_at, sink)?;
             }
         }
@@ -207,7 +208,8 @@ impl Cells for SparseVectors<'_> {
         let mut payload = 0;
         for row in rows.clone() {
             let (_, values) = self.row(row)?;
-            payload += nested_len(PAIR * values.len());
+            // Of what is there, whatever the offsets say.
+            payload += nested_len(PAIR * self.values.get(values)?.len());
         }
         let mut sparse_dim = 0;
         self.index_offsets.for_each_span(rows, |span| {
