@@ -70,7 +70,7 @@ def dump(
     console.line(f"  speed      {speed}")
     if report.metrics:
         metrics = ", ".join(f"{field} {metric}" for field, metric in sorted(report.metrics.items()))
-        console.line(f"  metrics    {metrics}: what --metric is to say where a load creates a copy")
+        console.line(f"  metrics    {metrics}; a collection that is made from the file gets these indexes")
     if report.left_out:
         console.line(f"  left out   {', '.join(report.left_out)}: the server computes and keeps them")
     return report.exit_status
