@@ -100,11 +100,6 @@ class Feeder:
         # Held from the moment rows leave the batcher until they are handed over, so that none overtakes another.
         self._turn = threading.Lock()
 
-    @property
-    def waiting_rows(self) -> int:
-        """Rows that wait to be joined with later ones."""
-        return self._tracks.waiting_rows
-
     def limit(self, size: int) -> None:
         """Make requests of at most ``size`` bytes from now on."""
         self._tracks.limit(size)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from headrace.calls import Operation, Rpc, Sleep, drive_async, drive_sync
 from headrace.errors import RpcError
 from headrace.protocol import ReplyStatus, status_in
 from headrace.retry import AnswerClass, Backoff, classify_code, classify_status, rate_hint
@@ -112,6 +113,23 @@ class _Attempts:
         return None
 
 
+def _repeated(method: str, request: bytes, attempts: _Attempts, rng: random.Random) -> Operation[bytes]:
+    """A call until its outcome is final."""
+    while True:
+        outcome: bytes | RpcError
+        try:
+            outcome = yield Rpc(method, request, None, attempts.timeout)
+        except RpcError as error:
+            outcome = error
+        pause = attempts.pause(method, outcome, rng)
+        if pause is not None:
+            yield Sleep(pause)
+        elif isinstance(outcome, RpcError):
+            raise outcome
+        else:
+            return outcome
+
+
 class Repeating:
     """A blocking transport whose calls are repeated; safe to use from several threads.
 
@@ -136,16 +154,7 @@ class Repeating:
             RpcError: What the last attempt ended with.
         """
         attempts = _Attempts(timeout, self._transport, self._clock)
-        while True:
-            outcome: bytes | RpcError
-            try:
-                outcome = self._transport.call(method, request, timeout=attempts.timeout)
-            except RpcError as error:
-                outcome = error
-            pause = attempts.pause(method, outcome, self._rng)
-            if pause is None:
-                return _final(outcome)
-            self._closed.wait(pause)
+        return drive_sync(self._transport, _repeated(method, request, attempts, self._rng), sleep=self._closed.wait)
 
     def close(self) -> None:
         """End the pauses: the next attempt finds the transport closed."""
@@ -176,16 +185,7 @@ class AsyncRepeating:
             RpcError: What the last attempt ended with.
         """
         attempts = _Attempts(timeout, self._transport, self._clock)
-        while True:
-            outcome: bytes | RpcError
-            try:
-                outcome = await self._transport.call(method, request, timeout=attempts.timeout)
-            except RpcError as error:
-                outcome = error
-            pause = attempts.pause(method, outcome, self._rng)
-            if pause is None:
-                return _final(outcome)
-            await self._wait(pause)
+        return await drive_async(self._transport, _repeated(method, request, attempts, self._rng), sleep=self._wait)
 
     async def _wait(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -208,9 +208,3 @@ class AsyncRepeating:
 def _end(over: asyncio.Future[None]) -> None:
     if not over.done():
         over.set_result(None)
-
-
-def _final(outcome: bytes | RpcError) -> bytes:
-    if isinstance(outcome, RpcError):
-        raise outcome
-    return outcome
