@@ -61,8 +61,8 @@ class ArrayHeader:
         return self.dtype.itemsize * math.prod(self.shape)
 
 
-def read_header(head: bytes, ref: FileRef, where: str = "header") -> ArrayHeader:
-    """The header of the array that begins with ``head``; ``where`` in the file it stands.
+def read_header(head: bytes, ref: FileRef, where: str = "header", way_out: str = "") -> ArrayHeader:
+    """The header of the array that begins with ``head``; ``where`` in the file it stands, and how to do without it.
 
     Raises:
         SourceError: If it is none, or the data would be pickled objects.
@@ -73,9 +73,8 @@ def read_header(head: bytes, ref: FileRef, where: str = "header") -> ArrayHeader
         raise damaged(ref, "a numpy array", error, where) from error
     if header.dtype.hasobject:
         found = "objects, which only unpickling could read: it can run any code, so headrace never does it"
-        raise _refused(
-            ref, where, "numbers or text", found, "save it with another dtype, as array.astype(numpy.float32)"
-        )
+        remedy = f"save it with another dtype, as array.astype(numpy.float32){way_out}"
+        raise _refused(ref, where, "numbers or text", found, remedy)
     if min(header.shape) < 0:
         raise _refused(ref, where, "an array of shape (n, d) or (n,)", f"shape {header.shape}", "write the file again")
     return header
