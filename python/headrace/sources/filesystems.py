@@ -79,7 +79,7 @@ class Storage:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, uri: str) -> tuple[pafs.FileSystem, str]:
-        """The file system of a URI, and the path in it. Nobody is asked but Amazon, for the region of a bucket of its own.
+        """The file system of a URI, and the path in it. Nobody is asked but Amazon, for the region of a bucket.
 
         Raises:
             ConfigError: If an option is not one of that kind of store.
