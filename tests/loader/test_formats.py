@@ -23,9 +23,9 @@ def written(request, tmp_path):
     return WRITERS[request.param](tmp_path, ROWS)
 
 
-def check_stored(fake, written):
+def check_stored(fake, written, collection="docs"):
     """Every value of the files is in the server, and nothing else."""
-    collection = fake.collections["docs"]
+    collection = fake.collections[collection]
     stored = {row[collection.key_name]: row for row in collection.dicts()}
     keys = [key if isinstance(key, str) else int(key) for key in written.columns[collection.key_name]]
     assert collection.keys() == Counter(keys)

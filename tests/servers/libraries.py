@@ -16,15 +16,14 @@ from tests.servers.process import clean_environment
 
 __all__ = ["run_with_datasets", "run_with_torch"]
 
-#: It comes with fsspec and what that needs for http.
-DATASETS = "datasets==5.2.0"
+DATASETS = ("datasets==5.2.0", "fsspec[http]")
 #: Seconds for a program.
 PROGRAM_SECONDS = 120
 
 
 def run_with_datasets(program, folder, **values):
     """What a program answers that has Hugging Face's datasets and fsspec, run in ``folder``; see :func:`_run`."""
-    home = install("datasets-5.2.0", DATASETS, *runtime())
+    home = install("datasets-5.2.0", *DATASETS, "h5py", *runtime())
     return _run(home, program, folder, values)
 
 

@@ -135,9 +135,12 @@ def _bad_option(expected: str, found: str) -> ConfigError:
 def _fsspec(uri: str, error: pa.ArrowInvalid) -> tuple[pafs.FileSystem, str]:
     try:
         import fsspec
-    except ImportError:
-        scheme = uri.partition("://")[0]
+
+        filesystem, path = fsspec.core.url_to_fs(uri)
+    except ImportError as missing:
+        # A file system of fsspec may need more, and says what.
+        found = "it is not installed" if missing.name == "fsspec" else str(missing)
         remedy = "install fsspec (for http with aiohttp), or load a local copy"
-        raise MissingExtraError(explain(uri, f"fsspec to read {scheme}://", "it is not installed", remedy)) from error
-    filesystem, path = fsspec.core.url_to_fs(uri)
+        expected = f"fsspec to read {uri.partition('://')[0]}://"
+        raise MissingExtraError(explain(uri, expected, found, remedy)) from error
     return pafs.PyFileSystem(pafs.FSSpecHandler(filesystem)), path
