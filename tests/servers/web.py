@@ -15,6 +15,8 @@ class RangeHandler(SimpleHTTPRequestHandler):
     """Answers GET with the range of a file that is asked for, and lists folders."""
 
     protocol_version = "HTTP/1.1"
+    # An answer is a head and a body: without this the second waits until the first is acknowledged.
+    disable_nagle_algorithm = True
 
     def do_GET(self):
         path = self.translate_path(self.path)
