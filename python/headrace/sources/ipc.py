@@ -110,7 +110,7 @@ def _count_rows(ref: FileRef, schema: pa.Schema) -> int | None:
         return None
     options = pa.ipc.IpcReadOptions(included_fields=[widths.index(narrowest)] if widths else [])
     with _open(ref) as file, pa.ipc.open_file(file, options=options) as reader:
-        return sum(reader.get_batch(index).num_rows for index in range(reader.num_record_batches))
+        return sum(int(reader.get_batch(index).num_rows) for index in range(reader.num_record_batches))
 
 
 def _bits(kind: pa.DataType) -> int:
