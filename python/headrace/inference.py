@@ -189,8 +189,9 @@ class _Inference:
             name = _OTHER_KEY if _DEFAULT_KEY in self._names else _DEFAULT_KEY
         if dtype in _INTEGERS:
             return FieldSchema(name, DataType.INT64, is_primary=True)
-        if is_text(self._types[column]):
-            return FieldSchema(name, DataType.VARCHAR, is_primary=True, max_length=MAX_VARCHAR_BYTES)
+        if is_text(self._types[column]) or is_uuid(self._types[column]):
+            length = _text_length(self._types[column])
+            return FieldSchema(name, DataType.VARCHAR, is_primary=True, max_length=length)
         return None
 
     def _no_key(self, expected: str, found: str) -> SchemaError:
@@ -208,7 +209,7 @@ class _Inference:
         values = self._sampled(name)
         if values is None:
             return True
-        return values.null_count == 0 and len(values.unique()) == len(values)
+        return values.null_count == 0 and len(plain(values).unique()) == len(values)
 
     # The other fields
 
@@ -239,11 +240,9 @@ class _Inference:
             return self._partition_key_field(name, kind)
         if kind in _SCALARS:
             return FieldSchema(name, _SCALARS[kind], nullable=nullable)
-        if is_text(kind):
-            return FieldSchema(name, DataType.VARCHAR, max_length=MAX_VARCHAR_BYTES, nullable=nullable)
         if pa.types.is_timestamp(kind):
             return FieldSchema(name, self._times, nullable=nullable)
-        if has_text(kind):
+        if is_text(kind) or has_text(kind):
             return FieldSchema(name, DataType.VARCHAR, max_length=_text_length(kind), nullable=nullable)
         element = _element_type(kind)
         if element is not None:
@@ -262,8 +261,8 @@ class _Inference:
     def _partition_key_field(self, name: str, kind: pa.DataType) -> FieldSchema:
         if _SCALARS.get(kind) in _INTEGERS:
             return FieldSchema(name, DataType.INT64, is_partition_key=True)
-        if is_text(kind):
-            return FieldSchema(name, DataType.VARCHAR, max_length=MAX_VARCHAR_BYTES, is_partition_key=True)
+        if is_text(kind) or is_uuid(kind):
+            return FieldSchema(name, DataType.VARCHAR, max_length=_text_length(kind), is_partition_key=True)
         raise _error(name, "a partition key of integers or strings", str(kind), "choose another column")
 
     def _is_sparse(self, name: str, kind: pa.DataType) -> bool:
@@ -351,6 +350,8 @@ def _is_named_sparse(layout: SparseLayout) -> bool:
 
 def _text_length(kind: pa.DataType) -> int:
     """Bytes of the longest text that a value of this type has."""
+    if is_text(kind):
+        return MAX_VARCHAR_BYTES
     return _UUID_BYTES if is_uuid(kind) else _MOST_DIGITS
 
 

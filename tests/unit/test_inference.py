@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pyarrow as pa
 import pytest
 
@@ -169,6 +171,13 @@ def test_text_keys_are_varchar(kind):
     )
 
 
+def test_uuid_keys_are_their_text():
+    sample = rows(key=uuids([uuid.UUID(int=1), uuid.UUID(int=2)]), v=pa.array([[1, 2, 3, 4]] * 2, pa.list_(F32, 4)))
+    field = FieldSchema("key", DataType.VARCHAR, is_primary=True, max_length=36)
+    assert infer(sample=sample, key="key").primary_key == field
+    assert "(key would do)" in problem(sample=sample)
+
+
 def test_the_key_option_wins_over_a_column_named_id():
     schema = infer(KEY, ("url", pa.string()), VECTOR, key="url")
     assert schema.primary_key.name == "url"
@@ -314,7 +323,13 @@ def test_a_source_without_vectors_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("kind", "dtype"), [(pa.int16(), DataType.INT64), (pa.string(), DataType.VARCHAR), (pa.int64(), DataType.INT64)]
+    ("kind", "dtype"),
+    [
+        (pa.int16(), DataType.INT64),
+        (pa.string(), DataType.VARCHAR),
+        (pa.int64(), DataType.INT64),
+        (uuids([]).type, DataType.VARCHAR),
+    ],
 )
 def test_partition_keys_are_int64_or_varchar_and_never_null(kind, dtype):
     field = one(kind, partition_key="c", nulls={"c"})
