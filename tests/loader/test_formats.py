@@ -11,16 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from headrace.errors import SourceError
-from tests.formats import WRITERS
+from tests.formats import WRITERS, WRITERS_OF_INTEGERS
 from tests.hostile import FILES, TABLE
 from tests.loader.rows import counts, interrupted, load, rows_sent, writes
 
 ROWS = 400
-
-
-@pytest.fixture(params=WRITERS)
-def written(request, tmp_path):
-    return WRITERS[request.param](tmp_path, ROWS)
 
 
 def check_stored(fake, written):
@@ -38,14 +33,18 @@ def check_stored(fake, written):
                 assert found == value, name
 
 
-def test_every_value_arrives(fake, written):
+@pytest.mark.parametrize("write", [*WRITERS.values(), *WRITERS_OF_INTEGERS.values()])
+def test_every_value_arrives(fake, tmp_path, write):
+    written = write(tmp_path, ROWS)
     report = load(fake, written.source, verify="full", **written.options)
     assert counts(report) == {"stored": ROWS}
     assert report.verify["status"] == "ok"
     check_stored(fake, written)
 
 
-def test_an_interrupted_load_goes_on(fake, written):
+@pytest.mark.parametrize("write", WRITERS.values())
+def test_an_interrupted_load_goes_on(fake, tmp_path, write):
+    written = write(tmp_path, ROWS)
     report = interrupted(fake, written.source, **written.options)
     assert 0 < report.rows_stored < ROWS
     sent = len(writes(fake))

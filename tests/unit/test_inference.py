@@ -110,20 +110,24 @@ def test_uuids_are_text_of_36_bytes():
 @pytest.mark.parametrize(
     ("kind", "remedy"),
     [
-        (pa.binary(), "cast it with --cast, leave it out with --drop, or create the collection first"),
-        (pa.duration("us"), "cast it to int64 or to a string in the source, or leave it out with --drop"),
-        (pa.null(), "leave it out with --drop, or cast it with --cast: it has no values in the first rows"),
+        (pa.binary(), "cast it with --cast, leave it out with --drop c, or create the collection first"),
+        (pa.duration("us"), "take it for a number with --cast c:int64, or leave it out with --drop c"),
+        (
+            pa.null(),
+            "leave it out with --drop c, or give it a type with --cast c:varchar: its first rows have no values",
+        ),
         (
             pa.list_(pa.int8(), 8),
-            "name it with --vector if it holds int8 vectors, cast it in the source, or create the collection first",
+            "name it with --vector c if it holds int8 vectors, or say with --schema what it holds",
         ),
         (
             pa.list_(pa.uint8(), 8),
-            "create the collection first, or say with --schema what it holds: a BINARY_VECTOR of bits, or an ARRAY",
+            "name it with --vector c if each number is an element of a vector (of floats, then), or say with --schema "
+            "what it holds: a BINARY_VECTOR of packed bits, or an ARRAY",
         ),
         (
             pa.struct([("t", pa.timestamp("us"))]),
-            "cast it with --cast, leave it out with --drop, or create the collection first",
+            "cast it with --cast, leave it out with --drop c, or create the collection first",
         ),
     ],
 )
@@ -137,6 +141,24 @@ def test_every_column_without_a_rule_is_named_at_once():
     message = problem(KEY, VECTOR, ("a", pa.binary()), ("b", pa.duration("s")))
     assert message.splitlines()[0] == "2 columns have no place in a new collection:"
     assert [line.split(":")[0].strip() for line in message.splitlines()[1:]] == ["column 'a'", "column 'b'"]
+
+
+@pytest.mark.parametrize("options", [{"drop": "a b"}, {"cast": {"a b": "varchar"}, "map": {"a b": "ab"}}])
+def test_what_is_said_of_a_column_without_values_helps(options):
+    sample = rows(id=[1, 2], v=pa.array([[1, 2, 3, 4]] * 2, pa.list_(F32, 4)), **{"a b": pa.nulls(2)})
+    assert "leave it out with --drop 'a b', or give it a type with --cast 'a b:varchar'" in problem(sample=sample)
+    assert infer(sample=sample, **options).primary_key.name == "id"
+
+
+def test_lists_without_elements_are_json_that_takes_whatever_comes():
+    sample = rows(id=[1, 2], v=pa.array([[1, 2, 3, 4]] * 2, pa.list_(F32, 4)), tags=[[], []])
+    assert sample.schema.field("tags").type == pa.list_(pa.null())
+    schema = infer(sample=sample)
+    assert schema["tags"] == FieldSchema("tags", DataType.JSON)
+    plan = plan_conform(sample.schema, schema, options=LoadOptions(), sample=sample)
+    assert plan.mapping[2].note == "written as JSON text: its first rows have no elements"
+    later = sample.set_column(2, "tags", pa.array([["x"], []]))
+    assert plan.apply(later).batch.column("tags").to_pylist() == ['["x"]', "[]"]
 
 
 def test_names_that_milvus_refuses_are_refused():
@@ -236,12 +258,28 @@ def test_lists_of_one_length_are_the_vector(kind):
     assert schema["v"] == FieldSchema("v", expected, dim=3)
 
 
-def test_int8_lists_are_vectors_only_where_they_are_named():
-    assert infer(KEY, ("v", pa.list_(pa.int8(), 8)), vector=("v",))["v"] == FieldSchema(
-        "v", DataType.INT8_VECTOR, dim=8
-    )
-    message = problem(KEY, ("v", pa.list_(pa.uint8(), 8)), vector=("v",))
-    assert "column 'v': expected a column that can be a vector" in message
+@pytest.mark.parametrize(
+    ("item", "dtype", "note"),
+    [
+        (pa.int8(), DataType.INT8_VECTOR, ""),
+        (pa.uint8(), DataType.FLOAT_VECTOR, "uint8 is widened to float"),
+        (pa.int16(), DataType.FLOAT_VECTOR, "int16 is widened to float"),
+        (
+            pa.int32(),
+            DataType.FLOAT_VECTOR,
+            "int32 becomes float where it fits exactly, other rows are rejected",
+        ),
+    ],
+)
+def test_lists_of_whole_numbers_are_vectors_only_where_they_are_named(item, dtype, note):
+    sample = rows(id=[1, 2], v=pa.array([[1, 2], [3, 100]], pa.list_(item, 2)))
+    with pytest.raises(SchemaError, match=r"name it with --vector v|name the vector's column with --vector"):
+        infer(sample=sample)
+    schema = infer(sample=sample, vector=("v",))
+    assert schema["v"] == FieldSchema("v", dtype, dim=2)
+    plan = plan_conform(sample.schema, schema, options=LoadOptions(), sample=sample)
+    assert plan.mapping[1].note == note
+    assert plan.apply(sample).batch.column("v").to_pylist() == [[1, 2], [3, 100]]
 
 
 def test_lists_of_different_lengths_are_arrays():
@@ -280,9 +318,9 @@ def test_named_vectors_leave_the_other_lists_arrays():
 @pytest.mark.parametrize(
     ("values", "found"),
     [
-        ([[1.0], [1.0, 2.0]], "lengths 1, 2"),
+        ([[1.0], [1.0, 2.0]], "1 row of 1, 1 of 2"),
         (pa.nulls(2, pa.list_(F32)), "no rows to see it"),
-        ([[], []], "lengths 0"),
+        ([[], []], "2 rows of 0"),
     ],
 )
 def test_named_vectors_need_one_length(values, found):
@@ -291,6 +329,52 @@ def test_named_vectors_need_one_length(values, found):
     assert problem(sample=rows(id=[1, 2], v=values), vector=("v",)) == (
         f"column 'v': expected one length in the first rows, for the vector's dim, found {found}; "
         "say it with --dim, or create the collection first"
+    )
+
+
+RAGGED = [[0.5] * 8] * 48 + [[0.5] * 4, None]
+#: Columns of which nearly all rows are vectors of one length.
+NEARLY = [pa.array(RAGGED), pa.array([row and str(row) for row in RAGGED])]
+
+
+@pytest.mark.parametrize("values", NEARLY, ids=["lists", "text"])
+def test_vectors_of_which_some_have_another_length_are_counted_and_offered(values):
+    sample = rows(id=list(range(50)), emb=values)
+    assert problem(sample=sample) == (
+        "source: expected a vector column (fixed-size lists of floats, lists of one length, or a sparse layout), "
+        f"found 'id' (int64), 'emb' ({values.type}; 48 rows of 8, 1 of 4); "
+        "load it with --vector emb --dim 8, which rejects rows of other lengths, or add a vector"
+    )
+    assert problem(sample=sample, vector=("emb",)) == (
+        "column 'emb': expected one length in the first rows, for the vector's dim, found 48 rows of 8, 1 of 4; "
+        "say it with --dim 8, which rejects rows of other lengths, or create the collection first"
+    )
+    options = LoadOptions(vector="emb", dim=8)
+    schema = infer_schema(sample.schema, sample=sample, options=options)
+    result = plan_conform(sample.schema, schema, options=options, sample=sample).apply(sample)
+    assert [(cell.row, cell.found) for cell in result.refused] == [(48, "4 numbers"), (49, "null")]
+
+
+def test_many_different_lengths_offer_nothing():
+    sample = rows(id=list(range(7)), emb=[[0.5] * length for length in (3, 3, 4, 5, 6, 7, 8)])
+    message = problem(sample=sample, vector=("emb",))
+    assert "found 2 rows of 3, 1 of 4, 1 of 5, 1 of 6, 1 of 7, ...; say it with --dim, or create" in message
+    assert "name the vector's column with --vector, or add one" in problem(sample=sample)
+
+
+@pytest.mark.parametrize("text", ["tensor([0.1000, 0.2000])", "[tensor(0.1), tensor(0.2)]", "array([0.1, 0.2])"])
+def test_vectors_as_libraries_print_them_are_refused_with_what_to_write(text):
+    assert problem(sample=rows(id=[1, 2], v=[text, text])) == (
+        f"column 'v': expected vectors written as [0.1, 0.2], found {text!r}, as a library prints them; "
+        "write them with .tolist(), or as Parquet"
+    )
+
+
+def test_a_matrix_a_row_is_refused_with_what_to_keep():
+    sample = rows(id=[1, 2], v=[[[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]]])
+    assert problem(sample=sample, vector=("v",)) == (
+        f"column 'v': expected a column that can be a vector, found {sample.schema.field('v').type}; "
+        "keep one vector a row in the source (the first, the mean), or make a row of each"
     )
 
 

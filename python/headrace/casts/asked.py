@@ -4,7 +4,7 @@
 
     integers to timestamp[ms]       milliseconds since 1970-01-01 UTC; s, us and ns alike. Without a unit: refused
     text to timestamp               ISO 8601, with an offset or Z, else in UTC; microseconds unless a unit is said
-    timestamps to integers          in the unit of the timestamps, since 1970-01-01 UTC
+    timestamps to integers          in the unit of the timestamps, since 1970-01-01 UTC; durations alike
     UUIDs to varchar                6ba7b810-9dad-11d1-80b4-00c04fd430c8
     structs, lists, maps to varchar JSON
 
@@ -111,8 +111,10 @@ def _unsaid(kind: pa.DataType, target: pa.DataType) -> str:
         if pa.types.is_integer(kind):
             return f"{_UNITS[target.unit]} since 1970-01-01 UTC"
         return _IN_UTC if is_text(kind) or (pa.types.is_timestamp(kind) and kind.tz is None) else ""
-    if pa.types.is_timestamp(kind) and pa.types.is_integer(target):
+    if pa.types.is_integer(target) and pa.types.is_timestamp(kind):
         return f"to {_UNITS[kind.unit]} since 1970-01-01 UTC"
+    if pa.types.is_integer(target) and pa.types.is_duration(kind):
+        return f"to {_UNITS[kind.unit]}"
     return ""
 
 
