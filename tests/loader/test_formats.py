@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.errors import SourceError
+from headrace.errors import SchemaError, SourceError
+from tests.fake_milvus import FakeMilvus
 from tests.formats import WRITERS, WRITERS_OF_INTEGERS
 from tests.hostile import FILES, TABLE
 from tests.loader.rows import counts, interrupted, load, rows_sent, writes
@@ -40,6 +41,17 @@ def test_every_value_arrives(fake, tmp_path, write):
     assert counts(report) == {"stored": ROWS}
     assert report.verify["status"] == "ok"
     check_stored(fake, written)
+
+
+def test_vectors_of_int8_are_floats_where_a_server_does_not_have_them(tmp_path):
+    with FakeMilvus(version="v2.5.0") as old:
+        written = WRITERS_OF_INTEGERS["i8bin"](tmp_path, ROWS)
+        with pytest.raises(SchemaError, match=r"INT8_VECTOR.*with --cast COLUMN:float$"):
+            load(old, written.source, **written.options)
+        report = load(old, written.source, key="@row", cast={"vector": "float"}, verify="full")
+        assert (counts(report), report.verify["status"]) == ({"stored": ROWS}, "ok")
+        assert [field.dtype.name for field in old.collections["docs"].schema.vector_fields] == ["FLOAT_VECTOR"]
+        check_stored(old, written)
 
 
 @pytest.mark.parametrize("write", WRITERS.values())

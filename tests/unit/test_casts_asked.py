@@ -119,6 +119,20 @@ def test_uuids_are_cast_to_their_text_and_to_nothing_else():
     assert "expected a type that becomes int64, found extension<arrow.uuid" in problem(uuids([]).type, "int64")
 
 
+@pytest.mark.parametrize("kind", [pa.list_(pa.int8(), 2), pa.list_(pa.uint8()), pa.large_list(pa.int16())])
+def test_lists_of_integers_are_cast_by_their_elements(kind):
+    rows = pa.array([[9, 9], [1, 2], None, [100, 4]], kind).slice(1)
+    values, refused = cast(rows, "float")
+    assert (values, refused) == ([[1, 2], None, [100, 4]], [])
+    assert pa.types.is_fixed_size_list(asked_cast(kind, "float", "c")[0]) == pa.types.is_fixed_size_list(kind)
+    assert note(kind, "float") == f"cast from {kind}"
+
+
+def test_lists_that_floats_do_not_hold_exactly_are_no_lists_of_floats():
+    assert "expected a type that becomes float, found list<" in problem(pa.list_(pa.int32()), "float")
+    assert cast(pa.array([[2**31 - 1]], pa.list_(pa.int32())), "double") == ([[2**31 - 1]], [])
+
+
 def test_what_json_cannot_say_is_refused_by_row():
     values, refused = cast(pa.array([[1.5], [float("nan")], None]), "varchar")
     assert values == ["[1.5]", None, None]

@@ -118,7 +118,8 @@ def test_uuids_are_text_of_36_bytes():
         ),
         (
             pa.list_(pa.int8(), 8),
-            "name it with --vector c if it holds int8 vectors, or say with --schema what it holds",
+            "name it with --vector c if it holds int8 vectors, make float vectors of them with --cast c:float, "
+            "or leave it out with --drop c",
         ),
         (
             pa.list_(pa.uint8(), 8),

@@ -7,6 +7,7 @@
     timestamps to integers          in the unit of the timestamps, since 1970-01-01 UTC; durations alike
     UUIDs to varchar                6ba7b810-9dad-11d1-80b4-00c04fd430c8
     structs, lists, maps to varchar JSON
+    lists of integers to float      their elements, where floats of that width hold all of them exactly
 
 Rows that cannot be cast are refused; what stands in their place is null.
 """
@@ -20,9 +21,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.casts.base import Cast, Refusal, Run
+from headrace.casts.base import Cast, Refusal, Run, validity
 from headrace.casts.jsontext import has_json_form, to_json_values
-from headrace.casts.layouts import is_text
+from headrace.casts.layouts import is_list, is_text
+from headrace.casts.lists import open_list, rebuild_list
+from headrace.casts.numeric import always_fits
 from headrace.casts.plain import plain, plain_type
 from headrace.casts.scalars import json_text
 from headrace.casts.texts import is_uuid, text_cast
@@ -67,6 +70,8 @@ def asked_cast(source: pa.DataType, name: str, column: str) -> tuple[pa.DataType
     """
     where, named = f"--cast {column}:{name}", name.strip().lower()
     target, kind = _TYPES.get(named), plain_type(source)
+    if target is not None and _has_such_elements(kind, target):
+        target = _with_elements(kind, target)
     if target is None:
         expected, remedy = f"one of {', '.join(_TYPES)}", "choose one of them"
         raise SchemaError(explain(where, expected, repr(name), remedy), field=column)
@@ -90,6 +95,8 @@ def asked_cast(source: pa.DataType, name: str, column: str) -> tuple[pa.DataType
 
 @lru_cache(maxsize=256)
 def _conversion(kind: pa.DataType, target: pa.DataType) -> _Convert | None:
+    if is_list(target):
+        return lambda values: _cast_elements(values, target)
     if pa.types.is_timestamp(target) and is_text(kind):
         return lambda values: _with_zone(values).cast(target)
     if pa.types.is_timestamp(target) and pa.types.is_integer(kind):
@@ -103,6 +110,26 @@ def _conversion(kind: pa.DataType, target: pa.DataType) -> _Convert | None:
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         return None
     return lambda values: values.cast(target)
+
+
+def _has_such_elements(kind: pa.DataType, target: pa.DataType) -> bool:
+    """Whether rows are lists of integers, each of which is exactly a ``target``, a float."""
+    elements = is_list(kind) and pa.types.is_integer(kind.value_type)
+    return elements and pa.types.is_floating(target) and always_fits(kind.value_type, target)
+
+
+def _with_elements(kind: pa.DataType, element: pa.DataType) -> pa.DataType:
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(element, kind.list_size)
+    return pa.large_list(element) if pa.types.is_large_list(kind) else pa.list_(element)
+
+
+def _cast_elements(lists: pa.Array, target: pa.DataType) -> pa.Array:
+    offsets, child = open_list(lists)
+    elements = child.cast(target.value_type)
+    if not pa.types.is_fixed_size_list(target):
+        return rebuild_list(lists, offsets, elements)
+    return pa.Array.from_buffers(target, len(lists), [validity(lists)], lists.null_count, 0, [elements])
 
 
 def _unsaid(kind: pa.DataType, target: pa.DataType) -> str:

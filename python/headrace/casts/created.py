@@ -76,7 +76,9 @@ def advice(name: str, kind: pa.DataType) -> str:
     if pa.types.is_duration(kind):
         return f"take it for a number with --cast {shlex.quote(f'{name}:int64')}, or {drop}"
     if is_fixed_integers(kind) and pa.types.is_int8(kind.value_type):
-        return f"name it with --vector {column} if it holds int8 vectors, or say with --schema what it holds"
+        cast = f"--cast {shlex.quote(f'{name}:float')}"
+        vector = f"name it with --vector {column} if it holds int8 vectors"
+        return f"{vector}, make float vectors of them with {cast}, or {drop}"
     if is_fixed_integers(kind):
         return (
             f"name it with --vector {column} if each number is an element of a vector (of floats, then), "

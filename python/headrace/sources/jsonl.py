@@ -49,10 +49,9 @@ class JsonLinesReader(TextReader):
         if first is None:
             return
         if _is_bulk_import(first.data):
+            found = "the JSON of Milvus's bulk import, one object for the whole file"
             remedy = "write its rows, one object a line (with jq: jq -c '.rows[]')"
-            raise self.refused(
-                1, "JSON lines", "the JSON of Milvus's bulk import, one object for the whole file", remedy
-            )
+            raise self.refused(1, "JSON lines", found, remedy)
         self._sparse = self._sparse_columns(first)
         batch = self.parse(first, ())
         self.schema = batch.schema
@@ -155,9 +154,10 @@ def _is_bulk_import(data: bytes) -> bool:
     if not _BULK_IMPORT.match(data):
         return False
     try:
-        return json.loads(data.lstrip().split(b"\n", 1)[0]).keys() == {"rows"}
+        row: dict[str, Any] = json.loads(data.lstrip().split(b"\n", 1)[0])
     except ValueError:
         return True
+    return row.keys() == {"rows"}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
