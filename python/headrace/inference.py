@@ -56,6 +56,7 @@ _DEFAULT_KEY = "id"
 #: The key field's name where the key is made of row numbers and a column has the other name.
 _OTHER_KEY = "row_key"
 _MOST_OFFERED = 5
+_UUID_BYTES = 16
 _SHOWN = 40
 
 
@@ -198,6 +199,8 @@ class _Inference:
             f"name the key's column with --key COLUMN{would_do}, make keys of row numbers with --key @row or "
             "--key @file_row, or let the server make them with --auto-id"
         )
+        if self._types.get(self._key_name) == pa.binary(_UUID_BYTES):
+            remedy = f"take its bytes for UUIDs with --cast {shlex.quote(f'{self._key_name}:uuid')}, {remedy}"
         return SchemaError(explain("primary key", expected, found, remedy), field=self._options.key)
 
     def _could_be_key(self, name: str) -> bool:

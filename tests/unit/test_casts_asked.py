@@ -117,6 +117,10 @@ def test_uuids_are_cast_to_their_text_and_to_nothing_else():
     keys = [uuid.UUID(int=1), None, uuid.UUID(int=2**127)]
     assert cast(uuids(keys), "varchar") == ([None if key is None else str(key) for key in keys], [])
     assert "expected a type that becomes int64, found extension<arrow.uuid" in problem(uuids([]).type, "int64")
+    assert cast(uuids(keys), "uuid") == cast(uuids(keys).storage, "uuid") == cast(uuids(keys), "varchar")
+    assert problem(pa.binary(15), "uuid") == (
+        "--cast c:uuid: expected UUIDs, or 16 bytes each, found fixed_size_binary[15]; cast it in the source"
+    )
 
 
 @pytest.mark.parametrize("kind", [pa.list_(pa.int8(), 2), pa.list_(pa.uint8()), pa.large_list(pa.int16())])

@@ -5,7 +5,7 @@
     integers to timestamp[ms]       milliseconds since 1970-01-01 UTC; s, us and ns alike. Without a unit: refused
     text to timestamp               ISO 8601, with an offset or Z, else in UTC; microseconds unless a unit is said
     timestamps to integers          in the unit of the timestamps, since 1970-01-01 UTC; durations alike
-    UUIDs to varchar                6ba7b810-9dad-11d1-80b4-00c04fd430c8
+    UUIDs to varchar                6ba7b810-9dad-11d1-80b4-00c04fd430c8; 16 bytes alike, to uuid
     structs, lists, maps to varchar JSON
     lists of integers to float      their elements, where floats of that width hold all of them exactly
 
@@ -28,13 +28,13 @@ from headrace.casts.lists import open_list, rebuild_list
 from headrace.casts.numeric import always_fits
 from headrace.casts.plain import plain, plain_type
 from headrace.casts.scalars import json_text
-from headrace.casts.texts import is_uuid, text_cast
+from headrace.casts.texts import is_uuid, uuid_texts
 from headrace.errors import SchemaError, explain
 
 __all__ = ["asked_cast"]
 
 _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-_TIMESTAMP = "timestamp"
+_TIMESTAMP, _UUID = "timestamp", "uuid"
 #: Names of types, Milvus's and Arrow's.
 _TYPES = {
     "bool": pa.bool_(),
@@ -49,6 +49,7 @@ _TYPES = {
     "varchar": pa.string(),
     "string": pa.string(),
     "date": pa.date32(),
+    _UUID: pa.string(),
     _TIMESTAMP: pa.timestamp("us", "UTC"),
     **{f"{_TIMESTAMP}[{unit}]": pa.timestamp(unit, "UTC") for unit in _UNITS},
 }
@@ -68,10 +69,8 @@ def asked_cast(source: pa.DataType, name: str, column: str) -> tuple[pa.DataType
     Raises:
         SchemaError: If there is no type of that name, nothing casts to it, or the name does not say how.
     """
-    where, named = f"--cast {column}:{name}", name.strip().lower()
-    target, kind = _TYPES.get(named), plain_type(source)
-    if target is not None and _has_such_elements(kind, target):
-        target = _with_elements(kind, target)
+    where, named, kind = f"--cast {column}:{name}", name.strip().lower(), plain_type(source)
+    target = _TYPES.get(named)
     if target is None:
         expected, remedy = f"one of {', '.join(_TYPES)}", "choose one of them"
         raise SchemaError(explain(where, expected, repr(name), remedy), field=column)
@@ -79,18 +78,26 @@ def asked_cast(source: pa.DataType, name: str, column: str) -> tuple[pa.DataType
         units = ", ".join(f"{_TIMESTAMP}[{unit}]" for unit in _UNITS)
         remedy = f"say what they count: --cast '{column}:timestamp[ms]' where it is milliseconds since 1970-01-01 UTC"
         raise SchemaError(explain(where, f"a unit, one of {units}", f"a column of {kind}", remedy), field=column)
-    run: Run | None = None
-    if pa.types.is_string(target) and is_uuid(source):
-        run = text_cast(source).run
-    elif pa.types.is_string(target) and pa.types.is_nested(kind) and has_json_form(kind):
-        run = partial(_as_json, column)
-    elif not is_uuid(source) and (convert := _conversion(kind, target)) is not None:
-        run = partial(_row_by_row, convert, target, column)
+    if _has_such_elements(kind, target):
+        target = _with_elements(kind, target)
+    run = _uuid_run(source, target) if is_uuid(source) or named == _UUID else _run(kind, target, column)
     if run is None:
-        expected, remedy = f"a type that becomes {target}", "cast it in the source"
-        raise SchemaError(explain(where, expected, str(source), remedy), field=column)
+        expected = "UUIDs, or 16 bytes each" if named == _UUID else f"a type that becomes {target}"
+        raise SchemaError(explain(where, expected, str(source), "cast it in the source"), field=column)
     unsaid = _unsaid(kind, target)
     return target, Cast(run, f"cast from {source}" + (f" ({unsaid})" if unsaid else ""), lossless=False)
+
+
+def _uuid_run(source: pa.DataType, target: pa.DataType) -> Run | None:
+    has_bytes = is_uuid(source) or plain_type(source) == pa.binary(16)
+    return uuid_texts if has_bytes and pa.types.is_string(target) else None
+
+
+def _run(kind: pa.DataType, target: pa.DataType, column: str) -> Run | None:
+    if pa.types.is_string(target) and pa.types.is_nested(kind) and has_json_form(kind):
+        return partial(_as_json, column)
+    convert = _conversion(kind, target)
+    return None if convert is None else partial(_row_by_row, convert, target, column)
 
 
 @lru_cache(maxsize=256)

@@ -84,4 +84,6 @@ def advice(name: str, kind: pa.DataType) -> str:
             f"name it with --vector {column} if each number is an element of a vector (of floats, then), "
             "or say with --schema what it holds: a BINARY_VECTOR of packed bits, or an ARRAY"
         )
+    if kind == pa.binary(16):
+        return f"take its bytes for UUIDs with --cast {shlex.quote(f'{name}:uuid')}, or {drop}"
     return f"cast it with --cast, {drop}, or create the collection first"

@@ -23,7 +23,7 @@ _WANTED = {
     DataType.GEOMETRY: ("a column of strings in WKT", "write the geometries as WKT in the source"),
     DataType.TIMESTAMPTZ: (
         "a column of timestamps, or of strings in ISO 8601",
-        "cast the column to a timestamp in the source",
+        "say what the column is with --cast, as COLUMN:timestamp[ms] for integers, or cast it in the source",
     ),
 }
 
