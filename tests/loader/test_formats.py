@@ -114,3 +114,16 @@ def test_a_column_of_later_lines_without_a_field_ends_the_load_with_its_place(fa
     assert counts(report)["stored"] == fake.collections["docs"].count() > 700
     again = load(fake, path, drop="new", verify="full")
     assert (counts(again), again.rows_resumed) == ({"stored": 1000}, report.rows_stored)
+
+
+def test_lists_that_only_later_lines_fill_are_json(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr("headrace.sources.text._BLOCK_BYTES", 4000)
+    lists = [[], ["x"], [], ["y", "z"]]
+    rows = [{"id": row, "v": [0.5] * 8, "note": None, "tags": lists[row // 250]} for row in range(1000)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(SchemaError, match=r"column .note.: .* leave it out with --drop note, or give it a type"):
+        load(fake, tmp_path / "a.jsonl")
+    report = load(fake, tmp_path / "a.jsonl", drop="note", verify="full")
+    assert (counts(report), report.verify["status"]) == ({"stored": 1000}, "ok")
+    stored = {row["id"]: json.loads(row["tags"]) for row in fake.collections["docs"].dicts()}
+    assert stored == {row["id"]: row["tags"] for row in rows}
