@@ -146,7 +146,8 @@ class _Inference:
         near = {name: seen for name, seen in self._row_lengths.items() if prevailing_length(seen) is not None}
         counted = {name: f"; {lengths_text(seen)}" for name, seen in near.items()}
         remedy = "name the vector's column with --vector, or add one"
-        for name, seen in list(near.items())[:1]:
+        if near:
+            name, seen = next(iter(near.items()))
             option = f"--vector {shlex.quote(name)} --dim {prevailing_length(seen)}"
             remedy = f"load it with {option}, which rejects rows of other lengths, or add a vector"
         return _error_of_source(

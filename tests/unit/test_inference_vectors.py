@@ -155,6 +155,12 @@ def test_vectors_as_libraries_print_them_are_refused_with_what_to_write(text):
     )
 
 
+@pytest.mark.parametrize("text", ["array(1, 2) is a call", "tensor(x)", "arrays"])
+def test_text_about_arrays_is_text(text):
+    sample = rows(id=[1, 2], v=pa.array([[1, 2]] * 2, pa.list_(F32, 2)), t=[text, text])
+    assert infer(sample=sample)["t"].dtype is DataType.VARCHAR
+
+
 def test_a_matrix_a_row_is_refused_with_what_to_keep():
     sample = rows(id=[1, 2], v=[[[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]]])
     assert problem(sample=sample, vector=("v",)) == (

@@ -30,7 +30,7 @@ _SCALARS: dict[pa.DataType, DataType] = {
     pa.float32(): DataType.FLOAT,
     pa.float64(): DataType.DOUBLE,
 }
-_UUID_BYTES = 36
+_UUID_TEXT = 36
 #: A decimal of 256 bits has 76 digits, a sign, a point, and perhaps an exponent.
 _MOST_DIGITS = 96
 
@@ -44,7 +44,7 @@ def text_length(kind: pa.DataType) -> int:
     """Bytes of the longest text that a value of this type has."""
     if is_text(kind):
         return MAX_VARCHAR_BYTES
-    return _UUID_BYTES if is_uuid(kind) else _MOST_DIGITS
+    return _UUID_TEXT if is_uuid(kind) else _MOST_DIGITS
 
 
 def element_type(kind: pa.DataType) -> DataType | None:

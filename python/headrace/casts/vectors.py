@@ -59,13 +59,13 @@ def is_integer_list(kind: pa.DataType) -> bool:
 
 
 def prevailing_length(lengths: Mapping[int, int]) -> int | None:
-    """The length that most rows of a column have, of the rows of each length; None where none has, or it is 1 or 0."""
+    """The length of more than half of the rows, given how many have each; None where there is none, or it is 0 or 1."""
     length = max(lengths, key=lengths.__getitem__, default=0)
     return length if length > 1 and lengths[length] * 2 > sum(lengths.values()) else None
 
 
 def lengths_text(lengths: Mapping[int, int]) -> str:
-    """How many rows have which length, the commonest first: ``49 rows of 8, 1 of 4``."""
+    """How many rows have which length, in words, the commonest first: ``49 rows of 8, 1 of 4``."""
     common = sorted(lengths.items(), key=lambda item: -item[1])
     (length, rows), *others = common[:_MOST_SHOWN]
     shown = [f"{rows:,} {'row' if rows == 1 else 'rows'} of {length}"]

@@ -18,9 +18,9 @@ __all__ = ["misprint", "read_numbers", "written_cast", "written_lengths"]
 #: What may stand between and around numbers.
 _BETWEEN = r"[\s,;\[\]()]+"
 _SHOWN = 40
-#: A long array as numpy prints it, and what libraries print around an array.
+#: A long array as numpy prints it, and arrays with what libraries print around them.
 _SHORTENED = r"^\s*\[[^\]]*\s\.\.\.\s"
-_PRINTED = r"^\s*\[?\s*(tensor|tf\.Tensor|array)\("
+_PRINTED = r"(?s)^\s*\[?\s*(tensor|tf\.Tensor|array)\(\s*\[?\s*[-\d.].*\)\s*\]?\s*$"
 _TOLIST = "write them with .tolist(), or as Parquet"
 #: Text of as many numbers without brackets is taken for a vector without being named.
 _SURELY_WRITTEN = 8
