@@ -67,7 +67,20 @@ def test_an_interrupted_load_goes_on(fake, tmp_path, write):
     check_stored(fake, written)
 
 
-@pytest.mark.parametrize("name", ["JSON lines, broken", "CSV, a word", "parquet, page"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "JSON lines, broken",
+        "CSV, a word",
+        "parquet, page",
+        "arrow, packed, in the middle",
+        "arrow stream, cut",
+        "npz, packed, in the middle",
+        "HDF5, a chunk",
+        "gzip, cut",
+        "zstd, cut",
+    ],
+)
 def test_damage_in_the_middle_ends_the_load_with_the_account_intact(fake, tmp_path, monkeypatch, name):
     monkeypatch.setattr("headrace.sources.text._BLOCK_BYTES", 4000)
     file, data, text = FILES[name]
