@@ -12,7 +12,7 @@ import pytest
 
 from headrace.errors import SchemaError, SourceError
 from tests.fake_milvus import FakeMilvus
-from tests.formats import WRITERS, WRITERS_OF_INTEGERS
+from tests.formats import WRITERS, WRITERS_OF_INTEGERS, WRITERS_OF_TYPES, as_written
 from tests.hostile import FILES, TABLE
 from tests.loader.rows import counts, interrupted, load, rows_sent, writes
 
@@ -27,14 +27,11 @@ def check_stored(fake, written, collection="docs"):
     assert collection.keys() == Counter(keys)
     for name, values in written.columns.items():
         for key, value in zip(keys, values, strict=True):
-            found = stored[key][name]
-            if isinstance(value, np.ndarray):
-                assert np.array_equal(np.asarray(found, value.dtype), value)
-            else:
-                assert found == value, name
+            found = as_written(stored[key][name], value)
+            assert np.array_equal(found, value) if isinstance(value, np.ndarray) else found == value, name
 
 
-@pytest.mark.parametrize("write", [*WRITERS.values(), *WRITERS_OF_INTEGERS.values()])
+@pytest.mark.parametrize("write", (WRITERS | WRITERS_OF_INTEGERS | WRITERS_OF_TYPES).values())
 def test_every_value_arrives(fake, tmp_path, write):
     written = write(tmp_path, ROWS)
     report = load(fake, written.source, verify="full", **written.options)
