@@ -90,6 +90,17 @@ def test_the_python_for_object_stores_loads_from_one(fake, tmp_path, monkeypatch
     assert sum(call.request.num_rows for call in fake.calls_of("Insert", "Upsert")[sent:]) == 2 * ROWS
 
 
+def test_the_figures_for_files_far_away_are_those_that_were_measured():
+    measured = (ROOT / "benches" / "results" / "latency.md").read_text()
+    table = "\n".join(line for line in measured.splitlines() if line.startswith("|"))
+    text = (ROOT / "docs" / "formats.md").read_text()
+    assert table in text
+    for promised in re.search(
+        r"With (\d+ ms) before each answer,? one request\s+at a time would give (\d+ MB/s)", text
+    ).groups():
+        assert promised in measured
+
+
 def test_every_file_of_the_examples_has_a_command(tmp_path):
     write_all(tmp_path)
     named = "\n".join(headrace_commands((ROOT / "docs" / "formats.md").read_text()))
