@@ -121,22 +121,27 @@ class Console:
             self.event("line", message=text)
 
     def error(self, text: str) -> None:
-        """Print what went wrong, on one line, quiet or not."""
-        text = " ".join(text.split())
+        """Print what went wrong, quiet or not; each of several findings keeps the line of its own that it has."""
+        lines = [" ".join(line.split()) for line in text.splitlines()]
+        first, *others = [line for line in lines if line] or [""]
         if self.log_format == "json":
-            self.event("error", message=text)
+            self.event("error", message=" ".join([first, *others]))
         else:
-            self._write(f"headrace: {text}")
+            self._write("\n  ".join([f"headrace: {first}", *others]))
 
     def event(self, event: str, **values: object) -> None:
         """Write a JSON object, quiet or not."""
         self._write(json.dumps({"time": round(self._clock(), 3), "event": event, **values}, ensure_ascii=False))
 
+    def shown(self, text: str) -> str:
+        """``text`` with the numbers of the characters that the stream cannot show in their place."""
+        encoding = (self.stream.encoding if self.stream is not None else None) or "utf-8"
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+
     def _write(self, text: str) -> None:
         if self.stream is None:
             return
-        encoding = self.stream.encoding or "utf-8"
         # Nobody reads any more; the report and the exit status say everything all the same.
         with contextlib.suppress(OSError, ValueError):
-            self.stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            self.stream.write(self.shown(text) + "\n")
             self.stream.flush()

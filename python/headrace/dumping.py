@@ -234,6 +234,7 @@ class DumpJob:
                     phase="reading",
                     rows_total=total,
                     rows_read=files.rows,
+                    rows_settled=files.rows,
                     rows_stored=files.rows,
                     rows_resumed=resumed,
                     rows_rejected=0,

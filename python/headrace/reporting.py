@@ -28,6 +28,7 @@ def progress_of(session: LoadSession) -> Progress:
         phase=session.phase,
         rows_total=session.rows_total,
         rows_read=account.rows_read(),
+        rows_settled=account.rows_settled(),
         rows_stored=account.rows(Verdict.STORED),
         rows_resumed=session.ledger.journal.rows_resumed(),
         rows_rejected=account.rows(Verdict.REJECTED),

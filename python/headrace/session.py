@@ -248,7 +248,7 @@ class LoadSession:
         lost, stop = self.ledger.measurements.lost, self._parts.sender.stop
         watching = watch_identity(self._connection.transport, target.info, lost, stop)
         self._ticking.append(self._connection.submit(watching))
-        self.phase = "sending"
+        self.phase = "checking" if options.dry_run else "sending"
         if self._stop_wanted is not None:
             self._connection.post(self._parts.sender.stop, self._stop_wanted)
 

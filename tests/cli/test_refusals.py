@@ -1,4 +1,4 @@
-"""Everything that is refused before a row is sent: one line that names it, one document, status 2 or 4."""
+"""Everything that is refused before a row is sent: one message that names it, one document, status 2 or 4."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from tests.cli.conftest import table
 
 
 def check_refused(ended, status, *words):
-    """One line on standard error, the same in the document."""
+    """One message at the end of standard error, the same in the document."""
     assert ended.status == status, ended.err
-    line = ended.err.splitlines()[-1]
-    assert line.startswith("headrace: ")
+    message = f"\n{ended.err}".rpartition("\nheadrace: ")[2]
     for word in words:
-        assert word in line
+        assert word in message
     assert "Traceback" not in ended.err
     document = ended.document
     assert document["status"] == "failed"
     assert document["exit_status"] == status
-    assert " ".join(document["message"].split()) == line.removeprefix("headrace: ")
+    assert document["message"].split() == message.split()
 
 
 def load(headrace, fake, source, *more):
