@@ -134,7 +134,7 @@ def dump(
 
     Raises:
         SchemaError: If there is no such collection.
-        ConfigError: If the file exists, or an earlier run dumped something else.
+        ConfigError: If the file exists, an earlier run dumped something else, or an embedded database is not there.
         ConnectError, MilvusException: If the server does not answer, or refuses.
     """
     where = choose_endpoint(endpoint, uri, token=token, user=user, password=password, db_name=db_name)
@@ -173,6 +173,7 @@ class DumpJob:
 
     def run(self) -> DumpReport:
         """Dump; see :func:`dump`."""
+        self._endpoint.check_exists()
         with SyncTransport(self._endpoint) as transport:
             return self._dump(transport)
 

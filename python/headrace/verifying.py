@@ -218,6 +218,7 @@ def verify_source(
     Raises:
         HeadraceError: As :func:`verify`, except where something differs.
     """
+    endpoint.check_exists()
     with contextlib.ExitStack() as held:
         # Files are looked at before anybody is called; plain values wait for the collection's schema.
         opened = held.enter_context(open_source(source, options=options)) if is_path(source) else None

@@ -47,6 +47,25 @@ def test_a_collection_that_does_not_exist_needs_create(headrace, fake, source):
     assert fake.calls_of("CreateCollection", "Insert") == []
 
 
+@pytest.mark.parametrize("refused", ["none.parquet", "rows.parquet", "rows.jsonl"])
+def test_a_refused_load_leaves_no_state_directory(headrace, fake, source, tmp_path, refused):
+    (tmp_path / "rows.jsonl").write_text('{"id": 1}\nno JSON\n')
+    assert load(headrace, fake, refused).status == 2
+    assert list(headrace.state.glob("headrace/*")) == []
+
+
+def test_each_thing_that_does_not_fit_has_a_line_of_its_own(headrace, fake, source, tmp_path):
+    assert load(headrace, fake, source, "--create").status == 0
+    more = table(dim=8).append_column("extra", pa.array(["x"] * 100))
+    pq.write_table(more, tmp_path / "more.parquet")
+    ended = load(headrace, fake, "more.parquet")
+    check_refused(ended, 2, "2 places")
+    *_, places, first, second = ended.err.splitlines()
+    assert places.endswith("do not fit in 2 places:")
+    assert (first[:2], second[:2]) == ("  ", "  ")
+    assert {line.split("'")[1] for line in (first, second)} == {"vector", "extra"}
+
+
 def test_a_source_without_a_key_is_refused_with_the_remedy(headrace, fake, tmp_path):
     pq.write_table(table().rename_columns(["number", "text", "vector"]), tmp_path / "rows.parquet")
     check_refused(load(headrace, fake, "rows.parquet", "--create"), 2, "--key")
