@@ -32,6 +32,13 @@ def test_a_missing_file_is_named(headrace, fake):
     check_refused(load(headrace, fake, "none.parquet", "--create"), 2, "none.parquet")
 
 
+def test_standard_input_is_no_source_but_a_file_of_its_name_is(headrace, fake, source):
+    source.rename(source.parent / "-")
+    check_refused(load(headrace, fake, "-", "--create"), 2, "standard input", "write the rows into a file")
+    ended = load(headrace, fake, "./-", "--create")
+    assert "standard input" not in ended.err
+
+
 def test_a_glob_without_files_is_named(headrace, fake):
     check_refused(load(headrace, fake, "none-*.parquet", "--create"), 2, "none-*.parquet")
 
