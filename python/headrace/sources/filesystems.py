@@ -6,6 +6,7 @@ Paths without a scheme and ``file://`` are local. Other schemes are whatever pya
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from headrace.errors import ConfigError, MissingExtraError, explain
+from headrace.errors import ConfigError, MissingExtraError, SourceError, explain
 
 __all__ = ["Storage"]
 
@@ -59,6 +60,8 @@ _GCS: dict[str, tuple[str, _Convert]] = {
     "project_id": ("project_id", _text),
     "retry_time_limit": ("retry_time_limit", lambda name, value: timedelta(seconds=_seconds(name, value))),
 }
+#: Variables that name an endpoint for pyarrow.
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 #: How long a store of Google's that does not answer is asked again; pyarrow's own limit is a quarter of an hour.
 _PATIENCE = timedelta(seconds=60)
 
@@ -76,16 +79,17 @@ class Storage:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, uri: str) -> tuple[pafs.FileSystem, str]:
-        """The file system of a URI, and the path in it. Nobody is asked.
+        """The file system of a URI, and the path in it. Nobody is asked, except Amazon for the region of a bucket.
 
         Raises:
             ConfigError: If an option is not one of that kind of store.
             MissingExtraError: If the scheme needs fsspec, and it is not installed.
             ArrowInvalid, ValueError: If the URI has no meaning.
+        SourceError: If Amazon knows no region of the bucket.
         """
         scheme, _, rest = uri.partition("://")
         if scheme in ("s3", "s3a") and self.options:
-            return self._s3(), rest
+            return self._s3(rest.partition("/")[0]), rest
         if scheme in ("gs", "gcs"):
             options = {"retry_time_limit": _PATIENCE, **self._read(_GCS, scheme)}
             scheme_of, options = _split_endpoint(options)
@@ -100,13 +104,14 @@ class Storage:
             return _fsspec(uri, error)
         return filesystem, path
 
-    def _s3(self) -> pafs.FileSystem:
+    def _s3(self, bucket: str) -> pafs.FileSystem:
         scheme, options = _split_endpoint(self._read(_S3, "s3"))
         if scheme:
             options["scheme"] = scheme
-        # Asking the endpoint for the region of a bucket fails on stores that are not Amazon's.
-        if "endpoint_override" in options:
-            options.setdefault("region", "us-east-1")
+        if "region" not in options:
+            # Asking the endpoint for the region of a bucket fails on stores that are not Amazon's.
+            elsewhere = "endpoint_override" in options or any(os.environ.get(name) for name in _ENDPOINTS)
+            options["region"] = "us-east-1" if elsewhere else _region_of(bucket)
         return pafs.S3FileSystem(**options)
 
     def _read(self, known: Mapping[str, tuple[str, _Convert]], scheme: str) -> dict[str, Any]:
@@ -114,6 +119,16 @@ class Storage:
         if unknown:
             raise _bad_option(f"one of {', '.join(known)} for {scheme}://", unknown[0])
         return {known[name][0]: known[name][1](name, value) for name, value in self.options.items()}
+
+
+def _region_of(bucket: str) -> str:
+    """The region of a bucket of Amazon's: pyarrow asks for it itself only where it is given no options."""
+    try:
+        region: str = pafs.resolve_s3_region(bucket)
+    except OSError as error:
+        uri, remedy = f"s3://{bucket}", "check the name, or give --source-option region=REGION or endpoint_url=URL"
+        raise SourceError(explain(uri, "a bucket that tells its region", str(error), remedy), source=uri) from error
+    return region
 
 
 def _split_endpoint(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
