@@ -108,10 +108,11 @@ class Storage:
         scheme, options = _split_endpoint(self._read(_S3, "s3"))
         if scheme:
             options["scheme"] = scheme
-        if "region" not in options:
-            # Asking the endpoint for the region of a bucket fails on stores that are not Amazon's.
-            elsewhere = "endpoint_override" in options or any(os.environ.get(name) for name in _ENDPOINTS)
-            options["region"] = "us-east-1" if elsewhere else _region_of(bucket)
+        # Only Amazon says in which region a bucket is; other stores mostly take any.
+        if "endpoint_override" in options:
+            options.setdefault("region", "us-east-1")
+        elif "region" not in options and not any(os.environ.get(name) for name in _ENDPOINTS):
+            options["region"] = _region_of(bucket)
         return pafs.S3FileSystem(**options)
 
     def _read(self, known: Mapping[str, tuple[str, _Convert]], scheme: str) -> dict[str, Any]:
