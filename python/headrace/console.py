@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -121,13 +122,15 @@ class Console:
             self.event("line", message=text)
 
     def error(self, text: str) -> None:
-        """Print what went wrong, quiet or not; each of several findings keeps the line of its own that it has."""
-        lines = [" ".join(line.split()) for line in text.splitlines()]
-        first, *others = [line for line in lines if line] or [""]
+        """Print what went wrong, quiet or not, on one line, and below it each of several findings on its own.
+
+        Findings are the lines of ``text`` that are indented; other line breaks are a server's and become spaces.
+        """
         if self.log_format == "json":
-            self.event("error", message=" ".join([first, *others]))
+            self.event("error", message=" ".join(text.split()))
         else:
-            self._write("\n  ".join([f"headrace: {first}", *others]))
+            lines = [" ".join(line.split()) for line in re.split(r"\n(?=[ \t]+\S)", text)]
+            self._write("\n  ".join([f"headrace: {lines[0]}", *lines[1:]]))
 
     def event(self, event: str, **values: object) -> None:
         """Write a JSON object, quiet or not."""

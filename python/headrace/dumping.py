@@ -173,8 +173,7 @@ class DumpJob:
 
     def run(self) -> DumpReport:
         """Dump; see :func:`dump`."""
-        self._endpoint.check_exists()
-        with SyncTransport(self._endpoint) as transport:
+        with SyncTransport(self._endpoint, create=False) as transport:
             return self._dump(transport)
 
     def _dump(self, transport: SyncTransport) -> DumpReport:

@@ -121,10 +121,9 @@ def finish(
     where = choose_endpoint(endpoint, uri, token=token, user=user, password=password, db_name=db_name)
     if verify != "none" and source is None:
         raise ConfigError(explain(f"verify {verify}", "the source that was loaded", "none", "give it, or its plan"))
-    where.check_exists()
     account, began = merge_reports(given) if (given := [*reports]) else None, time.monotonic()
     operation = finish_collection(collection, flush=flush, load=load, timeout=timeout)
-    with SyncTransport(where) as transport:
+    with SyncTransport(where, create=False) as transport:
         indexes, loaded, rows = drive_sync(transport, operation)
     return FinishReport(
         collection=collection,

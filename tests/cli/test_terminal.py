@@ -130,15 +130,22 @@ def test_a_person_sees_rows_rate_remaining_time_and_trouble(headrace, fake, term
     vectors[3] = np.nan
     rows = {"id": pa.array(range(100)), "vector": pa.FixedSizeListArray.from_arrays(vectors.ravel(), 4)}
     pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
-    fake.script("Insert", refuse(8, "rate limit exceeded[rate=1000000]", legacy=49), ok, stall)
+    fake.script("Insert", refuse(8, "rate limit exceeded[rate=1000]", legacy=49), ok, stall)
     terminal.resize(columns)
     where = ("--collection", "c", "--uri", fake.uri, "--create", "--show-files")
     limits = ("--batch-bytes", "500", "--max-in-flight", "1")
     process = headrace.start("load", "rows.parquet", *where, *limits, stderr=terminal.theirs)
     terminal.watch()
     wanted = (" of 100 rows stored", " rows/s", " left", "1 rejected", "1 retries", "throttled ", "B/s", " in flight")
-    terminal.wait_for(lambda: all(words in "\n".join(terminal.screen()) for words in wanted))
-    shown = terminal.screen()
+    shown = []
+
+    def whole():
+        """Whether a frame with everything is there, not half of it; its last line is the file's."""
+        shown[:] = terminal.screen()
+        last = re.fullmatch(r"  rows.parquet: \d+ of 100 rows(, .+ left)?", shown[-1])
+        return last and all(words in "\n".join(shown) for words in wanted)
+
+    terminal.wait_for(whole)
     fake.release()
     assert headrace.wait(process).status == 3
     terminal.close()
@@ -146,7 +153,6 @@ def test_a_person_sees_rows_rate_remaining_time_and_trouble(headrace, fake, term
     head = next(number for number, line in enumerate(shown) if re.match(r". sending ", line))
     assert re.fullmatch(r". sending +(\S+ +)?\d+ %, .+ left", shown[head])
     assert re.match(r"  \d+ of 100 rows stored, [\d,]+ rows/s", shown[head + 1])
-    assert re.fullmatch(r"  rows.parquet: \d+ of 100 rows(, .+ left)?", shown[-1])
     assert max(len(line) for line in shown[head:]) <= columns
     assert "sending" not in "\n".join(terminal.screen()), "the bar goes away"
 

@@ -47,14 +47,14 @@ def test_quiet_hides_lines_but_not_errors():
     stream = io.StringIO()
     console = Console(quiet=True, stream=stream)
     console.line("a line")
-    console.error("an error")
+    console.error("an\nerror")
     assert stream.getvalue() == "headrace: an error\n"
     assert not console.is_terminal
 
 
 def test_each_of_several_findings_has_a_line_of_its_own():
     stream = io.StringIO()
-    Console(stream=stream).error("they differ in 2 places:\n  one:  this\n\n  two: that")
+    Console(stream=stream).error("they differ in 2\nplaces:\n  one:  this\n\n  two: that\n")
     assert stream.getvalue() == "headrace: they differ in 2 places:\n  one: this\n  two: that\n"
 
 
