@@ -169,7 +169,7 @@ def test_a_dry_run_shows_how_far_it_is(fake, terminal, tmp_path, monkeypatch):
         yield table(50, start=50)
 
     with stream, TerminalView(Console(stream=stream)) as view:
-        options = {"create": True, "dry_run": True, "state_dir": tmp_path}
+        options = {"create": True, "dry_run": True, "batch_bytes": 1000, "state_dir": tmp_path}
         report = library.load(rows(), collection="c", uri=fake.uri, progress=view, **options)
     terminal.close()
     assert report.rows_skipped == 100
