@@ -130,24 +130,6 @@ def test_options_that_no_store_has_are_refused(uri, options, text):
         open_source(uri, options=LoadOptions(source_options=options))
 
 
-def test_the_region_of_a_bucket_is_asked_for_where_no_option_says_it(monkeypatch):
-    def region_of(bucket):
-        if bucket == "nobodys":
-            raise FileNotFoundError(f"Bucket '{bucket}' not found")
-        return {"paris": "eu-west-3"}[bucket]
-
-    monkeypatch.setattr(pafs, "resolve_s3_region", region_of)
-    found, path = Storage(options={"anonymous": "true"}).find("s3://paris/a/b.parquet")
-    assert (found.region, path) == ("eu-west-3", "paris/a/b.parquet")
-    with pytest.raises(SourceError, match=r"Bucket 'nobodys' not found.*region=REGION"):
-        Storage(options={"anonymous": "true"}).find("s3://nobodys/a.parquet")
-    given = {"region": "eu-central-1"}, {"endpoint_url": "http://127.0.0.1:1", "anonymous": "true"}
-    assert [Storage(options=it).find("s3://other/a")[0].region for it in given] == ["eu-central-1", "us-east-1"]
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    monkeypatch.setenv("AWS_REGION", "eu-north-1")
-    assert Storage(options={"anonymous": "true"}).find("s3://other/a")[0].region == "eu-north-1"
-
-
 def test_options_become_those_of_pyarrow():
     storage = Storage(options={"endpoint_url": "https://store.example.com:9000/", "anonymous": "true"})
     filesystem, path = storage.find("s3://bucket/a b/c.parquet")

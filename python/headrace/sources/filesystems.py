@@ -6,7 +6,6 @@ Paths without a scheme and ``file://`` are local. Other schemes are whatever pya
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.fs as pafs
 
-from headrace.errors import ConfigError, MissingExtraError, SourceError, explain
+from headrace.errors import ConfigError, MissingExtraError, explain
 
 __all__ = ["Storage"]
 
@@ -60,8 +59,6 @@ _GCS: dict[str, tuple[str, _Convert]] = {
     "project_id": ("project_id", _text),
     "retry_time_limit": ("retry_time_limit", lambda name, value: timedelta(seconds=_seconds(name, value))),
 }
-#: Variables that name an endpoint for pyarrow.
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 #: How long a store of Google's that does not answer is asked again; pyarrow's own limit is a quarter of an hour.
 _PATIENCE = timedelta(seconds=60)
 
@@ -79,17 +76,16 @@ class Storage:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, uri: str) -> tuple[pafs.FileSystem, str]:
-        """The file system of a URI, and the path in it. Nobody is asked, except Amazon for the region of a bucket.
+        """The file system of a URI, and the path in it. Nobody is asked.
 
         Raises:
             ConfigError: If an option is not one of that kind of store.
             MissingExtraError: If the scheme needs fsspec, and it is not installed.
             ArrowInvalid, ValueError: If the URI has no meaning.
-        SourceError: If Amazon knows no region of the bucket.
         """
         scheme, _, rest = uri.partition("://")
         if scheme in ("s3", "s3a") and self.options:
-            return self._s3(rest.partition("/")[0]), rest
+            return self._s3(), rest
         if scheme in ("gs", "gcs"):
             options = {"retry_time_limit": _PATIENCE, **self._read(_GCS, scheme)}
             scheme_of, options = _split_endpoint(options)
@@ -104,15 +100,13 @@ class Storage:
             return _fsspec(uri, error)
         return filesystem, path
 
-    def _s3(self, bucket: str) -> pafs.FileSystem:
+    def _s3(self) -> pafs.FileSystem:
         scheme, options = _split_endpoint(self._read(_S3, "s3"))
         if scheme:
             options["scheme"] = scheme
-        # Only Amazon says in which region a bucket is; other stores mostly take any.
+        # Asking the endpoint for the region of a bucket fails on stores that are not Amazon's.
         if "endpoint_override" in options:
             options.setdefault("region", "us-east-1")
-        elif "region" not in options and not any(os.environ.get(name) for name in _ENDPOINTS):
-            options["region"] = _region_of(bucket)
         return pafs.S3FileSystem(**options)
 
     def _read(self, known: Mapping[str, tuple[str, _Convert]], scheme: str) -> dict[str, Any]:
@@ -120,16 +114,6 @@ class Storage:
         if unknown:
             raise _bad_option(f"one of {', '.join(known)} for {scheme}://", unknown[0])
         return {known[name][0]: known[name][1](name, value) for name, value in self.options.items()}
-
-
-def _region_of(bucket: str) -> str:
-    """The region of a bucket of Amazon's: pyarrow asks for it itself only where it is given no options."""
-    try:
-        region: str = pafs.resolve_s3_region(bucket)
-    except OSError as error:
-        uri, remedy = f"s3://{bucket}", "check the name, or give --source-option region=REGION or endpoint_url=URL"
-        raise SourceError(explain(uri, "a bucket that tells its region", str(error), remedy), source=uri) from error
-    return region
 
 
 def _split_endpoint(options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
