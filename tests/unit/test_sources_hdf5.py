@@ -62,9 +62,9 @@ def test_files_on_other_file_systems_are_read(tmp_path):
     assert read(source).column(0).to_pylist() == VECTORS.tolist()
 
 
-def refused(path, **options):
+def refused(path):
     with pytest.raises(SourceError) as caught:
-        read(open_source(path, options=LoadOptions(**options)))
+        read(open_source(path))
     return str(caught.value)
 
 
@@ -77,48 +77,6 @@ def test_datasets_that_do_not_go_together_are_refused(tmp_path):
     assert "expected datasets of as many rows each, found none" in refused(write(tmp_path / "b.h5"))
     assert "'a' of shape ()" in refused(write(tmp_path / "c.h5", a=1.0))
     assert "dataset 'a': column 'a': expected" in refused(write(tmp_path / "d.h5", a=np.zeros((2, 2, 2))))
-
-
-# A file that holds more than the rows
-
-MORE = {"id": np.arange(1000), "v": VECTORS, "queries": VECTORS[:5], "dim": 4, "cube": np.zeros((1000, 2, 2))}
-LEFT_OUT = ("queries", "dim", "cube")
-
-
-@pytest.mark.parametrize(
-    "options", [{"only": ("id", "v")}, {"drop": LEFT_OUT}, {"only": ("id",), "map": {"v": "vector"}}], ids=str
-)
-def test_only_the_chosen_datasets_have_to_go_together(tmp_path, options):
-    path = write(tmp_path / "a.h5", **MORE)
-    source = open_source(path, options=LoadOptions(**options))
-    assert source.rows_total == 1000
-    table = read(source, 5000)
-    assert table.column("id").to_pylist() == list(range(1000))
-    assert table.column("v").to_pylist() == VECTORS.tolist()
-    assert {field.name for field in source.schema if pa.types.is_null(field.type)} == set(LEFT_OUT)
-    assert read(source, columns=["v", "queries"]).column("queries").null_count == 1000
-
-
-def test_a_column_that_names_partitions_is_read_though_it_is_left_out(tmp_path):
-    path = write(tmp_path / "a.h5", v=VECTORS, lang=["en", "de"] * 500, more=1.0)
-    options = LoadOptions(drop=("lang", "more"), partition_column="lang")
-    assert read(open_source(path, options=options)).column("lang").to_pylist() == ["en", "de"] * 500
-
-
-def test_nothing_that_is_chosen_is_nothing_to_load(tmp_path):
-    path = write(tmp_path / "a.h5", **MORE)
-    assert "found none; choose the rows' columns with --only" in refused(path, only=("nope",))
-
-
-@pytest.mark.parametrize(
-    ("options", "column"),
-    [({"only": ("test",)}, "test"), ({"drop": ("train", "neighbors")}, "test"), ({"only": ("vector",)}, "vector")],
-)
-def test_datasets_of_ann_benchmarks_that_an_option_names_are_columns_too(tmp_path, options, column):
-    path = write(tmp_path / "a.hdf5", train=VECTORS, test=VECTORS[:3], neighbors=np.zeros((3, 10)))
-    source = open_source(path, options=LoadOptions(**options))
-    rows = 3 if column == "test" else 1000
-    assert (source.rows_total, read(source).column(column).to_pylist()) == (rows, VECTORS[:rows].tolist())
 
 
 @pytest.mark.parametrize("cut", [10, 5000, 15_000])

@@ -196,59 +196,6 @@ def test_sparse_matrices_of_scipy_are_a_sparse_column(tmp_path, compressed, max_
     ]
 
 
-# What np.savez of a search benchmark leaves behind beside its rows.
-MORE = {
-    "queries": VECTORS[:5],
-    "model": "minilm",
-    "texts": np.array(["a", None], dtype=object),
-    "turned": np.asfortranarray(VECTORS),
-    "params": np.array([(1, 2.0)], dtype=[("dim", "i4"), ("norm", "f4")]),
-}
-LEFT_OUT = ("queries", "model", "texts", "turned", "dim", "norm")
-
-
-@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
-@pytest.mark.parametrize("options", [{"only": ("id", "v")}, {"drop": LEFT_OUT}], ids=str)
-def test_only_the_chosen_arrays_of_an_archive_have_to_go_together(tmp_path, write, options):
-    path = tmp_path / "a.npz"
-    write(path, id=np.arange(1000), v=VECTORS, **MORE)
-    source = open_source(path, options=LoadOptions(**options))
-    assert source.rows_total == 1000
-    table = read(source, 5000)
-    assert table.column("id").to_pylist() == list(range(1000))
-    assert table.column("v").to_pylist() == VECTORS.tolist()
-    assert {field.name for field in source.schema if pa.types.is_null(field.type)} == set(LEFT_OUT)
-    assert read(source, 5000, columns=["texts", "id"]).column("texts").null_count == 1000
-
-
-def test_a_structured_array_is_chosen_by_its_fields(tmp_path):
-    rows = np.array([(n, n / 2) for n in range(4)], dtype=[("id", "i8"), ("x", "f4")])
-    np.savez(tmp_path / "a.npz", rows, other=VECTORS)
-    found = read(open_source(tmp_path / "a.npz", options=LoadOptions(only=("id",))))
-    assert found.column("id").to_pylist() == [0, 1, 2, 3]
-    assert found.column("other").null_count == 4
-
-
-def test_files_of_an_archive_that_are_no_arrays_can_be_left_out(tmp_path):
-    path = tmp_path / "a.npz"
-    np.savez(path, v=VECTORS)
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("README.md", "vectors")
-    assert "expected a zip archive of arrays (.npy) only, found 'README.md'" in refused(path)
-    options = LoadOptions(drop=("README.md",))
-    assert read(open_source(path, options=options)).column("v").to_pylist() == VECTORS.tolist()
-
-
-def test_arrays_of_an_archive_that_cannot_be_read_say_how_to_do_without(tmp_path):
-    path = tmp_path / "a.npz"
-    np.savez(path, v=VECTORS, texts=MORE["texts"])
-    assert refused(path).endswith(
-        "save it with another dtype, as array.astype(numpy.float32), or leave it out with --drop texts"
-    )
-    np.savez(path, v=VECTORS, queries=VECTORS[:5])
-    assert refused(path).endswith("; choose the rows' columns with --only, or leave the others out with --drop")
-
-
 def test_archives_whose_arrays_do_not_go_together_are_refused(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, a=np.zeros(3), b=np.zeros(4))
