@@ -43,27 +43,15 @@ def rows_of(server, answer, name):
     return DataType(collection.schema["vector"].dtype), [rows[key] for key in range(ROWS)]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "float32",
-        "float64",
-        "float16",
-        "bfloat16",
-        "columns of a wider one",
-        "transposed",
-        "bfloat16, transposed",
-        "with a gradient",
-        "of an expression with a gradient",
-        "parameter",
-        "rows of tensors",
-    ],
-)
-def test_every_value_of_a_tensor_arrives(server, answer, name):
-    expected_type, values = SMALL.get(name, (DataType.FLOAT_VECTOR, VECTORS))
-    dtype, rows = rows_of(server, answer, name)
-    assert dtype is expected_type
-    assert [as_numbers(row["vector"], values.dtype) for row in rows] == values.astype(np.float32).tolist()
+def test_every_value_of_a_tensor_arrives(server, answer):
+    names = answer["loaded"].keys() - {"scalars"}
+    assert len(names) == 11
+    for name in names:
+        expected_type, values = SMALL.get(name, (DataType.FLOAT_VECTOR, VECTORS))
+        dtype, rows = rows_of(server, answer, name)
+        assert dtype is expected_type, name
+        found = [as_numbers(row["vector"], values.dtype) for row in rows]
+        assert found == values.astype(np.float32).tolist(), name
 
 
 def as_numbers(vector, dtype):
@@ -82,15 +70,15 @@ def test_only_tensors_that_lie_otherwise_in_memory_are_copied(answer):
     assert answer["copied"] == ["columns of a wider one", "transposed", "bfloat16, transposed"]
 
 
-@pytest.mark.parametrize("name", ["sparse", "quantised", "of another device"])
-def test_tensors_without_dense_numbers_in_memory_are_refused_with_a_way(answer, name):
-    said = answer["refused"][name]
-    assert said.startswith("column 'vector': expected a dense tensor on the CPU, found Tensor (")
-    assert said.endswith("; give its .cpu(), .to_dense() or .float()")
+def test_tensors_without_dense_numbers_in_memory_are_refused_with_a_way(answer):
+    for name in ("sparse", "quantised", "of another device"):
+        said = answer["refused"][name]
+        assert said.startswith("column 'vector': expected a dense tensor on the CPU, found Tensor ("), name
+        assert said.endswith("; give its .cpu(), .to_dense() or .float()"), name
 
 
-@pytest.mark.parametrize("name", ["of three dimensions", "bfloat16 of three dimensions"])
-def test_tensors_of_other_shapes_are_refused(answer, name):
-    assert answer["refused"][name].startswith(
-        "column 'vector': expected an array of one or two dimensions, found shape (100, 2, 4)"
-    )
+def test_tensors_of_other_shapes_are_refused(answer):
+    for name in ("of three dimensions", "bfloat16 of three dimensions"):
+        assert answer["refused"][name].startswith(
+            "column 'vector': expected an array of one or two dimensions, found shape (100, 2, 4)"
+        )

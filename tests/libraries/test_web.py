@@ -37,11 +37,10 @@ def loaded(tmp_path_factory):
         yield {"fake": fake, "written": written, "answer": answer, "address": address}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_value_arrives(loaded, name):
-    collection = f"c{NAMES.index(name)}"
-    assert loaded["answer"][collection] == {"rows_stored": ROWS}
-    check_stored(loaded["fake"], loaded["written"][name], collection)
+def test_every_value_of_every_format_arrives(loaded):
+    for number, name in enumerate(NAMES):
+        assert (name, loaded["answer"][f"c{number}"]) == (name, {"rows_stored": ROWS})
+        check_stored(loaded["fake"], loaded["written"][name], f"c{number}")
 
 
 def test_a_file_that_is_not_there_is_said_to_be_missing(loaded):
