@@ -73,6 +73,7 @@ def test_files_of_google_s_store_arrive(fake, google, name):
     check_stored(fake, written)
 
 
+@pytest.mark.long
 def test_an_interrupted_load_from_google_s_store_goes_on(fake, google):
     folder = google.folder / "again"
     folder.mkdir()
