@@ -173,7 +173,8 @@ def inspect(
     endpoint = endpoint_of(values) if collection is not None else None
     options = options_of(values)
 
-    from headrace.inspection import inspect_source, inspection_lines
+    from headrace.inspection import inspect_source
+    from headrace.inspection_text import inspection_lines
 
     schema, source = schema_of(values), source_of(sources)
     found = inspect_source(source, options=options, collection=collection, endpoint=endpoint, schema=schema)
