@@ -158,9 +158,11 @@ def plan_table(plan: ConformPlan, width: int = 0) -> str:
 
 def mapping_table(mapping: list[dict[str, str]], width: int = 0) -> str:
     """Which column became which field, and why."""
-    columns = ("source", "source_type", "field", "field_type", "note")
     header = ("column", "type", "field", "type", "note")
-    return table(header, [[_short(entry[column]) for column in columns] for entry in mapping], width=width)
+    rows = [
+        [it["source"], _short(it["source_type"]), it["field"], _short(it["field_type"]), it["note"]] for it in mapping
+    ]
+    return table(header, rows, width=width)
 
 
 def _short(text: str) -> str:
