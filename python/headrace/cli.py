@@ -137,7 +137,9 @@ def load(
             progress=view,
             announce=lambda line: view.line(f"headrace: {line}"),
             first_attempt=first_attempt,
-            planned=lambda plan: view.line(summary.plan_table(plan, console.width)),
+            planned=lambda plan, target: view.line(
+                summary.plan_text(plan, target, options=options, width=console.width)
+            ),
         )
         view.files = job.files_at_work if show_files else None
         signals.stop = job.stop

@@ -19,9 +19,11 @@ from headrace.casts import Refusal, find_cast, type_text
 from headrace.casts.jsontext import type_name
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
+from headrace.guesses import why_created
 from headrace.matching import Matched, match_columns
 from headrace.partitions import PartitionColumn, partition_of
 from headrace.prechecks import check_absent, check_sample, milvus_fills
+from headrace.remembered import remembered_schema
 from headrace.schema import DYNAMIC_FIELD_NAME, MAX_VARCHAR_BYTES, CollectionSchema, DataType, FieldSchema
 from headrace.shaping import Shape, shape_of
 from headrace.steps import Step, absent_step, column_step, dynamic_step
@@ -223,6 +225,7 @@ def plan_conform(
     sample: pa.RecordBatch | None = None,
     fill_defaults: bool = False,
     later_columns: bool = False,
+    inferred: bool = False,
 ) -> ConformPlan:
     """Plan how columns of ``arrow_schema`` become the fields of ``target``.
 
@@ -238,6 +241,8 @@ def plan_conform(
             column out stops 2.3.5.
         later_columns: Send every field that Milvus could fill, because later batches (rows of a program) may bring
             columns that these rows do not have.
+        inferred: Whether :func:`~headrace.inference.infer_schema` made ``target`` of these columns: the mapping then
+            says what it guessed.
 
     Raises:
         SchemaError: If something does not fit; the message names every misfit.
@@ -251,6 +256,14 @@ def plan_conform(
     plan = functools.partial(_plan, target=target, cuts=cuts, fill_defaults=fill_defaults, later_columns=later_columns)
     planned = plan(shape.schema, matched=matched, sample=None if sample is None else shape.apply(sample)[0])
 
+    guesses: dict[str, str] = {}
+    if inferred and remembered_schema(shape.schema, options) is None:
+        guesses = {
+            field.name: why_created(shape.schema.field(source).type, field, options)
+            for field in target
+            if (source := matched.columns.get(field.name)) is not None
+        }
+
     def replan(schema: pa.Schema) -> Sequence[Step]:
         return plan(schema, matched=match(schema), sample=None).steps
 
@@ -260,16 +273,17 @@ def plan_conform(
         replan,
         shape,
         functools.partial(shape_of, options=options, whole=False),
-        mapping=tuple(_with_origin(entry, shape) for entry in planned.mapping),
+        mapping=tuple(_with_origin(entry, shape, guesses) for entry in planned.mapping),
         left_out=tuple(planned.left_out),
         notes=matched.remarks if isinstance(partition, str) else (*matched.remarks, f"{_ROUTED} {partition.name!r}"),
         partition=partition,
     )
 
 
-def _with_origin(entry: ColumnMapping, shape: Shape) -> ColumnMapping:
-    """The entry with what its column is made of."""
-    note = "; ".join(part for part in (shape.note(entry.source), entry.note) if part)
+def _with_origin(entry: ColumnMapping, shape: Shape, guesses: Mapping[str, str]) -> ColumnMapping:
+    """The entry with what its column is made of, and what was guessed about its field."""
+    parts = (shape.note(entry.source), guesses.get(entry.field, ""), entry.note)
+    note = "; ".join(part for part in parts if part)
     return replace(entry, source=shape.origin(entry.source), note=note)
 
 

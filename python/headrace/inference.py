@@ -24,6 +24,7 @@ from headrace.casts.vectors import is_fixed_vector, is_float_list, is_integer_li
 from headrace.casts.written import written_lengths
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
+from headrace.guesses import check_dim
 from headrace.matching import ignored_columns
 from headrace.remembered import remembered_schema
 from headrace.schema import (
@@ -95,7 +96,9 @@ def infer_schema(
     if (remembered := remembered_schema(shape.schema, options)) is not None:
         return remembered
     shaped = None if sample is None else shape.apply(sample)[0]
-    return _Inference(shape.schema, shaped, options, shape.made_of(frozenset(nulls)), timestamptz).schema()
+    schema = _Inference(shape.schema, shaped, options, shape.made_of(frozenset(nulls)), timestamptz).schema()
+    check_dim(schema, options)
+    return schema
 
 
 class _Inference:
@@ -287,6 +290,8 @@ class _Inference:
         if self._options.vector:
             return {name: self._named_dim(name, lengths[name]) for name in named}
         candidates = {name: seen[0] for name, seen in lengths.items() if len(seen) == 1 and seen[0] > 1}
+        fitting = {name: dim for name, dim in candidates.items() if dim == self._options.dim}
+        candidates = fitting or candidates
         sure = [name for name, kind in self._types.items() if is_fixed_vector(kind)]
         if candidates and len(candidates) + len(sure) > 1:
             shown = ", ".join(f"{name!r} ({dim} numbers)" for name, dim in candidates.items())

@@ -171,6 +171,7 @@ def _plan(
     timestamptz: bool,
 ) -> None:
     first = None if sample is None else sample.batch
+    later, inferred = source.open_ended, schema is None
     if schema is None:
         schema = infer_schema(
             source.schema,
@@ -178,7 +179,7 @@ def _plan(
             options=options,
             nulls=source.nulls,
             timestamptz=timestamptz,
-            later_columns=source.open_ended,
+            later_columns=later,
         )
     if not exists:
         found.indexes = [
@@ -186,7 +187,7 @@ def _plan(
             for index in index_params(schema, options.metric, remembered_indexes(source.schema, options))
         ]
     found.primary_key = schema.primary_key.name
-    plan = plan_conform(source.schema, schema, options=options, sample=first, later_columns=source.open_ended)
+    plan = plan_conform(source.schema, schema, options=options, sample=first, later_columns=later, inferred=inferred)
     found.mapping = [asdict(entry) for entry in plan.mapping]
     found.notes += plan.notes
     if plan.left_out:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from headrace.console import count, size, table
-from headrace.summary import mapping_table
+from headrace.summary import created_text, existing_text, mapping_table
 
 if TYPE_CHECKING:
     from headrace.inspection import Inspection
@@ -78,11 +78,9 @@ def _number(rows: int | None) -> str:
 
 def _target(found: Inspection) -> str:
     if found.exists:
-        rows = "" if found.rows_before is None else f" and holds {count(found.rows_before)} rows"
-        return f"collection {found.collection!r} exists{rows}; its key is {found.primary_key!r}"
+        return existing_text(found.collection, found.rows_before, found.primary_key)
     name = "a collection" if found.collection is None else f"collection {found.collection!r}"
-    metrics = ", ".join(f"{index['field']} ({index['metric']})" for index in found.indexes)
-    indexed = f", indexed: {metrics}" if metrics else ""
+    metrics = {index["field"]: index["metric"] for index in found.indexes}
     if found.like:
         name += f" (there is {', '.join(map(repr, found.like))})"
-    return f"--create would make {name} with the key {found.primary_key!r}{indexed}"
+    return f"--create would make {name} {created_text(found.primary_key, metrics)}"

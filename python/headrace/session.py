@@ -199,7 +199,8 @@ class LoadSession:
         options, schema = self.options, self.schema
         transport = self._connection.transport
         version, lite = transport.server_version, transport.server_kind == "lite"
-        if schema is None and options.create:
+        inferred = schema is None and options.create
+        if inferred:
             tz = has_timestamptz(version, lite=lite)
             schema = infer_schema(
                 arrow_schema, sample=sample, options=options, nulls=nulls, timestamptz=tz, later_columns=later_columns
@@ -210,7 +211,13 @@ class LoadSession:
             raise self.run(missing_collection(self.collection))
         old = needs_defaults(version, lite=lite)
         plan = plan_conform(
-            arrow_schema, schema, options=options, sample=sample, fill_defaults=old, later_columns=later_columns
+            arrow_schema,
+            schema,
+            options=options,
+            sample=sample,
+            fill_defaults=old,
+            later_columns=later_columns,
+            inferred=inferred,
         )
         create, embedded = options.create or self._schema is not None, self.endpoint.is_embedded
         known = remembered_indexes(arrow_schema, options) if self._schema is None else []
