@@ -6,7 +6,6 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from headrace.reading import iterate
 from headrace.releases import has_timestamptz
 from headrace.remembered import remembered_indexes
 from headrace.schema import CollectionSchema
-from headrace.sources import Part, Source, SourceBatch, open_source
+from headrace.sources import Part, Source, SourceBatch, SourceFile, open_source
 from headrace.target import index_params
 from headrace.transport import SyncTransport
 
@@ -46,9 +45,10 @@ class Inspection:
 
     Attributes:
         source: The source's label.
-        files: Per file or object: ``path``, ``rows`` (None where only reading tells), ``bytes`` on disk.
+        files: Per file or object: ``path``, ``rows`` (None where only reading tells), ``bytes`` where it is kept.
         skipped: Files that were left out.
         rows: Rows in all, where known.
+        rows_about: About as many as that, where only reading tells: if files are like their first rows; else None.
         columns: Per column: ``name`` and Arrow ``type``.
         collection: The collection that was asked about, or None.
         uri: The server that was asked, or None.
@@ -68,6 +68,7 @@ class Inspection:
     files: list[dict[str, Any]]
     skipped: list[str]
     rows: int | None
+    rows_about: int | None
     columns: list[dict[str, str]]
     collection: str | None = None
     uri: str | None = None
@@ -125,22 +126,31 @@ def inspect_source(
 
 def _look_at(source: Source) -> Inspection:
     rows: dict[str, int | None] = {file.label: file.rows for file in source.files}
+    sizes = {file.label: file.size for file in source.files}
     for part in source.parts() if source.replayable and not source.files else ():
         before = rows.get(part.label, 0)
         rows[part.label] = None if part.rows is None or before is None else before + part.rows
     return Inspection(
         source=source.label,
         notes=list(source.notes),
-        files=[{"path": label, "rows": number, "bytes": _file_size(label)} for label, number in rows.items()],
+        files=[{"path": label, "rows": number, "bytes": sizes.get(label)} for label, number in rows.items()],
         skipped=list(source.skipped),
         rows=source.rows_total,
+        rows_about=_rows_about(source.files) if source.rows_total is None else None,
         columns=[{"name": column.name, "type": type_name(column.type)} for column in source.schema],
     )
 
 
-def _file_size(label: str) -> int | None:
-    path = Path(label)
-    return path.stat().st_size if path.is_file() else None
+def _rows_about(files: Sequence[SourceFile]) -> int | None:
+    """About how many rows all files have, by the first rows of some of those that do not say it."""
+    unknown = [file for file in files if file.rows is None]
+    looked_at = unknown[:: -(-len(unknown) // PARTS) or 1]
+    estimates = [file.about_rows() for file in looked_at]
+    size = sum(file.size or 0 for file in looked_at)
+    if None in estimates or not size:
+        return None
+    density = sum(rows or 0 for rows in estimates) / size
+    return sum(file.rows or 0 for file in files) + round(density * sum(file.size or 0 for file in unknown))
 
 
 def _ask(found: Inspection, collection: str, endpoint: Endpoint) -> tuple[CollectionInfo | None, bool]:

@@ -16,12 +16,12 @@ __all__ = ["inspection_lines"]
 
 def inspection_lines(found: Inspection, *, width: int = 0) -> Iterator[str]:
     """The inspection for a person to read."""
-    rows = "rows unknown" if found.rows is None else f"{count(found.rows)} rows"
-    on_disk = sum(entry["bytes"] or 0 for entry in found.files)
-    yield f"{found.source}: {rows}, {len(found.files)} file(s), {size(on_disk)} on disk"
+    total = found.rows_about if found.rows is None else found.rows
+    rows = "rows unknown" if total is None else f"{'about ' if found.rows is None else ''}{count(total)} rows"
+    yield f"{found.source}: {rows}{_kept(found.files)}"
     if len(found.files) > 1:
         yield ""
-        shown = [[entry["path"], _number(entry["rows"]), size(entry["bytes"] or 0)] for entry in found.files]
+        shown = [[entry["path"], _number(entry["rows"]), _size(entry["bytes"])] for entry in found.files]
         yield table(("file", "rows", "bytes"), shown, numbers=(1, 2))
     for path in found.skipped:
         yield f"left out: {path}"
@@ -32,11 +32,11 @@ def inspection_lines(found: Inspection, *, width: int = 0) -> Iterator[str]:
     else:
         yield table(("column", "type"), [[entry["name"], entry["type"]] for entry in found.columns], width=width)
     if found.request_bytes_per_row is not None:
-        total = "" if found.rows is None else f", {size(found.request_bytes_per_row * found.rows)} in all"
+        in_all = "" if total is None else f", {size(found.request_bytes_per_row * total)} in all"
         yield ""
-        yield f"about {size(found.request_bytes_per_row)} per row on the wire{total}"
+        yield f"about {size(found.request_bytes_per_row)} per row on the wire{in_all}"
     if found.profile:
-        yield from _profile_lines(found.profile, found.rows, width)
+        yield from _profile_lines(found.profile, total, width)
     for note in found.notes:
         yield f"note: {note}"
 
@@ -70,6 +70,15 @@ def _remarks(entry: dict[str, Any]) -> str:
     if entry["longest"] is not None:
         parts.append(f"at most {count(entry['longest'])} bytes")
     return "; ".join(parts)
+
+
+def _kept(files: list[dict[str, Any]]) -> str:
+    sizes = [entry["bytes"] for entry in files if entry["bytes"] is not None]
+    return f", {len(files)} file(s) of {size(sum(sizes))}" if sizes else ""
+
+
+def _size(number: int | None) -> str:
+    return "?" if number is None else size(number)
 
 
 def _number(rows: int | None) -> str:

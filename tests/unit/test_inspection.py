@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
 
 import headrace
+import headrace.inspection
+import headrace.sources.text
 from headrace.config import LoadOptions
 from headrace.inspection import inspect_source
 from headrace.inspection_text import inspection_lines
+from headrace.sources.text import TextReader
 
 ROWS = 50
 VECTORS = np.arange(1, ROWS * 4 + 1, dtype=np.float32).reshape(ROWS, 4).tolist()
@@ -86,3 +93,65 @@ def test_bytes_on_the_wire_are_those_of_rows_that_would_be_stored(tmp_path):
     assert of_one > of_all > 16
     pq.write_table(pa.table(columns(lost(*range(ROWS)))), part)
     assert inspect_source(part, options=LoadOptions()).request_bytes_per_row is None
+
+
+def line(row, name):
+    vector = [round(float(value), 6) for value in (np.arange(16) + 16 * row) * 0.6180339887 % 1]
+    return f'{row},"{vector}"' if ".csv" in name else json.dumps({"id": row, "emb": vector})
+
+
+def write(path, rows):
+    lines = [*(["id,emb"] if ".csv" in path.name else []), *(line(row, path.name) for row in range(rows))]
+    text = "\n".join([*lines, ""])
+    path.write_bytes(gzip.compress(text.encode(), 1) if path.suffix == ".gz" else text.encode())
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.csv.gz", "rows.jsonl.gz"])
+def test_text_is_said_to_have_about_so_many_rows(tmp_path, name):
+    write(tmp_path / name, 18_000)
+    found = inspect_source(tmp_path / name, options=LoadOptions(vector="emb"))
+    assert found.rows is None
+    assert found.rows_about == pytest.approx(18_000, rel=0.05)
+    text = list(inspection_lines(found))
+    assert text[0].startswith(f"{tmp_path / name}: about {found.rows_about:,} rows, 1 file(s) of ")
+    assert any(" per row on the wire, " in line and line.endswith(" in all") for line in text)
+    assert any("in the server's memory" in line for line in text)
+
+
+def test_text_is_not_read_to_its_end(tmp_path, monkeypatch):
+    write(tmp_path / "rows.jsonl", 300)
+    monkeypatch.setattr(headrace.sources.text, "_BLOCK_BYTES", 1000)
+    monkeypatch.setattr(headrace.inspection, "PROFILE_BYTES", 2000)
+    read, blocks = [], TextReader.blocks
+    monkeypatch.setattr(TextReader, "blocks", lambda reader: (read.append(it) or it for it in blocks(reader)))
+    found = inspect_source(tmp_path / "rows.jsonl", options=LoadOptions())
+    assert 0 < found.profile["rows"] < 50
+    assert max(block.row for block in read) < 150
+
+
+def test_text_of_one_block_is_counted(tmp_path):
+    write(tmp_path / "rows.csv", 300)
+    assert inspect_source(tmp_path / "rows.csv", options=LoadOptions()).rows_about == 300
+
+
+def test_of_many_files_of_text_some_are_looked_at(tmp_path):
+    for number in range(20):
+        write(tmp_path / f"rows-{number:02}.jsonl", 100)
+    pq.write_table(pa.table(columns()), tmp_path / "more.parquet")
+    (tmp_path / "rows-07.jsonl").write_text((tmp_path / "rows-07.jsonl").read_text() * 10)
+    found = inspect_source(tmp_path, options=LoadOptions())
+    assert found.rows_about == pytest.approx(2900 + ROWS, rel=0.01)
+
+
+def test_what_is_not_on_this_machine_has_a_size(tmp_path):
+    write(tmp_path / "rows.csv", 300)
+    there = pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem())
+    found = inspect_source("rows.csv", options=LoadOptions(filesystem=there))
+    assert found.files == [{"path": "rows.csv", "rows": None, "bytes": (tmp_path / "rows.csv").stat().st_size}]
+    assert found.rows_about == 300
+
+
+def test_what_is_in_memory_is_no_file():
+    found = inspect_source(pa.table(columns()), options=LoadOptions())
+    assert (found.rows, found.rows_about) == (ROWS, None)
+    assert next(inspection_lines(found)).endswith(f": {ROWS} rows")
