@@ -22,6 +22,7 @@ from headrace.sources.hdf5 import Hdf5Reader
 from headrace.sources.identity import identify
 from headrace.sources.ipc import IpcFileReader, IpcStreamReader
 from headrace.sources.jsonl import JsonLinesReader
+from headrace.sources.kinds import naming_one_kind
 from headrace.sources.npy import NpyReader
 from headrace.sources.npz import NpzReader
 from headrace.sources.pairing import Beside, PairedReader, pair_files
@@ -80,8 +81,10 @@ def open_files(paths: Sequence[str | os.PathLike[str]], options: LoadOptions) ->
         options.vector[0] if len(options.vector) == 1 else _DEFAULT_VECTOR,
         _DEFAULT_KEY if options.key is None or options.key.startswith("@") else options.key,
     )
-    readers = _with_partners([os.fspath(path) for path in paths], refs, options, storage, names)
-    readers, schema, notes = unified(readers)
+    with naming_one_kind(refs):
+        readers = _with_partners([os.fspath(path) for path in paths], refs, options, storage, names)
+    with naming_one_kind(refs, comparing=True):
+        readers, schema, notes = unified(readers)
     columns = schema.names
 
     def parts() -> Iterator[Part]:
