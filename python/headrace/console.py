@@ -129,7 +129,13 @@ class Console:
     @property
     def width(self) -> int:
         """Characters per line of the terminal; 0, for no limit, where there is none."""
-        return shutil.get_terminal_size((80, 24)).columns if self.is_terminal else 0
+        if not self.is_terminal or self.stream is None:
+            return 0
+        own = 80, 24
+        # Standard output, which others ask, is often no terminal: the document goes into a file.
+        with contextlib.suppress(OSError, ValueError):
+            own = os.get_terminal_size(self.stream.fileno())
+        return shutil.get_terminal_size(own).columns
 
     def line(self, text: str = "") -> None:
         """Print a line, unless quiet."""
