@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -255,14 +255,7 @@ def plan_conform(
     cuts = _cuts(target, options)
     plan = functools.partial(_plan, target=target, cuts=cuts, fill_defaults=fill_defaults, later_columns=later_columns)
     planned = plan(shape.schema, matched=matched, sample=None if sample is None else shape.apply(sample)[0])
-
-    guesses: dict[str, str] = {}
-    if inferred and remembered_schema(shape.schema, options) is None:
-        guesses = {
-            field.name: why_created(shape.schema.field(source).type, field, options)
-            for field in target
-            if (source := matched.columns.get(field.name)) is not None
-        }
+    guesses = _guesses(shape.schema, matched, target, options) if inferred else {}
 
     def replan(schema: pa.Schema) -> Sequence[Step]:
         return plan(schema, matched=match(schema), sample=None).steps
@@ -275,9 +268,26 @@ def plan_conform(
         functools.partial(shape_of, options=options, whole=False),
         mapping=tuple(_with_origin(entry, shape, guesses) for entry in planned.mapping),
         left_out=tuple(planned.left_out),
-        notes=matched.remarks if isinstance(partition, str) else (*matched.remarks, f"{_ROUTED} {partition.name!r}"),
+        notes=tuple(_notes(matched, target, partition)),
         partition=partition,
     )
+
+
+def _guesses(columns: pa.Schema, matched: Matched, target: CollectionSchema, options: LoadOptions) -> Mapping[str, str]:
+    """By field of a collection that is made of these columns, what was guessed about it."""
+    if remembered_schema(columns, options) is not None:
+        return {}
+    sources = [(field, matched.columns.get(field.name)) for field in target]
+    return {field.name: why_created(columns.field(it).type, field, options) for field, it in sources if it is not None}
+
+
+def _notes(matched: Matched, target: CollectionSchema, partition: str | PartitionColumn) -> Iterator[str]:
+    yield from matched.remarks
+    if not isinstance(partition, str):
+        yield f"{_ROUTED} {partition.name!r}"
+    filled = [field.name for field in target.sent_fields if field.name not in matched.columns and not field.is_dynamic]
+    if filled:
+        yield f"no column for {', '.join(map(repr, filled))}: filled with null or the default"
 
 
 def _with_origin(entry: ColumnMapping, shape: Shape, guesses: Mapping[str, str]) -> ColumnMapping:

@@ -200,8 +200,6 @@ def _plan(
     plan = plan_conform(source.schema, schema, options=options, sample=first, later_columns=later, inferred=inferred)
     found.mapping = [asdict(entry) for entry in plan.mapping]
     found.notes += plan.notes
-    if plan.left_out:
-        found.notes.append(f"the server fills {', '.join(plan.left_out)}")
     if sample is not None:
         looking = _Looking(plan, make_packer(schema, collection_name="inspect", columns=plan.columns))
         batches = _spread(source, sample, plan.source_columns, options)

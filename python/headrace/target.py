@@ -281,10 +281,8 @@ def _if_permitted(operation: Operation[T]) -> Operation[T | None]:
 
 def _wake(collection: str) -> Operation[None]:
     """Load what an embedded server that just started has released; where it cannot be, the next step says so."""
-    try:
+    with contextlib.suppress(MilvusException):
         yield from ops.load_collection(collection)
-    except MilvusException:
-        return
 
 
 def _consistency(name: str) -> ConsistencyLevel:

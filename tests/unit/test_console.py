@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
+import pty
+import struct
+import sys
+import termios
 
 import click
 import pytest
@@ -70,6 +76,17 @@ def test_nothing_is_wrapped_where_there_is_room(width):
 
 def test_lines_have_no_end_without_a_terminal():
     assert Console(stream=io.StringIO()).width == 0
+
+
+def test_lines_are_as_long_as_the_terminal_that_is_written_to(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    # The document goes elsewhere.
+    monkeypatch.setattr(sys, "__stdout__", None)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 97, 0, 0))
+    with os.fdopen(ours, "rb"), os.fdopen(theirs, "w") as stream:
+        assert Console(stream=stream).width == 97
 
 
 def test_quiet_hides_lines_but_not_errors():
