@@ -33,7 +33,7 @@ FIRST_AFTER, FIRST_SECONDS = 3.0, 45.0
 LONGEST_TRIP, LONG_SECONDS, PATIENT_BYTES, PATIENT_IN_FLIGHT = 1.0, 4.0, 1 << 20, 4
 #: Seconds that the first requests may be with the server for twice as many to be tried at once. Those that are longer
 #: wait for others' requests, or for work: what a load then gets by having more in flight, it takes from others.
-OPENING_WAIT = 0.12
+OPENING_WAIT = 0.08
 #: Answers that a slot needs to count, and the part of it that they must span.
 ANSWERS, SPAN = 3, 0.3
 #: Part of the time that all places must be taken for a slot to say anything about the server.
@@ -111,7 +111,9 @@ class Climber:
         most = min(bounds.in_flight, bounds.bytes_in_flight // self._best.request_bytes)
         self._opening: Opening | None = None
         if self._best.in_flight < most and not nice:
-            self._opening = Opening(self._best.in_flight, most, longest=round_trip + OPENING_WAIT)
+            self._opening = Opening(
+                self._best.in_flight, most, round_trip=round_trip, longest=round_trip + OPENING_WAIT
+            )
         self._open: dict[int, float] = {}
         self._open_bytes = 0
         self._looked = 0.0

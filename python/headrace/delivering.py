@@ -167,7 +167,7 @@ class Delivery:
             doubtful, request.doubtful = request.doubtful, True
             self._ledger.measurements.bytes_sent += len(request.payload)
             sent = self._throttle.sent(len(request.payload), request.rows, aim=request.aim)
-            copy = self._traffic.copied(self._ledger.window, len(request.payload), sent)
+            give_copy_back = self._traffic.copied(self._ledger.window, len(request.payload), sent)
             try:
                 answer = await attempt(
                     self._transport,
@@ -175,13 +175,15 @@ class Delivery:
                     lite=self._target.lite,
                     timeout=timeout,
                     channel=channel,
-                    written=None if doubtful or not self._throttle.spares_copies else copy.close,  # a repeat says why
+                    written=None
+                    if doubtful or not self._throttle.spares_copies
+                    else give_copy_back,  # a repeat says why
                 )
             except BaseException:
                 self._throttle.answered(sent, None)
                 raise
             finally:
-                copy.close()
+                give_copy_back()
             expired = answer.status == "DEADLINE_EXCEEDED"
             self._throttle.answered(sent, answer.kind, rate=answer.rate, expired=expired)
             request.doubtful = doubtful

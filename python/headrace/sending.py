@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import cast
 
 from headrace.attempts import RawTransport, Request, WriteTarget
 from headrace.delivering import Delivery
@@ -76,7 +77,8 @@ class Sender:
         self._queue: deque[Request] = deque()
         #: Requests whose keys an earlier one still has, in order.
         self._held: list[Request] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        #: Those that deliver, each with the request that it has not begun with.
+        self._tasks: dict[asyncio.Task[None], Request | None] = {}
         self._finishing = False
         self._ended = False
 
@@ -135,11 +137,10 @@ class Sender:
                     await self._traffic.until(self._may_start)
                     if not self._queue:
                         return
-                    request = self._queue.popleft()
-                    self._leave(request)
+                    request = self._next()
                     self._traffic.begin()
-                    task = group.create_task(self._deliver(request))
-                    self._tasks.add(task)
+                    task = group.create_task(self._deliver_all(request))
+                    self._tasks[task] = request
                     task.add_done_callback(self._delivered)
         finally:
             self._ended = True
@@ -172,6 +173,21 @@ class Sender:
             return self.failure is not None or self._traffic.has_room
         return self._finishing and not self._held
 
+    def _next(self) -> Request:
+        request = self._queue.popleft()
+        self._leave(request)
+        return request
+
+    async def _deliver_all(self, request: Request) -> None:
+        """Deliver a request, and those that wait then, as long as there is room: a task for each costs more."""
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        while True:
+            self._tasks[task] = None
+            await self._deliver(request)
+            if not self._queue or not self._traffic.may_go_on:
+                return
+            request = self._next()
+
     async def _deliver(self, request: Request) -> None:
         final = False
         try:
@@ -181,7 +197,8 @@ class Sender:
             self._release_held()
 
     def _delivered(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        if (request := self._tasks.pop(task)) is not None:
+            self._leave_unsent(request)  # cancelled before its first step
         self._traffic.end()
 
     def _leave_unsent(self, request: Request) -> None:

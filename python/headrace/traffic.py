@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, ExitStack
+from contextlib import AbstractAsyncContextManager
 
 from headrace.breaker import Circuit
 from headrace.errors import HeadraceError
@@ -91,6 +91,11 @@ class Traffic:
     def has_room(self) -> bool:
         """Whether one more delivery may be active."""
         return self.active < self._throttle.limit
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether one of the active deliveries may be followed by another one: there is room, and nobody rests."""
+        return not self._resting and (self.stopped() or self.active <= self._throttle.limit)
 
     @property
     def others(self) -> bool:
@@ -180,14 +185,20 @@ class Traffic:
         self._solitary = False
         self.changed()
 
-    def copied(self, window: Window, size: int, sent: Attempt) -> ExitStack:
-        """Charge gRPC's copy of ``size`` bytes to the window until this is closed; closing it again does no harm."""
+    def copied(self, window: Window, size: int, sent: Attempt) -> Callable[[], None]:
+        """Charge gRPC's copy of ``size`` bytes to the window; what is returned gives it back, at its first call."""
         window.lend(size)
-        copy = ExitStack()
-        copy.callback(self.changed)
-        copy.callback(self._throttle.written, sent)
-        copy.callback(window.lend, -size)
-        return copy
+        lent = size
+
+        def give_back() -> None:
+            nonlocal lent
+            if lent:
+                lent = 0
+                window.lend(-size)
+                self._throttle.written(sent)
+                self.changed()
+
+        return give_back
 
     async def _admit(self, size: int, turn: Callable[[], bool]) -> None:
         """Return when it is the request's turn and the throttle lets it go, or the load stops."""

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from headrace import operations as ops
+from headrace.allocator import keep_freed_memory
 from headrace.attempts import Request, WriteTarget
 from headrace.calls import Operation
 from headrace.config import Endpoint, LoadOptions
@@ -63,6 +64,7 @@ def request_size(options: LoadOptions) -> int:
 
 def make_window(options: LoadOptions) -> Window:
     """The window of a load; a part of it is kept for gRPC's copies of what it writes."""
+    keep_freed_memory()
     return Window(options.window_bytes, headroom=_copied_bytes(options))
 
 

@@ -19,9 +19,9 @@ __all__ = ["MIB", "ROOM", "Fixed", "Load", "Run", "run"]
 
 MIB = 1 << 20
 #: Bytes that may be in flight.
-ROOM = 42 * MIB
+ROOM = 44 * MIB
 #: Bytes of a source batch: requests are cut from these, or joined of them.
-BATCH = 6 * MIB
+BATCH = 4 * MIB
 #: A request may be this much larger than asked for.
 TOLERANCE = 1.125
 #: Requests that are packed ahead.

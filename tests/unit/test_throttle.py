@@ -70,7 +70,7 @@ def test_copies_are_spared_where_there_is_no_room_for_all():
     assert Rig().throttle.spares_copies, "at first, when there may be more in flight at any moment"
 
 
-@pytest.mark.parametrize(("round_trip", "in_flight"), [(0.001, 2), (0.01, 2), (0.05, 3), (0.2, 5)])
+@pytest.mark.parametrize(("round_trip", "in_flight"), [(0.001, 2), (0.01, 2), (0.05, 3), (0.2, 7)])
 def test_what_is_on_a_long_way_comes_on_top(round_trip, in_flight):
     throttle = Throttle(Limits(), clock=lambda: 0.0, round_trip=round_trip)
     assert throttle.limit == in_flight

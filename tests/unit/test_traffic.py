@@ -130,3 +130,20 @@ def test_who_waits_for_a_place_gets_it_with_the_next_answer():
         assert clock() == 3.0
 
     play(story, limit=1)
+
+
+def test_a_delivery_goes_on_with_the_next_request_only_where_nobody_rests_and_there_is_room():
+    async def story(traffic, clock):
+        traffic.begin()
+        traffic.begin()
+        assert traffic.may_go_on, "it would take its own place"
+        traffic.begin()
+        assert not traffic.may_go_on
+        traffic.end()
+        resting = asyncio.create_task(traffic.rest(clock() + 10))
+        await asyncio.sleep(1)
+        assert not traffic.may_go_on, "one that rests would wait for ever"
+        traffic.end()
+        await resting
+
+    play(story)
