@@ -290,9 +290,8 @@ class _Inference:
         if self._options.vector:
             return {name: self._named_dim(name, lengths[name]) for name in named}
         candidates = {name: seen[0] for name, seen in lengths.items() if len(seen) == 1 and seen[0] > 1}
-        fitting = {name: dim for name, dim in candidates.items() if dim == self._options.dim}
-        candidates = fitting or candidates
         sure = [name for name, kind in self._types.items() if is_fixed_vector(kind)]
+        candidates = {name: dim for name, dim in candidates.items() if dim == self._options.dim} or candidates
         if candidates and len(candidates) + len(sure) > 1:
             shown = ", ".join(f"{name!r} ({dim} numbers)" for name, dim in candidates.items())
             and_sure = f" beside {', '.join(map(repr, sure))}" if sure else ""
