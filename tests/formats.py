@@ -193,6 +193,26 @@ def write_fbin(folder, rows):
     return Written(folder / "rows.fbin", columns, {"ids": folder / "keys.npy", "key": "doc"})
 
 
+def write_u8bin(folder, rows):
+    """Whole numbers of which each is an element, as of SIFT."""
+    return _counted(folder / "rows.u8bin", np.random.default_rng(0).integers(0, 256, (rows, DIM), np.uint8))
+
+
+def write_i8bin(folder, rows):
+    """Vectors that were quantised, as of SpaceV."""
+    return _counted(folder / "rows.i8bin", np.random.default_rng(0).integers(-128, 128, (rows, DIM), np.int8))
+
+
+def write_ibin(folder, rows):
+    return _counted(folder / "rows.ibin", np.random.default_rng(0).integers(-(2**24), 2**24, (rows, DIM), np.int32))
+
+
+def _counted(path, vectors):
+    path.write_bytes(np.array(vectors.shape, np.uint32).tobytes() + vectors.tobytes())
+    columns = {"id": np.arange(len(vectors)), "vector": vectors}
+    return Written(path, columns, {"key": "@row", "vector": ("vector",)})
+
+
 def write_bigann_csr(folder, rows):
     """As big-ann's sparse track does: three counts, then indptr, indices and data."""
     matrix = sparse(rows)
@@ -227,3 +247,5 @@ WRITERS = {
     "fbin": write_fbin,
     "csr of big-ann": write_bigann_csr,
 }
+#: Of formats above, with values that are vectors only where they are named.
+WRITERS_OF_INTEGERS = {"u8bin": write_u8bin, "i8bin": write_i8bin, "ibin": write_ibin}

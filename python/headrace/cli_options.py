@@ -241,7 +241,7 @@ mapping_options: Callable[[F], F] = _all(
         type=Pair("COLUMN:TYPE", ":"),
         callback=_as_dict,
         metavar="COLUMN:TYPE",
-        help="Cast this column first: bool, int8 to int64, float, double, varchar, date, timestamp.",
+        help="Cast this column first: bool, int8 to int64, float, double, varchar, uuid, date, timestamp[ms].",
     ),
     click.option(
         "--truncate",

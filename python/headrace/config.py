@@ -245,7 +245,7 @@ class LoadOptions:
         only: The only columns to load; None of the others is read.
         drop: Columns that are not loaded.
         map: Columns of the source to names of fields. ``meta.title`` is the field ``title`` of the struct ``meta``.
-        cast: Columns to the types they are cast to: ``"int64"``, ``"varchar"``, ``"double"``, ``"timestamp"`` ...
+        cast: Columns to the types they are cast to: ``"int64"``, ``"varchar"``, ``"double"``, ``"timestamp[ms]"`` ...
         set: Names of fields to the value that every row has there.
         truncate: Names of text fields to the bytes beyond which their values are cut, at a code point, instead of being
             rejected; None for the field's own length.

@@ -7,21 +7,31 @@ that is not nullable is refused with its row. Keys, partition keys and vectors a
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
 from collections.abc import Collection, Sequence
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from headrace.casts import plain, plain_type
 from headrace.casts.base import null_mask
-from headrace.casts.jsontext import has_json_form
+from headrace.casts.created import advice, element_type, is_document, scalar_type, text_length
 from headrace.casts.layouts import is_list, is_text
 from headrace.casts.lists import open_list
 from headrace.casts.sparse import SparseLayout, sparse_layout
 from headrace.casts.texts import has_text, is_uuid
-from headrace.casts.vectors import is_fixed_vector, is_float_list, is_integer_list, is_quantised, vector_type
-from headrace.casts.written import written_lengths
+from headrace.casts.vectors import (
+    is_fixed_integers,
+    is_fixed_vector,
+    is_float_list,
+    is_integer_list,
+    lengths_text,
+    prevailing_length,
+    vector_type,
+)
+from headrace.casts.written import misprint, written_lengths
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.guesses import check_dim
@@ -39,34 +49,16 @@ from headrace.shaping import shape_of
 
 __all__ = ["infer_schema"]
 
-_SCALARS: dict[pa.DataType, DataType] = {
-    pa.bool_(): DataType.BOOL,
-    pa.int8(): DataType.INT8,
-    pa.int16(): DataType.INT16,
-    pa.int32(): DataType.INT32,
-    pa.int64(): DataType.INT64,
-    pa.uint8(): DataType.INT16,
-    pa.uint16(): DataType.INT32,
-    pa.uint32(): DataType.INT64,
-    # Values that fit no int64 are refused, row by row.
-    pa.uint64(): DataType.INT64,
-    pa.float16(): DataType.FLOAT,
-    pa.float32(): DataType.FLOAT,
-    pa.float64(): DataType.DOUBLE,
-}
 _INTEGERS = frozenset({DataType.INT8, DataType.INT16, DataType.INT32, DataType.INT64})
 #: Children of a struct that is a sparse vector. Others may be: they have to be named with --vector.
 _INDEX_NAMES = frozenset({"index", "indices", "idx", "indexes", "token", "tokens", "token_id", "token_ids", "dim"})
 _VALUE_NAMES = frozenset({"value", "values", "val", "vals", "weight", "weights", "score", "scores"})
 _DEFAULT_KEY = "id"
-#: A long array as numpy prints it.
-_SHORTENED = r"^\s*\[[^\]]*\s\.\.\.\s"
 #: The key field's name where the key is made of row numbers and a column has the other name.
 _OTHER_KEY = "row_key"
 _MOST_OFFERED = 5
-_UUID_BYTES = 36
-#: A decimal of 256 bits has 76 digits, a sign, a point, and perhaps an exponent.
-_MOST_DIGITS = 96
+_UUID_BYTES = 16
+_SHOWN = 40
 
 
 def infer_schema(
@@ -144,11 +136,7 @@ class _Inference:
         if problems:
             raise _all_of(problems)
         if not any(field.dtype.is_vector for field in fields):
-            raise _error_of_source(
-                "a vector column (fixed-size lists of floats, lists of one length, or a sparse layout)",
-                self._known_types(),
-                "name the vector's column with --vector, or add one",
-            )
+            raise self._no_vector()
         return CollectionSchema(fields, enable_dynamic_field=self._options.dynamic)
 
     def _partition_keys(self) -> tuple[str, ...]:
@@ -157,8 +145,19 @@ class _Inference:
     def _known(self) -> str:
         return f"the columns {', '.join(map(repr, self._names))}" if self._names else "no columns"
 
-    def _known_types(self) -> str:
-        return ", ".join(f"{name!r} ({kind})" for name, kind in self._types.items()) or "no columns"
+    def _no_vector(self) -> SchemaError:
+        near = {name: seen for name, seen in self._row_lengths.items() if prevailing_length(seen) is not None}
+        counted = {name: f"; {lengths_text(seen)}" for name, seen in near.items()}
+        remedy = "name the vector's column with --vector, or add one"
+        if near:
+            name, seen = next(iter(near.items()))
+            option = f"--vector {shlex.quote(name)} --dim {prevailing_length(seen)}"
+            remedy = f"load it with {option}, which rejects rows of other lengths, or add a vector"
+        return _error_of_source(
+            "a vector column (fixed-size lists of floats, lists of one length, or a sparse layout)",
+            ", ".join(f"{name!r} ({kind}{counted.get(name, '')})" for name, kind in self._types.items()),
+            remedy,
+        )
 
     # The key
 
@@ -186,14 +185,15 @@ class _Inference:
         return field
 
     def _key_field(self, column: str) -> FieldSchema | None:
-        dtype, name = _SCALARS.get(self._types[column]), column
+        dtype, name = scalar_type(self._types[column]), column
         if column.startswith("@"):
             # A key that is made of row numbers has no column to take its name from.
             name = _OTHER_KEY if _DEFAULT_KEY in self._names else _DEFAULT_KEY
         if dtype in _INTEGERS:
             return FieldSchema(name, DataType.INT64, is_primary=True)
-        if is_text(self._types[column]):
-            return FieldSchema(name, DataType.VARCHAR, is_primary=True, max_length=MAX_VARCHAR_BYTES)
+        if is_text(self._types[column]) or is_uuid(self._types[column]):
+            length = text_length(self._types[column])
+            return FieldSchema(name, DataType.VARCHAR, is_primary=True, max_length=length)
         return None
 
     def _no_key(self, expected: str, found: str) -> SchemaError:
@@ -203,6 +203,8 @@ class _Inference:
             f"name the key's column with --key COLUMN{would_do}, make keys of row numbers with --key @row or "
             "--key @file_row, or let the server make them with --auto-id"
         )
+        if self._types.get(self._key_name) == pa.binary(_UUID_BYTES):
+            remedy = f"take its bytes for UUIDs with --cast {shlex.quote(f'{self._key_name}:uuid')}, {remedy}"
         return SchemaError(explain("primary key", expected, found, remedy), field=self._options.key)
 
     def _could_be_key(self, name: str) -> bool:
@@ -211,7 +213,7 @@ class _Inference:
         values = self._sampled(name)
         if values is None:
             return True
-        return values.null_count == 0 and len(values.unique()) == len(values)
+        return values.null_count == 0 and len(plain(values).unique()) == len(values)
 
     # The other fields
 
@@ -231,24 +233,22 @@ class _Inference:
         if name in lists:
             dtype = DataType.FLOAT_VECTOR if is_text(kind) else vector_type(kind)
             return FieldSchema(name, dtype, dim=lists[name])
-        if is_fixed_vector(kind) or (name in self._options.vector and is_quantised(kind)):
+        if is_fixed_vector(kind) or (name in self._options.vector and is_fixed_integers(kind)):
             return FieldSchema(name, vector_type(kind), dim=kind.list_size)
         if self._is_sparse(name, kind):
             return FieldSchema(name, DataType.SPARSE_FLOAT_VECTOR)
         if name in self._options.vector:
-            raise _error(name, "a column that can be a vector", str(kind), "choose another column with --vector")
+            raise self._no_such_vector(name, kind)
         nullable = self._is_nullable(name)
         if name == self._options.partition_key:
             return self._partition_key_field(name, kind)
-        if kind in _SCALARS:
-            return FieldSchema(name, _SCALARS[kind], nullable=nullable)
-        if is_text(kind):
-            return FieldSchema(name, DataType.VARCHAR, max_length=MAX_VARCHAR_BYTES, nullable=nullable)
+        if (scalar := scalar_type(kind)) is not None:
+            return FieldSchema(name, scalar, nullable=nullable)
         if pa.types.is_timestamp(kind):
             return FieldSchema(name, self._times, nullable=nullable)
-        if has_text(kind):
-            return FieldSchema(name, DataType.VARCHAR, max_length=_text_length(kind), nullable=nullable)
-        element = _element_type(kind)
+        if is_text(kind) or has_text(kind):
+            return FieldSchema(name, DataType.VARCHAR, max_length=text_length(kind), nullable=nullable)
+        element = element_type(kind)
         if element is not None:
             return FieldSchema(
                 name,
@@ -258,15 +258,15 @@ class _Inference:
                 max_length=MAX_VARCHAR_BYTES if element is DataType.VARCHAR else None,
                 nullable=nullable,
             )
-        if _is_document(kind):
+        if is_document(kind):
             return FieldSchema(name, DataType.JSON, nullable=nullable)
-        raise _error(name, "a type with a rule for a new field", str(kind), _advice(kind))
+        raise _error(name, "a type with a rule for a new field", str(kind), advice(name, kind))
 
     def _partition_key_field(self, name: str, kind: pa.DataType) -> FieldSchema:
-        if _SCALARS.get(kind) in _INTEGERS:
+        if scalar_type(kind) in _INTEGERS:
             return FieldSchema(name, DataType.INT64, is_partition_key=True)
-        if is_text(kind):
-            return FieldSchema(name, DataType.VARCHAR, max_length=MAX_VARCHAR_BYTES, is_partition_key=True)
+        if is_text(kind) or is_uuid(kind):
+            return FieldSchema(name, DataType.VARCHAR, max_length=text_length(kind), is_partition_key=True)
         raise _error(name, "a partition key of integers or strings", str(kind), "choose another column")
 
     def _is_sparse(self, name: str, kind: pa.DataType) -> bool:
@@ -279,17 +279,11 @@ class _Inference:
 
     def _list_vectors(self) -> dict[str, int]:
         """Variable-length list columns that become dense vectors, with their dims."""
-        lengths = {
-            name: self._lengths(name)
-            for name, kind in self._types.items()
-            if is_float_list(kind) or (name in self._options.vector and is_integer_list(kind))
-        }
-        texts = ((name, self._written(name)) for name, kind in self._types.items() if is_text(kind))
-        lengths |= {name: seen for name, seen in texts if seen}
+        lengths = self._row_lengths
         named = [name for name in self._options.vector if name in lengths]
         if self._options.vector:
             return {name: self._named_dim(name, lengths[name]) for name in named}
-        candidates = {name: seen[0] for name, seen in lengths.items() if len(seen) == 1 and seen[0] > 1}
+        candidates = {name: dim for name, seen in lengths.items() if len(seen) == 1 for dim in seen if dim > 1}
         sure = [name for name, kind in self._types.items() if is_fixed_vector(kind)]
         candidates = {name: dim for name, dim in candidates.items() if dim == self._options.dim} or candidates
         if candidates and len(candidates) + len(sure) > 1:
@@ -302,35 +296,56 @@ class _Inference:
             )
         return candidates
 
-    def _lengths(self, name: str) -> list[int]:
-        """The different lengths of the sampled rows."""
+    @cached_property
+    def _row_lengths(self) -> dict[str, dict[int, int]]:
+        """Of the columns that may be dense vectors, how many of the sampled rows have which length."""
+        lengths = {
+            name: self._lengths(name)
+            for name, kind in self._types.items()
+            if is_float_list(kind) or (name in self._options.vector and is_integer_list(kind))
+        }
+        texts = ((name, self._written(name)) for name, kind in self._types.items() if is_text(kind))
+        return lengths | {name: seen for name, seen in texts if seen}
+
+    def _lengths(self, name: str) -> dict[int, int]:
         values = self._sampled(name)
         if values is None:
-            return []
+            return {}
         values = plain(values)
         nulls = null_mask(values)
         lengths = np.diff(open_list(values)[0])
-        return [int(length) for length in np.unique(lengths if nulls is None else lengths[~nulls])]
+        return Counter((lengths if nulls is None else lengths[~nulls]).tolist())
 
-    def _written(self, name: str) -> list[int]:
-        """The different lengths of the sampled rows of text, where all of them are written vectors."""
+    def _written(self, name: str) -> dict[int, int]:
+        """The lengths of rows of text, where all of them are written vectors."""
         values = self._sampled(name)
         if values is None or name in (self._key_name, self._options.partition_key):
-            return []
+            return {}
         texts = plain(values).drop_null()
-        if pc.any(pc.match_substring_regex(texts, _SHORTENED)).as_py():
-            remedy = "write them with .tolist(), or as Parquet"
-            raise _error(name, "whole vectors", "vectors that numpy shortened when it printed them ('...')", remedy)
+        if (problem := misprint(texts)) is not None:
+            raise _error(name, *problem)
         return written_lengths(texts, named=name in self._options.vector)
 
-    def _named_dim(self, name: str, lengths: Sequence[int]) -> int:
+    def _no_such_vector(self, name: str, kind: pa.DataType) -> SchemaError:
+        found, remedy = str(kind), "choose another column with --vector"
+        values = self._sampled(name)
+        if is_list(kind) and is_list(kind.value_type):
+            remedy = "keep one vector a row in the source (the first, the mean), or make a row of each"
+        elif is_text(kind) and values is not None and len(texts := plain(values).drop_null()):
+            found = f"text such as {texts[0].as_py()[:_SHOWN]!r}"
+            remedy = "write its vectors as [0.1, 0.2], or choose another column with --vector"
+        return _error(name, "a column that can be a vector", found, remedy)
+
+    def _named_dim(self, name: str, lengths: dict[int, int]) -> int:
         if self._options.dim is not None:
             return self._options.dim
-        if len(lengths) != 1 or lengths[0] == 0:
-            found = "no rows to see it" if not lengths else f"lengths {', '.join(map(str, lengths[:_MOST_OFFERED]))}"
-            remedy = "say it with --dim, or create the collection first"
+        if len(lengths) != 1 or 0 in lengths:
+            usual = prevailing_length(lengths)
+            found = lengths_text(lengths) if lengths else "no rows to see it"
+            said = "" if usual is None else f" {usual}, which rejects rows of other lengths"
+            remedy = f"say it with --dim{said}, or create the collection first"
             raise _error(name, "one length in the first rows, for the vector's dim", found, remedy)
-        return lengths[0]
+        return next(iter(lengths))
 
 
 def _error(column: str, expected: str, found: str, remedy: str) -> SchemaError:
@@ -351,38 +366,3 @@ def _all_of(problems: Sequence[SchemaError]) -> SchemaError:
 def _is_named_sparse(layout: SparseLayout) -> bool:
     index, value = (name.casefold() for name in layout.names)
     return index in _INDEX_NAMES and value in _VALUE_NAMES
-
-
-def _text_length(kind: pa.DataType) -> int:
-    """Bytes of the longest text that a value of this type has."""
-    return _UUID_BYTES if is_uuid(kind) else _MOST_DIGITS
-
-
-def _element_type(kind: pa.DataType) -> DataType | None:
-    """The element type of an ARRAY for this list, or None where it is no list of plain values."""
-    if not is_list(kind):
-        return None
-    value = plain_type(kind.value_type)
-    if pa.types.is_fixed_size_list(kind) and value in (pa.int8(), pa.uint8()):
-        # Quantised or packed vectors: an array of numbers would be a surprise.
-        return None
-    return DataType.VARCHAR if is_text(value) else _SCALARS.get(value)
-
-
-def _is_document(kind: pa.DataType) -> bool:
-    nested = pa.types.is_struct(kind) or pa.types.is_map(kind) or is_list(kind)
-    # A list of nulls or of wide integers is a list without a rule, not a document.
-    plain_list = is_list(kind) and not pa.types.is_nested(kind.value_type)
-    return bool(nested and not plain_list and has_json_form(kind))
-
-
-def _advice(kind: pa.DataType) -> str:
-    if pa.types.is_null(kind):
-        return "leave it out with --drop, or cast it with --cast: it has no values in the first rows"
-    if pa.types.is_temporal(kind):
-        return "cast it to int64 or to a string in the source, or leave it out with --drop"
-    if is_quantised(kind):
-        return "name it with --vector if it holds int8 vectors, cast it in the source, or create the collection first"
-    if pa.types.is_fixed_size_list(kind) and pa.types.is_uint8(kind.value_type):
-        return "create the collection first, or say with --schema what it holds: a BINARY_VECTOR of bits, or an ARRAY"
-    return "cast it with --cast, leave it out with --drop, or create the collection first"

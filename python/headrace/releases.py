@@ -94,6 +94,8 @@ def check_version(collection: str, schema: CollectionSchema) -> Operation[None]:
     if lacking := not_in_lite(version, schema) if lite else newer_than(version, schema):
         expected = f"fields that Milvus {'Lite ' if lite else ''}{_shown(version)} can hold"
         remedy = "leave them out or convert them, fill nulls in, or load into a newer server"
+        if any(field.dtype is DataType.INT8_VECTOR for field in schema):
+            remedy += "; int8 vectors become float vectors with --cast COLUMN:float"
         raise SchemaError(explain(f"collection {collection!r}", expected, ", ".join(lacking), remedy))
 
 

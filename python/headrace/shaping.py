@@ -8,35 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.casts import Refusal, plain, plain_type
-from headrace.casts.jsontext import dumps, has_json_form, to_json_values
+from headrace.casts import Cast, Refusal, plain
+from headrace.casts.asked import asked_cast
+from headrace.casts.jsontext import dumps
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 
 __all__ = ["Shape", "column_path", "shape_of"]
-
-#: Names of types, Milvus's and Arrow's.
-_TYPES = {
-    "bool": pa.bool_(),
-    "int8": pa.int8(),
-    "int16": pa.int16(),
-    "int32": pa.int32(),
-    "int64": pa.int64(),
-    "float": pa.float32(),
-    "float32": pa.float32(),
-    "double": pa.float64(),
-    "float64": pa.float64(),
-    "varchar": pa.string(),
-    "string": pa.string(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us"),
-}
-_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +29,7 @@ class _Column:
         name: What it is called from here on.
         path: The source's column and the names of the fields in it; empty for a constant.
         field: Its name, type and metadata.
-        cast: Its own type before it was cast, or None.
+        cast: What it goes through to become of that type, or None.
         constant: Its value, where it is one.
         note: What was asked for, in words.
     """
@@ -55,7 +37,7 @@ class _Column:
     name: str
     path: tuple[str, ...]
     field: pa.Field
-    cast: pa.DataType | None = None
+    cast: Cast | None = None
     constant: pa.Scalar | None = None
     note: str = ""
 
@@ -82,8 +64,8 @@ class Shape:
         arrays = []
         for column in self._columns.values():
             array = _taken(batch, column)
-            if column.cast is not None:
-                array, bad = _cast(array, column)
+            if column.cast is not None and column.cast.run is not None:
+                array, bad = column.cast.run(array)
                 refused += bad
             arrays.append(array)
         return pa.RecordBatch.from_arrays(arrays, names=list(self._columns)), refused
@@ -193,18 +175,9 @@ class _Shaping:
         text = self._options.cast.get(name) or self._options.cast.get(".".join(path))
         if text is None:
             return _Column(name, path, pa.field(name, kind, metadata=field.metadata), note=note)
-        target = _TYPES.get(text.strip().lower())
-        if target is None:
-            expected, remedy = f"one of {', '.join(_TYPES)}", "choose one of them"
-            raise SchemaError(explain(f"--cast {name}:{text}", expected, repr(text), remedy), field=name)
-        note = "; ".join(part for part in (note, f"cast from {kind}") if part)
-        column = _Column(name, path, pa.field(name, target, metadata=field.metadata), cast=kind, note=note)
-        if not _can_cast(kind, target):
-            remedy = "cast it in the source"
-            raise SchemaError(
-                explain(f"--cast {name}:{text}", f"a type that becomes {target}", str(kind), remedy), field=name
-            )
-        return column
+        target, cast = asked_cast(kind, text, name)
+        note = "; ".join(part for part in (note, cast.note) if part)
+        return _Column(name, path, pa.field(name, target, metadata=field.metadata), cast=cast, note=note)
 
     def _add(self, found: dict[str, _Column], column: _Column) -> None:
         if column.name in found:
@@ -252,45 +225,3 @@ def _taken(batch: pa.RecordBatch, column: _Column) -> pa.Array:
         return pa.repeat(column.constant, batch.num_rows)
     array = batch.column(batch.schema.get_field_index(column.path[0]))
     return pc.struct_field(plain(array), list(column.path[1:])) if len(column.path) > 1 else array
-
-
-# Casts
-
-
-@lru_cache(maxsize=256)
-def _can_cast(kind: pa.DataType, target: pa.DataType) -> bool:
-    if pa.types.is_string(target) and has_json_form(kind):
-        return True
-    try:
-        pa.nulls(1, plain_type(kind)).cast(target)
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-        return False
-    return True
-
-
-def _cast(array: pa.Array, column: _Column) -> tuple[pa.Array, list[Refusal]]:
-    target, values = column.field.type, plain(array)
-    if pa.types.is_string(target) and pa.types.is_nested(values.type):
-        texts = [None if value is None else dumps(value) for value in to_json_values(values)]
-        return pa.array(texts, target), []
-    try:
-        return values.cast(target), []
-    except pa.ArrowInvalid:
-        bad = list(_bad_rows(values, target))
-    expected, remedy = f"a value that becomes {target}", "correct the row, or choose another type with --cast"
-    refused = [Refusal(row, column.name, expected, repr(values[row].as_py())[:_SHOWN], remedy) for row in bad]
-    mask = pa.array([row in set(bad) for row in range(len(values))])
-    return pc.if_else(mask, pa.scalar(None, values.type), values).cast(target), refused
-
-
-def _bad_rows(values: pa.Array, target: pa.DataType, first: int = 0) -> Iterator[int]:
-    """The rows that cannot be cast: by halves, so that a few of many are found soon."""
-    try:
-        values.cast(target)
-    except pa.ArrowInvalid:
-        if len(values) == 1:
-            yield first
-            return
-        half = len(values) // 2
-        yield from _bad_rows(values.slice(0, half), target, first)
-        yield from _bad_rows(values.slice(half), target, first + half)

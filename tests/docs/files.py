@@ -43,6 +43,8 @@ def write_all(folder):
         file["train"], file["test"], file["neighbors"] = vectors, vectors[:3], np.zeros((3, 5), np.int32)
     head = np.array(vectors.shape, np.uint32)
     (folder / "base.fbin").write_bytes(head.tobytes() + vectors.tobytes())
+    for suffix, dtype in (("u8bin", np.uint8), ("i8bin", np.int8), ("ibin", np.int32)):
+        (folder / f"base.{suffix}").write_bytes(head.tobytes() + (vectors * 10).astype(np.int8).astype(dtype).tobytes())
     np.save(folder / "keys.npy", ids)
     parts = [
         np.array([*matrix.shape, matrix.nnz], np.int64),

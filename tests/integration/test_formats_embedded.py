@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 
 import headrace
-from tests.formats import WRITERS
+from tests.formats import WRITERS, WRITERS_OF_INTEGERS
 
 ROWS = 150
+#: Milvus Lite has no field for vectors of int8.
+IN_LITE = {name: write for name, write in (WRITERS | WRITERS_OF_INTEGERS).items() if name != "i8bin"}
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("name", IN_LITE)
 def test_every_value_comes_back(lite322, tmp_path, collection, name):
-    written = WRITERS[name](tmp_path, ROWS)
+    written = IN_LITE[name](tmp_path, ROWS)
     report = headrace.load(
         written.source, collection=collection, uri=lite322.uri, create=True, verify="full", **written.options
     )

@@ -10,17 +10,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from headrace.errors import SourceError
-from tests.formats import WRITERS
+from headrace.errors import SchemaError, SourceError
+from tests.fake_milvus import FakeMilvus
+from tests.formats import WRITERS, WRITERS_OF_INTEGERS
 from tests.hostile import FILES, TABLE
 from tests.loader.rows import counts, interrupted, load, rows_sent, writes
 
 ROWS = 400
-
-
-@pytest.fixture(params=WRITERS)
-def written(request, tmp_path):
-    return WRITERS[request.param](tmp_path, ROWS)
 
 
 def check_stored(fake, written):
@@ -38,14 +34,29 @@ def check_stored(fake, written):
                 assert found == value, name
 
 
-def test_every_value_arrives(fake, written):
+@pytest.mark.parametrize("write", [*WRITERS.values(), *WRITERS_OF_INTEGERS.values()])
+def test_every_value_arrives(fake, tmp_path, write):
+    written = write(tmp_path, ROWS)
     report = load(fake, written.source, verify="full", **written.options)
     assert counts(report) == {"stored": ROWS}
     assert report.verify["status"] == "ok"
     check_stored(fake, written)
 
 
-def test_an_interrupted_load_goes_on(fake, written):
+def test_vectors_of_int8_are_floats_where_a_server_does_not_have_them(tmp_path):
+    with FakeMilvus(version="v2.5.0") as old:
+        written = WRITERS_OF_INTEGERS["i8bin"](tmp_path, ROWS)
+        with pytest.raises(SchemaError, match=r"INT8_VECTOR.*with --cast COLUMN:float$"):
+            load(old, written.source, **written.options)
+        report = load(old, written.source, key="@row", cast={"vector": "float"}, verify="full")
+        assert (counts(report), report.verify["status"]) == ({"stored": ROWS}, "ok")
+        assert [field.dtype.name for field in old.collections["docs"].schema.vector_fields] == ["FLOAT_VECTOR"]
+        check_stored(old, written)
+
+
+@pytest.mark.parametrize("write", WRITERS.values())
+def test_an_interrupted_load_goes_on(fake, tmp_path, write):
+    written = write(tmp_path, ROWS)
     report = interrupted(fake, written.source, **written.options)
     assert 0 < report.rows_stored < ROWS
     sent = len(writes(fake))
@@ -103,3 +114,16 @@ def test_a_column_of_later_lines_without_a_field_ends_the_load_with_its_place(fa
     assert counts(report)["stored"] == fake.collections["docs"].count() > 700
     again = load(fake, path, drop="new", verify="full")
     assert (counts(again), again.rows_resumed) == ({"stored": 1000}, report.rows_stored)
+
+
+def test_lists_that_only_later_lines_fill_are_json(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr("headrace.sources.text._BLOCK_BYTES", 4000)
+    lists = [[], ["x"], [], ["y", "z"]]
+    rows = [{"id": row, "v": [0.5] * 8, "note": None, "tags": lists[row // 250]} for row in range(1000)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(SchemaError, match=r"column .note.: .* leave it out with --drop note, or give it a type"):
+        load(fake, tmp_path / "a.jsonl")
+    report = load(fake, tmp_path / "a.jsonl", drop="note", verify="full")
+    assert (counts(report), report.verify["status"]) == ({"stored": 1000}, "ok")
+    stored = {row["id"]: json.loads(row["tags"]) for row in fake.collections["docs"].dicts()}
+    assert stored == {row["id"]: row["tags"] for row in rows}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
+import uuid
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from headrace.cli import main
-from headrace.errors import SourceError
+from headrace.errors import SchemaError, SourceError
 from tests.loader.rows import age, counts, interrupted, load, table
+from tests.uuids import uuids
 
 OPTIONS = {
     "map": {"dense": "vector", "meta.lang": "lang"},
@@ -84,6 +87,34 @@ def test_the_command_line_says_the_same(fake, path, monkeypatch, capfd):
         document = json.loads(capfd.readouterr().out)
     assert (document["status"], document["checked"]) == ("ok", 500)
     assert {(row["year"], row["zip"]) for row in fake.collections["docs"].dicts()} == {(7, "007")}
+
+
+def test_uuid_keys_are_stored_as_their_text(fake):
+    keys = [uuid.UUID(int=number**20) for number in range(1, 51)]
+    rows = table(50).set_column(0, "id", uuids(keys))
+    for options in ({}, {"cast": {"id": "varchar"}}):
+        report = load(fake, rows, verify="full", mode="upsert", **options)
+        assert (counts(report), report.verify["status"]) == ({"stored": 50}, "ok")
+        assert fake.collections["docs"].keys() == Counter(map(str, keys))
+
+
+def test_times_arrive_as_the_moments_that_they_are(fake):
+    texts = ["2024-01-01T00:00:00Z", "2024-01-01T02:00:00+02:00", "2024-01-01"]
+    rows = table(3).append_column("written", [texts]).append_column("counted", pa.array([1704067200000] * 3))
+    report = load(fake, rows, cast={"written": "timestamp", "counted": "timestamp[ms]"})
+    assert counts(report) == {"stored": 3}
+    stored = fake.collections["docs"].dicts()
+    assert {(row["written"], row["counted"]) for row in stored} == {(1704067200000000,) * 2}
+    notes = {entry["source"]: entry["note"] for entry in report.mapping}
+    assert notes["written"].startswith("cast from string (times without a zone are taken as UTC); ")
+    assert notes["counted"].startswith("cast from int64 (milliseconds since 1970-01-01 UTC); ")
+
+
+def test_integers_without_a_unit_are_no_times_and_nothing_is_sent(fake):
+    rows = table(3).append_column("counted", pa.array([1704067200000] * 3))
+    with pytest.raises(SchemaError, match=r"--cast counted:timestamp: expected a unit, one of timestamp\[s\], "):
+        load(fake, rows, cast={"counted": "timestamp"})
+    assert fake.calls_of("CreateCollection", "Insert", "Upsert") == []
 
 
 @pytest.mark.parametrize("option", ["--map emb", "--set year", "--cast :int64", "--source-option region"])

@@ -44,6 +44,11 @@ def test_rows_that_are_no_vectors_are_refused_and_the_others_read():
     assert [vectors[0].as_py(), vectors[5].as_py()] == [[1, 2, 3], [4, 5, 6]]
 
 
+def test_rows_as_a_library_prints_them_are_refused_with_what_to_write():
+    _, refused = find_cast(pa.string(), FIELD).run(pa.array(["tensor([0.1000, 0.2000, 0.3000])", "[1, 2, 3]"]))
+    assert [(cell.row, cell.remedy) for cell in refused] == [(0, "write them with .tolist(), or as Parquet")]
+
+
 def inferred(texts, **options):
     batch = pa.record_batch({"id": list(range(len(texts))), "v": pa.array(texts, pa.string())})
     return {field.name: field for field in infer_schema(batch.schema, sample=batch, options=LoadOptions(**options))}
@@ -68,5 +73,5 @@ def test_other_text_is_no_vector(texts):
 
 
 def test_a_named_column_that_is_no_vector_is_refused():
-    with pytest.raises(SchemaError, match="expected a column that can be a vector, found string"):
+    with pytest.raises(SchemaError, match="expected a column that can be a vector, found text such as 'word'"):
         inferred(["word"], vector=("v",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pyarrow as pa
 import pytest
 
@@ -108,20 +110,26 @@ def test_uuids_are_text_of_36_bytes():
 @pytest.mark.parametrize(
     ("kind", "remedy"),
     [
-        (pa.binary(), "cast it with --cast, leave it out with --drop, or create the collection first"),
-        (pa.duration("us"), "cast it to int64 or to a string in the source, or leave it out with --drop"),
-        (pa.null(), "leave it out with --drop, or cast it with --cast: it has no values in the first rows"),
+        (pa.binary(), "cast it with --cast, leave it out with --drop c, or create the collection first"),
+        (pa.duration("us"), "take it for a number with --cast c:int64, or leave it out with --drop c"),
+        (
+            pa.null(),
+            "leave it out with --drop c, or give it a type with --cast c:varchar: its first rows have no values",
+        ),
         (
             pa.list_(pa.int8(), 8),
-            "name it with --vector if it holds int8 vectors, cast it in the source, or create the collection first",
+            "name it with --vector c if it holds int8 vectors, make float vectors of them with --cast c:float, "
+            "or leave it out with --drop c",
         ),
         (
             pa.list_(pa.uint8(), 8),
-            "create the collection first, or say with --schema what it holds: a BINARY_VECTOR of bits, or an ARRAY",
+            "name it with --vector c if each number is an element of a vector (of floats, then), or say with --schema "
+            "what it holds: a BINARY_VECTOR of packed bits, or an ARRAY",
         ),
+        (pa.binary(16), "take its bytes for UUIDs with --cast c:uuid, or leave it out with --drop c"),
         (
             pa.struct([("t", pa.timestamp("us"))]),
-            "cast it with --cast, leave it out with --drop, or create the collection first",
+            "cast it with --cast, leave it out with --drop c, or create the collection first",
         ),
     ],
 )
@@ -135,6 +143,24 @@ def test_every_column_without_a_rule_is_named_at_once():
     message = problem(KEY, VECTOR, ("a", pa.binary()), ("b", pa.duration("s")))
     assert message.splitlines()[0] == "2 columns have no place in a new collection:"
     assert [line.split(":")[0].strip() for line in message.splitlines()[1:]] == ["column 'a'", "column 'b'"]
+
+
+@pytest.mark.parametrize("options", [{"drop": "a b"}, {"cast": {"a b": "varchar"}, "map": {"a b": "ab"}}])
+def test_what_is_said_of_a_column_without_values_helps(options):
+    sample = rows(id=[1, 2], v=pa.array([[1, 2, 3, 4]] * 2, pa.list_(F32, 4)), **{"a b": pa.nulls(2)})
+    assert "leave it out with --drop 'a b', or give it a type with --cast 'a b:varchar'" in problem(sample=sample)
+    assert infer(sample=sample, **options).primary_key.name == "id"
+
+
+def test_lists_without_elements_are_json_that_takes_whatever_comes():
+    sample = rows(id=[1, 2], v=pa.array([[1, 2, 3, 4]] * 2, pa.list_(F32, 4)), tags=[[], []])
+    assert sample.schema.field("tags").type == pa.list_(pa.null())
+    schema = infer(sample=sample)
+    assert schema["tags"] == FieldSchema("tags", DataType.JSON)
+    plan = plan_conform(sample.schema, schema, options=LoadOptions(), sample=sample)
+    assert plan.mapping[2].note == "written as JSON text: its first rows have no elements"
+    later = sample.set_column(2, "tags", pa.array([["x"], []]))
+    assert plan.apply(later).batch.column("tags").to_pylist() == ['["x"]', "[]"]
 
 
 def test_names_that_milvus_refuses_are_refused():
@@ -167,6 +193,21 @@ def test_text_keys_are_varchar(kind):
     assert infer(("id", kind), VECTOR).primary_key == FieldSchema(
         "id", DataType.VARCHAR, is_primary=True, max_length=65535
     )
+
+
+def test_uuid_keys_are_their_text():
+    sample = rows(key=uuids([uuid.UUID(int=1), uuid.UUID(int=2)]), v=pa.array([[1, 2, 3, 4]] * 2, pa.list_(F32, 4)))
+    field = FieldSchema("key", DataType.VARCHAR, is_primary=True, max_length=36)
+    assert infer(sample=sample, key="key").primary_key == field
+    assert "(key would do)" in problem(sample=sample)
+
+
+def test_keys_of_16_bytes_are_offered_to_be_uuids():
+    columns = ("id", pa.binary(16)), VECTOR
+    assert "found 'id' of fixed_size_binary[16]; take its bytes for UUIDs with --cast id:uuid, name" in problem(
+        *columns
+    )
+    assert infer(*columns, cast={"id": "uuid"}).primary_key.dtype is DataType.VARCHAR
 
 
 def test_the_key_option_wins_over_a_column_named_id():
@@ -212,109 +253,17 @@ def test_auto_id_beside_a_column_of_that_name_is_refused():
     )
 
 
-# Lists that are vectors
-
-
-@pytest.mark.parametrize("kind", [pa.list_(F32), pa.large_list(pa.float64()), pa.list_(pa.float16())])
-def test_lists_of_one_length_are_the_vector(kind):
-    child = pa.array([1, 2, 3, 4, 5, 6], F32).cast(kind.value_type, safe=False)
-    large = pa.types.is_large_list(kind)
-    offsets = pa.array([0, None, 3, 6], pa.int64() if large else pa.int32())
-    values = (pa.LargeListArray if large else pa.ListArray).from_arrays(offsets, child)
-    assert values.null_count == 1
-    schema = infer(sample=rows(id=[1, 2, 3], v=values))
-    expected = DataType.FLOAT16_VECTOR if kind.value_type == pa.float16() else DataType.FLOAT_VECTOR
-    assert schema["v"] == FieldSchema("v", expected, dim=3)
-
-
-def test_int8_lists_are_vectors_only_where_they_are_named():
-    assert infer(KEY, ("v", pa.list_(pa.int8(), 8)), vector=("v",))["v"] == FieldSchema(
-        "v", DataType.INT8_VECTOR, dim=8
-    )
-    message = problem(KEY, ("v", pa.list_(pa.uint8(), 8)), vector=("v",))
-    assert "column 'v': expected a column that can be a vector" in message
-
-
-def test_lists_of_different_lengths_are_arrays():
-    sample = rows(id=[1, 2], v=[[1.0, 2.0], [3.0, 4.0]], w=[[1.0], [2.0, 3.0]])
-    schema = infer(sample=sample)
-    assert schema["v"].dtype is DataType.FLOAT_VECTOR
-    assert (schema["w"].dtype, schema["w"].element_type) == (DataType.ARRAY, DataType.DOUBLE)
-
-
-def test_lists_of_one_number_are_arrays():
-    sample = rows(id=[1, 2], v=pa.array([[1, 2]] * 2, pa.list_(F32, 2)), w=[[1.0], [2.0]])
-    assert infer(sample=sample)["w"].dtype is DataType.ARRAY
-
-
-def test_several_candidates_are_refused_and_named():
-    sample = rows(id=[1, 2], v=[[1.0, 2.0]] * 2, w=[[1.0, 2.0, 3.0]] * 2)
-    assert problem(sample=sample) == (
-        "source: expected to know which lists are vectors, found lists of one length in 'v' (2 numbers), "
-        "'w' (3 numbers); name each vector's column with --vector COLUMN; the other lists become arrays"
-    )
-
-
-def test_a_candidate_beside_a_certain_vector_is_refused_and_named():
-    sample = rows(id=[1, 2], v=pa.array([[1, 2]] * 2, pa.list_(F32, 2)), box=[[1.0, 2.0, 3.0]] * 2)
-    assert "found lists of one length in 'box' (3 numbers) beside 'v'; name each" in problem(sample=sample)
-    assert infer(sample=sample, vector=("v",))["box"].dtype is DataType.ARRAY
-    assert infer(sample=sample, vector=("v", "box"))["box"].dim == 3
-
-
-def test_named_vectors_leave_the_other_lists_arrays():
-    sample = rows(id=[1, 2], v=[[1.0, 2.0]] * 2, w=[[1.0, 2.0, 3.0]] * 2)
-    schema = infer(sample=sample, vector=("w",))
-    assert (schema["v"].dtype, schema["w"].dim) == (DataType.ARRAY, 3)
-
-
-@pytest.mark.parametrize(
-    ("values", "found"),
-    [
-        ([[1.0], [1.0, 2.0]], "lengths 1, 2"),
-        (pa.nulls(2, pa.list_(F32)), "no rows to see it"),
-        ([[], []], "lengths 0"),
-    ],
-)
-def test_named_vectors_need_one_length(values, found):
-    if not isinstance(values, pa.Array):
-        values = pa.array(values, pa.list_(F32))
-    assert problem(sample=rows(id=[1, 2], v=values), vector=("v",)) == (
-        f"column 'v': expected one length in the first rows, for the vector's dim, found {found}; "
-        "say it with --dim, or create the collection first"
-    )
-
-
-def test_a_named_sparse_layout_with_other_names_is_a_vector():
-    kind = pa.list_(pa.struct([("page", pa.int64()), ("size", F32)]))
-    assert infer(KEY, ("s", kind), vector=("s",))["s"].dtype is DataType.SPARSE_FLOAT_VECTOR
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({"vector": ("nope",)}, "column 'nope': expected a column of the source, found the columns 'id', 'v', 't'"),
-        ({"vector": ("t",)}, "column 't': expected a column that can be a vector, found string"),
-        ({"partition_key": "nope"}, "choose one of them with --partition-key"),
-        ({"partition_key": "x"}, "expected a column of the source"),
-    ],
-)
-def test_options_that_name_no_fitting_column_are_refused(options, text):
-    assert text in problem(KEY, VECTOR, ("t", pa.string()), **options)
-
-
-def test_a_source_without_vectors_is_refused():
-    assert problem(KEY, ("t", pa.string())) == (
-        "source: expected a vector column (fixed-size lists of floats, lists of one length, or a sparse layout), "
-        "found 'id' (int64), 't' (string); name the vector's column with --vector, or add one"
-    )
-
-
 # Partition key, dynamic field
 
 
 @pytest.mark.parametrize(
-    ("kind", "dtype"), [(pa.int16(), DataType.INT64), (pa.string(), DataType.VARCHAR), (pa.int64(), DataType.INT64)]
+    ("kind", "dtype"),
+    [
+        (pa.int16(), DataType.INT64),
+        (pa.string(), DataType.VARCHAR),
+        (pa.int64(), DataType.INT64),
+        (uuids([]).type, DataType.VARCHAR),
+    ],
 )
 def test_partition_keys_are_int64_or_varchar_and_never_null(kind, dtype):
     field = one(kind, partition_key="c", nulls={"c"})

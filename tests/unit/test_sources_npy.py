@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import pickle
 import zipfile
@@ -334,6 +335,19 @@ def test_partners_of_other_lengths_are_refused(shards):
         f"{shards}/vec_b.npy and {shards}/ids_b.npy: expected as many rows in both, found 500 and 499; "
         "pair files that were written together"
     )
+
+
+@pytest.mark.parametrize("name", ["ids.csv", "ids.csv.gz"])
+def test_keys_of_csv_without_a_header_are_refused_with_what_lacks(shards, name):
+    lines = "".join(f"{key}\n" for key in range(500)).encode()
+    (shards / name).write_bytes(gzip.compress(lines) if name.endswith(".gz") else lines)
+    assert refused(f"{shards}/vec_a.npy", ids=f"{shards}/{name}").endswith(
+        "expected as many rows in both, found 500 and 499; "
+        "write the column's name above the rows: the first line of CSV is none"
+    )
+    lines = b"doc\n" + lines
+    (shards / name).write_bytes(gzip.compress(lines) if name.endswith(".gz") else lines)
+    assert open_source(f"{shards}/vec_a.npy", options=LoadOptions(ids=f"{shards}/{name}")).schema.names[-1] == "id"
 
 
 def test_patterns_that_cannot_pair_are_refused(shards):

@@ -248,16 +248,15 @@ def test_columns_may_stand_in_another_order(tmp_path):
 
 # What is no file of a known format
 
+AS_CSV = "name it .csv or .tsv, with the columns' names in the first line, if that is what it is"
+
 
 @pytest.mark.parametrize(
     ("data", "found"),
     [
         (b"", "an empty file; write the file again or leave it out"),
-        (b"PAR", "text that starts with b'PAR'; name it .csv or .tsv if that is what it is, else load another file"),
-        (
-            b"words",
-            "text that starts with b'words'; name it .csv or .tsv if that is what it is, else load another file",
-        ),
+        (b"PAR", f"text that starts with b'PAR'; {AS_CSV}, else load another file"),
+        (b"words", f"text that starts with b'words'; {AS_CSV}, else load another file"),
         (gzip.compress(b"PAR1 and more", mtime=0), "gzip data; unpack it first"),
         (b"PARE" + b"\0" * 20, "a Parquet file with an encrypted footer; write it without encryption"),
         (b"\x00\x01\x02", "a file that starts with b'\\x00\\x01\\x02'; load another file"),

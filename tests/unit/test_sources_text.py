@@ -192,6 +192,20 @@ def test_a_json_list_is_refused_with_a_way(tmp_path):
     )
 
 
+@pytest.mark.parametrize("indent", [None, 0, 2])
+def test_the_json_of_a_bulk_import_is_refused_with_a_way(tmp_path, indent):
+    message, _ = failure(write(tmp_path / "a.json", json.dumps({"rows": ROWS[:3]}, indent=indent)))
+    assert message == (
+        "line 1: expected JSON lines, found the JSON of Milvus's bulk import, one object for the whole file; "
+        "write its rows, one object a line (with jq: jq -c '.rows[]')"
+    )
+
+
+def test_a_column_called_rows_is_a_column(tmp_path):
+    rows = [{"rows": [{"a": 1}], "id": 1}, {"rows": [{"a": 2}], "id": 2}]
+    assert list(rows_of(open_source(write(tmp_path / "a.jsonl", lines_of(rows))))) == rows
+
+
 def test_a_row_without_an_end_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(text, "_MOST_ROW_BYTES", 1 << 20)
     message, _ = failure(write(tmp_path / "a.jsonl", '{"t": "' + "x" * (2 << 20)))

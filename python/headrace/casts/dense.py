@@ -150,7 +150,10 @@ def _of_items(item: pa.DataType, field: FieldSchema) -> DenseLayout | None:
 def _of_numbers(width: int, noun: str, item: pa.DataType, target: pa.DataType) -> DenseLayout:
     if _is_null(item):
         return DenseLayout(width, noun, _to(target), target)
-    return DenseLayout(width, noun, _to(target), target, number_note(item, target), always_fits(item, target))
+    note = number_note(item, target)
+    if not note and pa.types.is_floating(target) and pa.types.is_integer(item):
+        note = f"{item} is widened to {target}"
+    return DenseLayout(width, noun, _to(target), target, note, always_fits(item, target))
 
 
 def _is_null(kind: pa.DataType) -> bool:

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from headrace.casts import jsontext
 from headrace.casts.base import Cast, Refusal, canonical_type, misfit, type_text
-from headrace.casts.layouts import is_bytes, is_text
+from headrace.casts.layouts import is_bytes, is_list, is_text
 from headrace.casts.numeric import always_fits, convert_numbers, is_number, number_note, number_rule
 from headrace.casts.texts import has_text, microseconds_cast, text_cast
 from headrace.casts.times import timestamptz_cast
@@ -23,7 +23,7 @@ _WANTED = {
     DataType.GEOMETRY: ("a column of strings in WKT", "write the geometries as WKT in the source"),
     DataType.TIMESTAMPTZ: (
         "a column of timestamps, or of strings in ISO 8601",
-        "cast the column to a timestamp in the source",
+        "say what the column is with --cast, as COLUMN:timestamp[ms] for integers, or cast it in the source",
     ),
 }
 
@@ -87,7 +87,8 @@ def _json_cast(source: pa.DataType, field: FieldSchema) -> Cast:
                 refused.append(Refusal(row, field.name, *problem))
         return pa.array(texts, pa.large_utf8()), refused
 
-    return Cast(run, "written as JSON text")
+    unknown = is_list(source) and pa.types.is_null(source.value_type)
+    return Cast(run, "written as JSON text" + (": its first rows have no elements" if unknown else ""))
 
 
 def json_text(value: object) -> tuple[str | None, tuple[str, str, str] | None]:

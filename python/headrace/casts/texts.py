@@ -21,7 +21,7 @@ from headrace.casts.base import Cast, Refusal
 from headrace.casts.plain import plain
 from headrace.schema import FieldSchema
 
-__all__ = ["has_text", "is_uuid", "microseconds_cast", "text_cast"]
+__all__ = ["has_text", "is_uuid", "microseconds_cast", "text_cast", "uuid_texts"]
 
 _MICROSECONDS = pa.timestamp("us")
 
@@ -39,7 +39,7 @@ def has_text(kind: pa.DataType) -> bool:
 def text_cast(kind: pa.DataType) -> Cast:
     """The cast of a column of ``kind`` to text; nothing of a value is lost."""
     if is_uuid(kind):
-        return Cast(_uuids, "UUIDs are written as text")
+        return Cast(uuid_texts, "UUIDs are written as text")
     what = "decimals" if pa.types.is_decimal(kind) else "dates" if pa.types.is_date(kind) else "times"
     # A date of 64 bits has a time of its own, which is always midnight.
     target = pa.date32() if pa.types.is_date(kind) else kind
@@ -67,6 +67,7 @@ def microseconds_cast(field: FieldSchema) -> Cast:
     return Cast(run, "microseconds since 1970-01-01 UTC")
 
 
-def _uuids(array: pa.Array) -> tuple[pa.Array, list[Refusal]]:
+def uuid_texts(array: pa.Array) -> tuple[pa.Array, list[Refusal]]:
+    """UUIDs, or 16 bytes each, as their text."""
     values = plain(array).to_pylist()
     return pa.array([None if value is None else str(uuid.UUID(bytes=value)) for value in values], pa.string()), []

@@ -174,7 +174,8 @@ def _reader(ref: FileRef, name: str) -> FileReader:
         if head.startswith(magic):
             raise SourceError(explain(ref.label, _KNOWN, found, remedy), source=ref.label)
     text = all(byte >= 32 or byte in b"\t\r\n" for byte in head)
-    remedy = "name it .csv or .tsv if that is what it is, else load another file" if text else "load another file"
+    named = "name it .csv or .tsv, with the columns' names in the first line, if that is what it is"
+    remedy = f"{named}, else load another file" if text else "load another file"
     raise _refused(ref, _KNOWN, f"{'text' if text else 'a file'} that starts with {head!r}", remedy)
 
 

@@ -19,6 +19,9 @@ from headrace.sources.paths import READ_ERRORS, FileRef, damaged
 
 __all__ = ["IpcFileReader", "IpcStreamReader"]
 
+#: Bits a value of columns that may be read to count rows, as those of text.
+_NARROW = 1024
+
 
 class IpcFileReader:
     """One file in the IPC file format, of which only the footer was read."""
@@ -28,10 +31,10 @@ class IpcFileReader:
     def __init__(self, ref: FileRef) -> None:
         self.ref = ref
         try:
-            with ref.open() as file, pa.ipc.open_file(file) as reader:
+            with _open(ref) as file, pa.ipc.open_file(file) as reader:
                 self.schema: pa.Schema = reader.schema
                 self._batches: int = reader.num_record_batches
-            self.rows: int | None = _count_rows(ref)
+            self.rows: int | None = _count_rows(ref, self.schema)
         except READ_ERRORS as error:
             raise damaged(ref, "a readable Arrow IPC file", error, "footer") from error
 
@@ -91,11 +94,33 @@ class IpcFileReader:
         return batch, _lies_in(batch, file.read_buffer())
 
 
-def _count_rows(ref: FileRef) -> int | None:
-    # Imported here: pyarrow.dataset takes a while, and only this format needs it.
-    import pyarrow.dataset as ds
+def _open(ref: FileRef) -> pa.NativeFile:
+    return pa.memory_map(ref.path) if ref.is_local else ref.open()
 
-    return int(ds.IpcFileFormat().make_fragment(ref.path, ref.filesystem).count_rows())
+
+def _count_rows(ref: FileRef, schema: pa.Schema) -> int | None:
+    """The rows of all batches: of each its head is read, and one column, because readers do not go without.
+
+    None where that column would be most of a file that is not mapped. (``pyarrow.dataset`` counts, too, but reads the
+    whole file for it.)
+    """
+    widths = [_bits(field.type) for field in schema]
+    narrowest = min(widths, default=0)
+    if not ref.is_local and narrowest > _NARROW:
+        return None
+    options = pa.ipc.IpcReadOptions(included_fields=[widths.index(narrowest)] if widths else [])
+    with _open(ref) as file, pa.ipc.open_file(file, options=options) as reader:
+        return sum(int(reader.get_batch(index).num_rows) for index in range(reader.num_record_batches))
+
+
+def _bits(kind: pa.DataType) -> int:
+    """About how many bits a value takes."""
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size) * _bits(kind.value_type)
+    try:
+        return int(kind.bit_width)
+    except ValueError:
+        return _NARROW
 
 
 def _lies_in(batch: pa.RecordBatch, whole: pa.Buffer) -> bool:

@@ -9,6 +9,7 @@ collection is decided value by value.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ __all__ = ["JsonLinesReader"]
 
 #: How many rows are looked at for sparse vectors in the form {"17": 0.5}, which are no structs.
 _SAMPLE_ROWS = 16
+#: How the JSON of Milvus's bulk import begins, on one line or many.
+_BULK_IMPORT = re.compile(rb'\s*\{\s*"rows"\s*:\s*\[')
 #: From here on not every whole number is a double.
 _LONG = 2.0**53
 
@@ -45,6 +48,10 @@ class JsonLinesReader(TextReader):
         first = next(self.blocks(), None)
         if first is None:
             return
+        if _is_bulk_import(first.data):
+            found = "the JSON of Milvus's bulk import, one object for the whole file"
+            remedy = "write its rows, one object a line (with jq: jq -c '.rows[]')"
+            raise self.refused(1, "JSON lines", found, remedy)
         self._sparse = self._sparse_columns(first)
         batch = self.parse(first, ())
         self.schema = batch.schema
@@ -140,6 +147,17 @@ class JsonLinesReader(TextReader):
             yield from self._objects(block)
         except SourceError:
             return
+
+
+def _is_bulk_import(data: bytes) -> bool:
+    """Whether it begins like one object that holds all rows, and not like a row that has such a column among others."""
+    if not _BULK_IMPORT.match(data):
+        return False
+    try:
+        row: dict[str, Any] = json.loads(data.lstrip().split(b"\n", 1)[0])
+    except ValueError:
+        return True
+    return row.keys() == {"rows"}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from headrace.sources.paths import FileRef
 
 __all__ = ["Beside", "PairedReader", "pair_files"]
 
+_CSV_NAME = re.compile(r"\.(csv|tsv|tab)(\.\w+)?$", re.I)
+
 
 class Beside:
     """Where more columns of the rows are.
@@ -107,6 +109,8 @@ class PairedReader:
             rows = _counted(reader)
             if rows != self.rows:
                 found, remedy = f"{self.rows} and {rows}", "pair files that were written together"
+                if rows == self.rows - 1 and _CSV_NAME.search(reader.ref.label):
+                    remedy = "write the column's name above the rows: the first line of CSV is none"
                 where = f"{first.ref.label} and {reader.ref.label}"
                 raise SourceError(explain(where, "as many rows in both", found, remedy), source=reader.ref.label)
             for name in reader.schema.names:

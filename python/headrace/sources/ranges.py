@@ -26,6 +26,8 @@ __all__ = ["FixedRows", "RangeReader"]
 
 #: Rows are addressed in parts of about this many bytes: what an interrupted load reads again at most.
 _PART_BYTES = 16 << 20
+#: A batch may be larger than it should by this part, so that it comes out even.
+_SLACK = 32
 
 
 class FixedRows:
@@ -136,7 +138,9 @@ class RangeReader(ABC):
         self, opened: _Pass, rows: range, names: Sequence[str], max_bytes: int, columns: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
         wanted = names if columns is None else columns
-        step = max(1, max_bytes // max(1, self.row_bytes))
+        # Even batches: the few rows that would be left of a part would have to be joined with those of the next one.
+        count = max(1, -(-len(rows) * self.row_bytes // (max_bytes + max_bytes // _SLACK)))
+        step = max(1, -(-len(rows) // count))
         for first in rows[::step]:
             try:
                 batch = self.read_rows(first, min(first + step, rows.stop), wanted, opened.file())
