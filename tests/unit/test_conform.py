@@ -112,25 +112,6 @@ def test_unnamed_pandas_indexes_are_left_out():
 # Rows that are refused
 
 
-def test_fields_without_a_column_are_said():
-    extra = FieldSchema("n", DataType.INT64, default_value=5)
-    collection = target(VECTOR, text(nullable=True), extra, dynamic=True)
-    schema = batch(id=pa.array([1]), v=vectors([1, 2])).schema
-    for conform in (
-        plan(schema, collection),
-        plan(schema, collection, fill_defaults=True),
-        plan_conform(schema, collection, options=LoadOptions(), later_columns=True),
-    ):
-        assert conform.notes == ("no column for 't', 'n': filled with null or the default",)
-
-
-def test_nulls_of_refused_rows_are_counted():
-    data = batch(id=pa.array([1, 2, 3]), v=vectors([1, 2], None, [3, 4]), t=pa.array([None, None, "c"]))
-    result = plan(data.schema, target(VECTOR, text(nullable=True))).apply(data)
-    assert result.refused_nulls == {"id": 0, "v": 1, "t": 1}
-    assert [result.batch.column(name).null_count for name in ("v", "t")] == [0, 1]
-
-
 def test_refused_rows_are_left_out_and_named():
     data = batch(
         id=pa.array([1, None, 3, 4, 5]),

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import headrace
-from headrace import SchemaError
+from headrace import CollectionSchema, DataType, FieldSchema, SchemaError
 from headrace.config import LoadOptions
 from headrace.conform import plan_conform
 from headrace.inference import infer_schema
@@ -78,6 +78,16 @@ def test_a_guess_is_shown_wherever_a_collection_is_made(fake, tmp_path):
     assert [mapping[1]["note"] for mapping in mappings] == [
         "a vector, as the only lists of one length (8 numbers) in the first rows"
     ] * 3
+
+
+def test_fields_without_a_column_are_said():
+    batch = pa.record_batch({"id": range(3), "v": FIXED})
+    schema = infer_schema(batch.schema, sample=batch, options=LoadOptions())
+    more = [FieldSchema("t", DataType.INT8, nullable=True), FieldSchema("n", DataType.INT64, default_value=5)]
+    schema = CollectionSchema([*schema, *more], enable_dynamic_field=True)
+    for server in ({}, {"fill_defaults": True}, {"later_columns": True}):
+        plan = plan_conform(batch.schema, schema, options=LoadOptions(), **server)
+        assert plan.notes == ("no column for 't', 'n': filled with null or the default",)
 
 
 @pytest.mark.parametrize("column", [LISTS, FIXED, SPARSE])
