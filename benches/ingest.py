@@ -6,7 +6,7 @@ started, with the fastest of a sweep of channels, requests in flight and request
 along (up to 256 MB, then these again): four requests that are sent over and over would stay in the processor's caches,
 which no load's rows do.
 
-    python -m benches.ingest [--pairs 7] [--megabytes 300] [--only dense]
+    python -m benches.ingest [--pairs 7] [--megabytes 1000] [--only dense]
 """
 
 from __future__ import annotations
@@ -21,13 +21,19 @@ from statistics import median
 from benches.measure import environment, keep, require_release_build, without_collector
 from benches.sink import Sink
 from benches.sources import SOURCES, Source
-from benches.ways import Spent, headrace_load, packed, pymilvus_async, pymilvus_sync, sent_packed
+from benches.ways import Spent, headrace_load, packed, packed_on_the_way, pymilvus_async, pymilvus_sync, sent_packed
 
 #: Channels, requests in flight, megabytes a request.
 SWEEP = tuple(product((1, 2), (2, 4, 8), (1.0, 4.0, 8.0)))
 #: pymilvus gets less to do: its rate does not depend on how much it is.
 PYMILVUS_MEGABYTES = 20
-RATIOS = ("of packed bytes", "by pymilvus", "by pymilvus, async", "its CPU a row by headrace's")
+RATIOS = (
+    "of packed bytes",
+    "of bytes packed on the way",
+    "by pymilvus",
+    "by pymilvus, async",
+    "its CPU a row by headrace's",
+)
 #: Seconds that the sink takes for a write: at once, a near server, a far one.
 DELAYS = (0.0, 0.005, 0.05)
 
@@ -60,10 +66,12 @@ def line(source: Source, delay: float, pairs: int, megabytes: float, *, peers: b
         channels, in_flight, size = sweep(sink, source, megabytes / 3)
         requests = packed(source, megabytes, size)
         rows = source.rows(megabytes)
+        batches = list(rows.batches(max(1, int(size * 1e6 / source.row_bytes()))))
         few = source.rows(PYMILVUS_MEGABYTES)
         ways: dict[str, Callable[[], Spent]] = {
             "headrace": lambda: headrace_load(sink.uri, rows),
             "ceiling": lambda: sent_packed(sink.uri, requests, channels=channels, in_flight=in_flight),
+            "bare": lambda: packed_on_the_way(sink.uri, rows.schema, batches, channels=channels, in_flight=in_flight),
         }
         if peers:
             ways["sync"] = lambda: pymilvus_sync(sink.uri, few)
@@ -79,7 +87,7 @@ def line(source: Source, delay: float, pairs: int, megabytes: float, *, peers: b
         return [figure(a) / figure(b) for a, b in zip(turns["headrace"], turns.get(name, []), strict=name in turns)]
 
     ratios = [
-        *(over(name, lambda one: one.rate) for name in ("ceiling", "sync", "async")),
+        *(over(name, lambda one: one.rate) for name in ("ceiling", "bare", "sync", "async")),
         over("async", lambda one: one.rows / one.cpu),
     ]
     setting, rate = f"{channels} x {in_flight} x {size:g} MB", median(one.rate for one in turns["headrace"])
@@ -94,7 +102,7 @@ def shown(ratios: list[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=7)
-    parser.add_argument("--megabytes", type=float, default=300)
+    parser.add_argument("--megabytes", type=float, default=1000)
     parser.add_argument("--only", help="sources whose names begin so")
     arguments = parser.parse_args()
     require_release_build()
@@ -107,7 +115,7 @@ def main() -> None:
     table = [
         "| source | the sink takes, ms | fastest packed bytes: channels x in flight x size | rows/s "
         f"| {' | '.join(RATIOS)} |",
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
         *(
             f"| {one.source} | {one.delay * 1e3:g} | {one.ceiling} | {one.rows_per_second:,.0f} "
             f"| {' | '.join(map(shown, one.ratios.values()))} |"

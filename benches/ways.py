@@ -1,24 +1,36 @@
-"""Ways to send rows: headrace untuned, bytes that are packed already, and pymilvus's two clients."""
+"""Ways to send rows: headrace untuned, bytes that are packed already or on the way, and pymilvus's two clients."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import grpc.aio
+import pyarrow as pa
 
 import headrace
 from benches.sources import Rows, Source
 from headrace._proto.milvus_pb2 import MutationResult
 from headrace.config import Endpoint
 from headrace.packing import make_packer
+from headrace.schema import CollectionSchema
 from headrace.transport import channel_options
 
-__all__ = ["Packed", "Spent", "headrace_load", "packed", "pymilvus_async", "pymilvus_sync", "sent_packed"]
+__all__ = [
+    "Packed",
+    "Spent",
+    "headrace_load",
+    "packed",
+    "packed_on_the_way",
+    "pymilvus_async",
+    "pymilvus_sync",
+    "sent_packed",
+]
 
 INSERT = "/milvus.proto.milvus.MilvusService/Insert"
 #: Megabytes of different requests that are sent in turn, where so much is sent: far more than any cache holds, as what
@@ -70,30 +82,69 @@ def packed(source: Source, megabytes: float, size: float) -> Packed:
 
 def sent_packed(uri: str, what: Packed, *, channels: int, in_flight: int) -> Spent:
     """Send requests over so many channels, so many of them at once."""
-    answers: list[bytes] = []
 
-    async def send() -> None:
-        where = Endpoint(uri=uri)
-        address = uri.removeprefix("http://")
-        opened = [grpc.aio.insecure_channel(address, options=channel_options(at, where)) for at in range(channels)]
-        calls = [channel.unary_unary(INSERT) for channel in opened]
-        waiting = iter(what.requests)
+    async def run() -> None:
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        for request in (*what.requests, *[None] * in_flight):
+            queue.put_nowait(request)
+        await _send(uri, queue, channels=channels, in_flight=in_flight)
 
-        async def worker(number: int) -> None:
-            for request in waiting:
-                answer = await calls[number % channels](request)
-                answers.append(answer)
+    return spent(what.rows, lambda: asyncio.run(run()))
+
+
+def packed_on_the_way(
+    uri: str, schema: CollectionSchema, batches: Sequence[pa.RecordBatch], *, channels: int, in_flight: int
+) -> Spent:
+    """Pack in one thread and send from another, and nothing else: the least that a load of rows can be.
+
+    No row is accounted for, and nothing is repeated. As many packed requests wait as are in flight.
+    """
+    packer = make_packer(schema, collection_name="bench")
+
+    async def run() -> None:
+        loop, room = asyncio.get_running_loop(), threading.Semaphore(in_flight)
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+        def pack() -> None:
+            for batch in batches:
+                room.acquire()
+                loop.call_soon_threadsafe(queue.put_nowait, packer.pack_insert(batch))
+            for _ in range(in_flight):
+                loop.call_soon_threadsafe(queue.put_nowait, None)
 
         async with asyncio.TaskGroup() as group:
-            for number in range(in_flight):
-                group.create_task(worker(number))
-        for channel in opened:
-            await channel.close()
+            group.create_task(asyncio.to_thread(pack))
+            await _send(uri, queue, channels=channels, in_flight=in_flight, taken=room.release)
 
-    found = spent(what.rows, lambda: asyncio.run(send()))
+    return spent(sum(batch.num_rows for batch in batches), lambda: asyncio.run(run()))
+
+
+async def _send(
+    uri: str,
+    queue: asyncio.Queue[bytes | None],
+    *,
+    channels: int,
+    in_flight: int,
+    taken: Callable[[], object] = lambda: None,
+) -> None:
+    """Send what comes out of a queue, until None has come for each of those in flight."""
+    where, address = Endpoint(uri=uri), uri.removeprefix("http://")
+    opened = [grpc.aio.insecure_channel(address, options=channel_options(at, where)) for at in range(channels)]
+    calls = [channel.unary_unary(INSERT) for channel in opened]
+    answers: list[bytes] = []
+
+    async def worker(number: int) -> None:
+        while (request := await queue.get()) is not None:
+            taken()
+            answers.append(await calls[number % channels](request))
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(in_flight):
+            group.create_task(worker(number))
+    for channel in opened:
+        await channel.close()
     if refused := [answer for answer in map(MutationResult.FromString, answers) if answer.status.code]:
         raise SystemExit(f"{len(refused)} of {len(answers)} requests were refused: {refused[0].status.reason}")
-    return found
 
 
 def headrace_load(uri: str, rows: Rows, **options: Any) -> Spent:

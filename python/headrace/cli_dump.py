@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -31,7 +30,7 @@ where a run ended.
 """,
 )
 @click.argument("collection")
-@click.argument("path", metavar="OUT.parquet", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("path", metavar="OUT.parquet", type=click.Path(dir_okay=False))
 @quiet_option
 @endpoint_options
 @click.option("--partition", "partition_name", default="", metavar="NAME", help="Only the rows of this partition.")
@@ -41,7 +40,7 @@ def dump(
     console: Console,
     signals: Signals,
     collection: str,
-    path: Path,
+    path: str,
     partition_name: str,
     *,
     again: bool,
@@ -50,7 +49,8 @@ def dump(
     """Write every row of COLLECTION into one Parquet file, which can be loaded again.
 
     Rows are read by ascending key with strong consistency; the file appears when it is complete. The collection must
-    be loaded into memory. Rows that others write meanwhile may be in the file or not.
+    be loaded into memory. Rows that others write meanwhile may be in the file or not. The file is a local one: what
+    a stopped run left of it is gone on with.
     """
     endpoint = endpoint_of(values)
 

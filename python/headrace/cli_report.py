@@ -22,7 +22,7 @@ __all__ = ["report"]
     short_help="Show how a load went, as a page with plots.",
     epilog="""\b
 Examples:
-  headrace report docs --html docs.html
+  headrace report docs
   headrace load docs.parquet --collection docs --create > load.json
   headrace report load.json --html load.html
   headrace report ~/.local/state/headrace/docs-1a2b3c4d5e6f/report.json --html - > load.html
@@ -35,40 +35,45 @@ Examples:
     "--html",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     metavar="OUT",
-    help="Write one HTML page with plots, that needs no network and no other file; - for standard output.",
+    help="Where the page goes; - for standard output. [default: REPORT's name with .html]",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the report that is meant, and make no page.")
 @click.option(
     "--merge", is_flag=True, help="Join the reports of parts, or of loads into one collection, into one account."
 )
 @quiet_option
 @at_edge
-def report(console: Console, _signals: Signals, reports: tuple[str, ...], html: Path | None, *, merge: bool) -> int:
-    """Show how a load went: its account, and with --html a page with plots; or join the accounts of several.
+def report(
+    console: Console, _signals: Signals, reports: tuple[str, ...], html: Path | None, *, as_json: bool, merge: bool
+) -> int:
+    """Show how a load went as one HTML page with plots, that needs no network and no other file.
+
+    With --json the report itself is printed, with --merge the accounts of several are joined into one.
 
     A REPORT is what `headrace load` printed (- for standard input), a state directory, or the name of a collection, of
     which the latest load is shown. The exit status is 0 whatever became of the load; with --merge it is the worst of
     theirs, and 4 where a part has no report.
     """
+    if merge + as_json + (html is not None) > 1:
+        raise click.UsageError("--merge, --json, --html: give one of them")
     if merge:
-        if html is not None:
-            raise click.UsageError("--merge and --html: give one of them")
         return _merge(console, reports)
     if len(reports) > 1:
         raise click.UsageError("several REPORTs: give one, or --merge")
 
-    from headrace.report_files import read_report, write_page
-    from headrace.report_page import report_page
+    from headrace.report_files import page_of, read_report, write_page
+    from headrace.report_page import GENERATOR, report_page
 
     found = read_report(reports[0])
-    if html is None:
+    if as_json:
         write_document(json.dumps(found, indent=2, ensure_ascii=False))
         return 0
-    page = report_page(found)
-    if str(html) == "-":
+    page, path = report_page(found), html or page_of(reports[0])
+    if str(path) == "-":
         write_document(page)
         return 0
-    write_page(html, page)
-    console.line(f"headrace: wrote {html}")
+    write_page(path, page, over=GENERATOR if html is None else None)
+    console.line(f"headrace: wrote {path}")
     return 0
 
 

@@ -15,7 +15,16 @@ __all__ = ["endpoint_of", "options_of", "schema_of", "source_of"]
 
 
 def source_of(sources: tuple[str, ...]) -> str | list[str]:
-    """The paths as :func:`headrace.load` takes them."""
+    """The paths as :func:`headrace.load` takes them.
+
+    Raises:
+        ConfigError: If one of them is standard input.
+    """
+    if "-" in sources:
+        from headrace.errors import ConfigError, explain
+
+        remedy = "write the rows into a file and load that (./- is a file of that name)"
+        raise ConfigError(explain("SOURCE -", "files, which can be read again from any row", "standard input", remedy))
     return sources[0] if len(sources) == 1 else list(sources)
 
 

@@ -144,6 +144,16 @@ class Endpoint:
         """The embedded database's absolute path."""
         return Path(self.uri).expanduser().absolute()
 
+    def check_exists(self) -> None:
+        """Refuse an embedded database that is not there: to connect to it would create it.
+
+        Raises:
+            ConfigError: If this is one and its path does not exist.
+        """
+        if self.is_embedded and not self.path.exists():
+            remedy = "check the path; a load with --create makes the database, too"
+            raise ConfigError(explain(f"uri {self.uri}", "an embedded database that exists", "none", remedy))
+
     @property
     def place(self) -> str:
         """The server, or the embedded database, in the one spelling that journals know it by."""

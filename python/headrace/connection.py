@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
+import shutil
+import tempfile
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from headrace.background import LoopThread
@@ -45,9 +50,16 @@ class Connection:
     Args:
         endpoint: Where to go.
         channels: gRPC channels, each with a TCP connection of its own; None for two.
+        scratch: Whether to ask an empty database that goes away again where an embedded one does not exist yet: to
+            connect to that would create it.
     """
 
-    def __init__(self, endpoint: Endpoint, *, channels: int | None) -> None:
+    def __init__(self, endpoint: Endpoint, *, channels: int | None, scratch: bool = False) -> None:
+        self._scratch: Path | None = None
+        if scratch and endpoint.is_embedded and not endpoint.path.exists():
+            # Its engine makes the directory when it starts.
+            self._scratch = Path(tempfile.gettempdir()) / f"headrace-{secrets.token_hex(16)}"
+            endpoint = replace(endpoint, uri=str(self._scratch / endpoint.path.name))
         self.transport = AsyncTransport(endpoint, channels=2 if channels is None else channels)
         self._loop = LoopThread()
         self._calling: Future[Any] | None = None
@@ -129,6 +141,8 @@ class Connection:
             self._loop.run(self.transport.close())
         finally:
             self._loop.close()
+            if self._scratch is not None:
+                shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
         running: Future[T] = self._loop.submit(coroutine)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -147,22 +148,29 @@ class Console:
             self.event("line", message=text)
 
     def error(self, text: str) -> None:
-        """Print what went wrong, on one line, quiet or not."""
-        text = " ".join(text.split())
+        """Print what went wrong, quiet or not, on one line, and below it each of several findings on its own.
+
+        Findings are the lines of ``text`` that are indented; other line breaks are a server's and become spaces.
+        """
         if self.log_format == "json":
-            self.event("error", message=text)
+            self.event("error", message=" ".join(text.split()))
         else:
-            self._write(f"headrace: {text}")
+            lines = [" ".join(line.split()) for line in re.split(r"\n(?=[ \t]+\S)", text)]
+            self._write("\n  ".join([f"headrace: {lines[0]}", *lines[1:]]))
 
     def event(self, event: str, **values: object) -> None:
         """Write a JSON object, quiet or not."""
         self._write(json.dumps({"time": round(self._clock(), 3), "event": event, **values}, ensure_ascii=False))
 
+    def shown(self, text: str) -> str:
+        """``text`` with the numbers of the characters that the stream cannot show in their place."""
+        encoding = (self.stream.encoding if self.stream is not None else None) or "utf-8"
+        return text.encode(encoding, "backslashreplace").decode(encoding)
+
     def _write(self, text: str) -> None:
         if self.stream is None:
             return
-        encoding = self.stream.encoding or "utf-8"
         # Nobody reads any more; the report and the exit status say everything all the same.
         with contextlib.suppress(OSError, ValueError):
-            self.stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            self.stream.write(self.shown(text) + "\n")
             self.stream.flush()

@@ -21,12 +21,32 @@ from headrace.casts import listed
 from headrace.errors import ConfigError, TransportError, explain
 from headrace.state import StateLock, write_private
 
-__all__ = ["DumpFiles"]
+__all__ = ["DumpFiles", "local_path"]
 
 #: Bytes of Arrow in a segment: what a kill costs at most.
 SEGMENT_BYTES = 128 << 20
 RECORD = "dump.json"
 Key = int | str
+#: What copies a file to an object store.
+_COPY = {"s3": "aws s3 cp", "gs": "gcloud storage cp"}
+
+
+def local_path(collection: str, path: str | os.PathLike[str]) -> Path:
+    """Where the file of a dump of ``collection`` goes.
+
+    Raises:
+        ConfigError: If that is no local file: a dump that was stopped goes on with the files that it left, and a
+            Parquet file is nothing without its end.
+    """
+    text = os.fspath(path)
+    scheme, separator, rest = text.partition("://")
+    if text != "-" and not separator:
+        return Path(path)
+    local = f"{collection}.parquet" if text == "-" else rest.rpartition("/")[2] or f"{collection}.parquet"
+    then = f"headrace load {local}" if text == "-" else f"{_COPY.get(scheme, 'copy')} {local} {text}"
+    found = "standard output" if text == "-" else f"a URI of {scheme}://"
+    remedy = f"dump into one first: headrace dump {collection} {local}, then: {then}"
+    raise ConfigError(explain(text, "a local file", found, remedy))
 
 
 class DumpFiles:

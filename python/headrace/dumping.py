@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pyarrow as pa
@@ -19,7 +18,7 @@ from headrace.casts import canonical_type
 from headrace.client_calls import describe_collection
 from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, choose_endpoint
-from headrace.dump_files import DumpFiles
+from headrace.dump_files import DumpFiles, local_path
 from headrace.errors import HeadraceError, MilvusException, RpcError
 from headrace.paging import KEYS_PER_CALL, Key, keys_after, rows_between
 from headrace.remembered import memory_of
@@ -122,7 +121,7 @@ def dump(
 
     Args:
         collection: The collection's name; it must be loaded (an embedded one is loaded for this).
-        path: The file, which must not exist, unless ``again``.
+        path: The file, a local one, which must not exist, unless ``again``.
         uri: As for :func:`headrace.load`; so are ``token``, ``user``, ``password``, ``db_name``, ``endpoint``.
         token: ``user:password`` or an API key.
         user: With ``password``, instead of a token.
@@ -134,11 +133,12 @@ def dump(
 
     Raises:
         SchemaError: If there is no such collection.
-        ConfigError: If the file exists, or an earlier run dumped something else.
+        ConfigError: If the file exists or is no local one, an earlier run dumped something else, or there is no such
+            embedded database.
         ConnectError, MilvusException: If the server does not answer, or refuses.
     """
     where = choose_endpoint(endpoint, uri, token=token, user=user, password=password, db_name=db_name)
-    return DumpJob(collection, Path(path), endpoint=where, partition_name=partition_name, again=again).run()
+    return DumpJob(collection, path, endpoint=where, partition_name=partition_name, again=again).run()
 
 
 class DumpJob:
@@ -150,7 +150,7 @@ class DumpJob:
     def __init__(
         self,
         collection: str,
-        path: Path,
+        path: str | os.PathLike[str],
         *,
         endpoint: Endpoint,
         partition_name: str = "",
@@ -158,7 +158,7 @@ class DumpJob:
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
         self._collection = collection
-        self._path = path
+        self._path = local_path(collection, path)
         self._endpoint = endpoint
         self._partition = partition_name
         self._again = again
@@ -173,7 +173,7 @@ class DumpJob:
 
     def run(self) -> DumpReport:
         """Dump; see :func:`dump`."""
-        with SyncTransport(self._endpoint) as transport:
+        with SyncTransport(self._endpoint, create=False) as transport:
             return self._dump(transport)
 
     def _dump(self, transport: SyncTransport) -> DumpReport:
@@ -234,6 +234,7 @@ class DumpJob:
                     phase="reading",
                     rows_total=total,
                     rows_read=files.rows,
+                    rows_settled=files.rows,
                     rows_stored=files.rows,
                     rows_resumed=resumed,
                     rows_rejected=0,

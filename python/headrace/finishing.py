@@ -123,7 +123,7 @@ def finish(
         raise ConfigError(explain(f"verify {verify}", "the source that was loaded", "none", "give it, or its plan"))
     account, began = merge_reports(given) if (given := [*reports]) else None, time.monotonic()
     operation = finish_collection(collection, flush=flush, load=load, timeout=timeout)
-    with SyncTransport(where) as transport:
+    with SyncTransport(where, create=False) as transport:
         indexes, loaded, rows = drive_sync(transport, operation)
     return FinishReport(
         collection=collection,

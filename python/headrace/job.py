@@ -128,8 +128,9 @@ class LoadJob:
         kept = "journal, rejects and report" if self._resumable else "rejects and report"
         self._announce(f"{kept}: {session.state_dir}")
         # Files are looked at before anybody is called; plain values wait for the collection's schema.
-        source = self._open_files() if self._files else None
+        source: Source | None = None
         try:
+            source = self._open_files() if self._files else None
             try:
                 if source is not None and self._resumable:
                     session.resumption = self._open_journal(source)

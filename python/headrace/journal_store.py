@@ -20,6 +20,7 @@ from headrace.intervals import IntervalSet
 from headrace.journal_records import (
     APPLICATION,
     FORMAT,
+    JOURNAL,
     FileRecord,
     JournalReader,
     KeyRange,
@@ -29,7 +30,7 @@ from headrace.journal_records import (
 )
 from headrace.report import Verdict
 from headrace.sources.identity import FileIdentity
-from headrace.state import StateLock, is_on_network
+from headrace.state import LOCK, StateLock, is_on_network
 
 __all__ = ["SAMPLE_KEYS", "JournalStore"]
 
@@ -121,9 +122,19 @@ class JournalStore(JournalReader):
             self._lock.beat(reach)
 
     def close(self) -> None:
-        """Let go of the journal; twice does no harm."""
+        """Let go of the journal, and remove it where nothing was ever begun; twice does no harm."""
+        unused = self._is_unused()
         super().close()
+        if unused:
+            # Whoever waits for the lock finds that its file is another one, or none.
+            for path in (*self.path.parent.glob(f"{JOURNAL}*"), self.path.with_name(LOCK)):
+                path.unlink(missing_ok=True)
         self._lock.release()
+
+    def _is_unused(self) -> bool:
+        with contextlib.suppress(sqlite3.Error):
+            return self._connection.execute("SELECT id FROM target").fetchone() is None
+        return False
 
     def _connect(self) -> sqlite3.Connection:
         # Made first, and private: the files beside it get its permissions.

@@ -12,12 +12,12 @@ from pathlib import Path
 from headrace.errors import ConfigError, JournalError, explain
 from headrace.journal_records import JOURNAL, JournalReader, TargetRecord
 from headrace.report import Verdict
-from headrace.state import StateLock, state_home
+from headrace.state import LOCK, StateLock, state_home
 
 __all__ = ["FileState", "JournalState", "find_journals", "journals_json", "remove_journals"]
 
 #: What a load leaves in its directory.
-_OURS = (JOURNAL, f"{JOURNAL}-*", "journal.lock", "report.json", "rejects.parquet", "rejects-*.parquet")
+_OURS = (JOURNAL, f"{JOURNAL}-*", LOCK, "report.json", "rejects.parquet", "rejects-*.parquet")
 
 
 @dataclass(frozen=True, slots=True)

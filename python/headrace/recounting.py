@@ -162,7 +162,7 @@ def recount(*, collection: str, endpoint: Endpoint, partition_name: str, state_d
         remedy = "give the --state-dir of the load, or verify the source itself"
         raise ConfigError(explain("--journal", f"a journal in {directory}", "none", remedy))
     running = StateLock.holder(directory)
-    with JournalReader(directory) as journal, SyncTransport(endpoint) as transport:
+    with JournalReader(directory) as journal, SyncTransport(endpoint, create=False) as transport:
         info = drive_sync(transport, readable_collection(collection, embedded=endpoint.is_embedded))
         known = [
             target

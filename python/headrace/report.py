@@ -20,7 +20,7 @@ from headrace.errors import InternalError
 
 __all__ = ["Account", "FileProgress", "LoadReport", "Measurements", "Phase", "Progress", "Verdict"]
 
-Phase = Literal["preparing", "sending", "indexing", "loading", "verifying", "done", "reading"]
+Phase = Literal["preparing", "sending", "checking", "indexing", "loading", "verifying", "done", "reading"]
 Guarantee = Literal["effectively-once", "at-least-once"]
 
 #: Exit statuses that more than one module names.
@@ -69,6 +69,11 @@ class Account:
     def rows(self, verdict: Verdict) -> int:
         """Rows that ended with ``verdict`` so far."""
         return self._counts[verdict]
+
+    def rows_settled(self) -> int:
+        """Rows that have their verdict, whatever it is."""
+        with self._lock:
+            return self._counts.total()
 
     def adds_up(self) -> bool:
         """Whether every row read has its verdict."""
@@ -154,9 +159,10 @@ class Progress:
     """A look at a load that runs.
 
     Attributes:
-        phase: What the load is doing.
+        phase: What the load is doing; ``"checking"`` is a dry run that reads and packs.
         rows_total: Rows of the source, where known.
         rows_read: Rows that came from the source.
+        rows_settled: Rows that have their verdict, whatever it is; of a dry run those that were checked.
         rows_stored: Rows that the server acknowledged.
         rows_resumed: Rows that an earlier run had stored (part of ``rows_stored``).
         rows_rejected: Rows refused so far.
@@ -171,6 +177,7 @@ class Progress:
     phase: Phase
     rows_total: int | None
     rows_read: int
+    rows_settled: int
     rows_stored: int
     rows_resumed: int
     rows_rejected: int

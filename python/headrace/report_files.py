@@ -12,7 +12,7 @@ from headrace.errors import ConfigError, explain
 from headrace.report import LoadReport
 from headrace.state import state_home
 
-__all__ = ["read_report", "write_page"]
+__all__ = ["page_of", "read_report", "write_page"]
 
 #: What every report has; the others came with later versions.
 _NEEDED = [item.name for item in fields(LoadReport) if item.default is MISSING and item.default_factory is MISSING]
@@ -43,13 +43,32 @@ def read_report(name: str) -> dict[str, Any]:
     return dict(found)
 
 
-def write_page(path: Path, page: str) -> None:
+def page_of(name: str) -> Path:
+    """Where the page of a report goes that nobody says a place for: beside its file, else into this directory.
+
+    ``-``, standard output, for a report that comes from standard input.
+    """
+    path = Path(name)
+    if name == "-":
+        return path
+    return path.with_suffix(".html") if path.is_file() else Path(f"{path.resolve().name}.html")
+
+
+def write_page(path: Path, page: str, *, over: str | None = None) -> None:
     """Write a page.
 
+    Args:
+        path: Where to.
+        page: The page.
+        over: What a file that is there must have in it to be replaced; None to replace any.
+
     Raises:
-        ConfigError: If it cannot be written.
+        ConfigError: If it cannot be written, or another file is there.
     """
     try:
+        if over is not None and path.exists() and over not in path.read_text(encoding="utf-8", errors="replace"):
+            found, remedy = "a file that is no such page", "name the page with --html"
+            raise ConfigError(explain(str(path), "no file, or an earlier page", found, remedy))
         path.write_text(page, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         found = error.strerror or str(error)

@@ -10,7 +10,10 @@ from typing import Any
 from headrace.console import count, duration, size
 from headrace.plots import Line, Plot
 
-__all__ = ["report_page"]
+__all__ = ["GENERATOR", "report_page"]
+
+#: What every page has near its beginning.
+GENERATOR = '<meta name="generator" content="headrace">'
 
 Report = Mapping[str, Any]
 
@@ -45,7 +48,7 @@ def report_page(report: Report) -> str:
     style = resources.files("headrace").joinpath("report_page.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'{GENERATOR}\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(section for section in sections if section)

@@ -28,6 +28,7 @@ def progress_of(session: LoadSession) -> Progress:
         phase=session.phase,
         rows_total=session.rows_total,
         rows_read=account.rows_read(),
+        rows_settled=account.rows_settled(),
         rows_stored=account.rows(Verdict.STORED),
         rows_resumed=session.ledger.journal.rows_resumed(),
         rows_rejected=account.rows(Verdict.REJECTED),
@@ -204,7 +205,7 @@ def _status(session: LoadSession, *, source_exhausted: bool) -> str:
     if session.interrupted is not None:
         return f"stopped by {session.interrupted}"
     if session.failure is not None:
-        return f"ended early: {session.failure}"
+        return f"{'dry run ' if session.options.dry_run else ''}ended early: {session.failure}"
     if left or not source_exhausted:
         return f"ended early: {left} rows unsent or unknown"
     if session.verification is not None and session.verification.status == "mismatch":

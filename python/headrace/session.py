@@ -114,7 +114,7 @@ class LoadSession:
         self._progress = progress
         self._trace = Trace()
         self._copy_waiting = copy_waiting
-        self._connection = Connection(endpoint, channels=options.channels)
+        self._connection = Connection(endpoint, channels=options.channels, scratch=options.dry_run)
         self._parts: Parts | None = None
         self._sending: Future[None] | None = None
         self._ticking: list[Future[None]] = []
@@ -130,10 +130,13 @@ class LoadSession:
         """Connect.
 
         Raises:
+            ConfigError: If an embedded database is not there and the load may not create its collection.
             ConnectError: If no server answers.
             MilvusException: If the credentials are refused.
             EmbeddedError: If the embedded engine cannot start.
         """
+        if not self.options.create and self._schema is None:
+            self.endpoint.check_exists()
         connection = self._connection
         connection.start()
         try:
@@ -248,7 +251,7 @@ class LoadSession:
         lost, stop = self.ledger.measurements.lost, self._parts.sender.stop
         watching = watch_identity(self._connection.transport, target.info, lost, stop)
         self._ticking.append(self._connection.submit(watching))
-        self.phase = "sending"
+        self.phase = "checking" if options.dry_run else "sending"
         if self._stop_wanted is not None:
             self._connection.post(self._parts.sender.stop, self._stop_wanted)
 
@@ -366,6 +369,10 @@ class LoadSession:
             for task in self._ticking:
                 task.cancel()
             self._connection.close()
+            if self.options.state_dir is None:
+                # A load that was refused has nothing to keep in a directory that nobody named.
+                with contextlib.suppress(OSError):
+                    self.state_dir.rmdir()
 
     # -- watching ----------------------------------------------------------------------------------------------------
 

@@ -15,8 +15,19 @@ from pathlib import Path
 from headrace.config import Endpoint
 from headrace.errors import ConfigError, JournalError, explain
 
-__all__ = ["StateLock", "fresh_name", "is_on_network", "open_state_dir", "state_home", "target_name", "write_private"]
+__all__ = [
+    "LOCK",
+    "StateLock",
+    "fresh_name",
+    "is_on_network",
+    "open_state_dir",
+    "state_home",
+    "target_name",
+    "write_private",
+]
 
+#: The name of the file that is locked.
+LOCK = "journal.lock"
 #: Characters of a collection's name in that of its directory; file systems end at 255 bytes.
 _NAME_LENGTH = 80
 #: File systems that other machines may be writing to at the same time.
@@ -109,7 +120,7 @@ class StateLock:
     """
 
     def __init__(self, directory: Path) -> None:
-        path = directory / "journal.lock"
+        path = directory / LOCK
         self._owner = os.getpid()
         self._descriptor = -1
         try:
@@ -179,7 +190,7 @@ class StateLock:
     def holder(directory: Path) -> str | None:
         """Who has the directory, in words; None where nobody has."""
         with contextlib.suppress(OSError):
-            descriptor = os.open(directory / "journal.lock", os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(directory / LOCK, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:

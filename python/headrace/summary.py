@@ -46,16 +46,19 @@ TYPE_WIDTH = 48
 def report_lines(report: LoadReport) -> list[str]:
     """What became of the rows, how fast, what was proven, and what to do next."""
     where = f"{report.collection} at {report.uri}" + (f", database {report.database}" if report.database else "")
+    done = f"{count(report.rows_stored)} of {_read(report)} rows in"
+    if report.dry_run:
+        done = f"{count(report.would_store['rows'])} of {_read(report)} rows would go to"
     lines = [
-        f"headrace: {_outcome(report)}: {count(report.rows_stored)} of {_read(report)} rows in {where}",
+        f"headrace: {_outcome(report)}: {done} {where}",
         _entry("rows", _verdicts(report)),
         _entry("speed", _speed(report)),
         _entry("delivery", f"{report.guarantee}; {report.mode}: {report.mode_reason}"),
     ]
-    if report.would_store:
+    if report.dry_run:
         would = report.would_store
         text = f"{count(would['rows'])} rows in {count(would['requests'])} requests of {size(would['bytes'])} in all"
-        lines.append(_entry("would send", text))
+        lines.append(_entry("requests", text))
     if report.rows_resumed:
         lines.append(_entry("resumed", f"{count(report.rows_resumed)} rows that earlier runs had stored"))
     if report.retries or report.throttled_seconds >= 0.05:
@@ -67,7 +70,7 @@ def report_lines(report: LoadReport) -> list[str]:
         lines.append(
             _entry("rejects", f"{count(report.rows_rejected)} rows with their reasons in {report.rejects_file}")
         )
-    lines += file_lines(report.files)
+    lines += file_lines(report.files, dry_run=report.dry_run)
     if report.verify is not None:
         lines.append(_entry("verified", _verified(report.verify)))
         lines += mismatch_lines(report.verify["mismatches"])
@@ -79,14 +82,14 @@ def report_lines(report: LoadReport) -> list[str]:
     return lines if advice is None else [*lines, _entry("next", advice)]
 
 
-def file_lines(files: Sequence[Mapping[str, Any]]) -> list[str]:
+def file_lines(files: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> list[str]:
     """A line per file where there are several, the worst first, and how many more there are."""
     if len(files) < 2:
         return []
     worst = sorted(files, key=lambda file: -sum(file.get(name, 0) for name in _TROUBLE))
     troubled = sum(any(file.get(name, 0) for name in _TROUBLE) for file in files)
     lines = [_entry("files", f"{count(len(files))}, {count(troubled)} of them with rows to look into")]
-    lines += [f"             {_file_line(file)}" for file in worst[:FILES]]
+    lines += [f"             {_file_line(file, dry_run=dry_run)}" for file in worst[:FILES]]
     if len(files) > FILES:
         more = max(0, troubled - FILES)
         lines.append(
@@ -95,8 +98,10 @@ def file_lines(files: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _file_line(file: Mapping[str, Any]) -> str:
-    verdicts = " + ".join(f"{count(file[name])} {name}" for name in _VERDICTS if file.get(name))
+def _file_line(file: Mapping[str, Any], *, dry_run: bool) -> str:
+    # The rows of a file that a dry run packed are not told from those that an option leaves out.
+    words = {"skipped": "not sent"} if dry_run else {}
+    verdicts = " + ".join(f"{count(file[name])} {words.get(name, name)}" for name in _VERDICTS if file.get(name))
     found = ", ".join(f"{count(file[name])} {name}" for name in _FOUND if name in file)
     rows = f"{count(file['rows'])} read" + (f" = {verdicts}" if verdicts else "")
     return f"{file['source']}: {rows}" + (f"; {found}" if found else "")
@@ -221,11 +226,19 @@ def _read(report: LoadReport) -> str:
 def _verdicts(report: LoadReport) -> str:
     verdicts = ("stored", "superseded", "skipped", "rejected", "unknown", "unsent")
     numbers = {verdict: getattr(report, f"rows_{verdict}") for verdict in verdicts}
-    parts = [f"{count(number)} {verdict}" for verdict, number in numbers.items() if number or verdict == "stored"]
+    if report.dry_run:
+        packed = report.would_store["rows"]
+        numbers = {"to be stored": packed, **numbers, "skipped": report.rows_skipped - packed}
+        del numbers["stored"]
+    first = next(iter(numbers))
+    parts = [f"{count(number)} {verdict}" for verdict, number in numbers.items() if number or verdict == first]
     return f"{count(report.rows_read)} read = {' + '.join(parts)}"
 
 
 def _speed(report: LoadReport) -> str:
+    if report.dry_run:
+        checked = report.rows_read / report.seconds if report.seconds else 0.0
+        return f"{duration(report.seconds)}, {count(checked)} rows/s checked"
     rate = f"{count(report.rows_per_second)} rows/s"
     return f"{duration(report.seconds)}, {rate}, {size(report.bytes_sent)} sent in {count(report.batches)} requests"
 
@@ -243,6 +256,9 @@ def _verified(verify: dict[str, Any]) -> str:
 
 def _advice(report: LoadReport) -> str | None:
     status = report.exit_status
+    if report.dry_run and report.rows_rejected:
+        without = "" if report.failure else ", or load without them: they go to the rejects file"
+        return f"mend the rows that would be rejected{without}"
     if status == 3:
         return "mend the rejected rows and load them again"
     if status == 4 or status >= 128:

@@ -338,7 +338,7 @@ def _choose_mode(
             return "insert", "the collection was created for this plan, and this is the part's first attempt"
         return "upsert", "other parts are loaded into the collection too"
     if created:
-        return "insert", "this load created the collection"
+        return "insert", f"this load {'would create' if options.dry_run else 'created'} the collection"
     if rows_before == 0:
         return "insert", "a strongly consistent count found the collection empty"
     if rows_before is None:

@@ -318,12 +318,15 @@ class SyncTransport(_Transport):
     Args:
         endpoint: Where to go.
         channels: How many connections to spread the calls over.
+        create: Whether an embedded database that is not there is made.
 
     Raises:
-        ConfigError: If a TLS file cannot be read.
+        ConfigError: If a TLS file cannot be read, or the database is not there and not to be made.
     """
 
-    def __init__(self, endpoint: Endpoint, *, channels: int = 1) -> None:
+    def __init__(self, endpoint: Endpoint, *, channels: int = 1, create: bool = True) -> None:
+        if not create:
+            endpoint.check_exists()
         super().__init__(endpoint, channels=channels)
         self._credentials = channel_credentials(endpoint)
         self._lock = threading.Lock()

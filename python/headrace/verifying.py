@@ -221,7 +221,7 @@ def verify_source(
     with contextlib.ExitStack() as held:
         # Files are looked at before anybody is called; plain values wait for the collection's schema.
         opened = held.enter_context(open_source(source, options=options)) if is_path(source) else None
-        with SyncTransport(endpoint) as transport:
+        with SyncTransport(endpoint, create=False) as transport:
             info = drive_sync(transport, readable_collection(collection, embedded=endpoint.is_embedded))
             opened = opened or held.enter_context(open_source(source, schema=info.schema, options=options))
             if repair:

@@ -59,6 +59,22 @@ def test_a_signal_ends_a_dump_after_the_range_that_is_read(headrace, filled, tmp
     assert [(segment["rows"], segment["last_key"]) for segment in record["segments"]] == [(256, 255)]
 
 
+@pytest.mark.parametrize(
+    ("path", "recipe"),
+    [
+        ("-", "headrace dump c c.parquet, then: headrace load c.parquet"),
+        ("s3://b/o.parquet", "headrace dump c o.parquet, then: aws s3 cp o.parquet s3://b/o.parquet"),
+        ("gs://b/", "headrace dump c c.parquet, then: gcloud storage cp c.parquet gs://b/"),
+    ],
+)
+def test_what_is_no_local_file_is_refused_with_two_commands(headrace, fake, tmp_path, path, recipe):
+    ended = headrace.run("dump", "c", path, "--uri", fake.uri)
+    assert ended.status == 2
+    assert ended.err.startswith(f"headrace: {path}: expected a local file")
+    assert ended.err.endswith(f"{recipe}\n")
+    assert [it.name for it in tmp_path.iterdir()] == []
+
+
 def test_a_collection_that_is_not_there_ends_with_status_2(headrace, fake, tmp_path):
     ended = headrace.run("dump", "c", "out.parquet", "--uri", fake.uri)
     assert ended.status == 2

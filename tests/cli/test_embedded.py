@@ -24,6 +24,32 @@ def loaded(headrace):
     return headrace.directory / "w.db"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("dump", "w", "out.parquet"),
+        ("finish", "--collection", "w"),
+        ("load", SAMPLE, "--collection", "w"),
+        ("verify", SAMPLE, "--collection", "w"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_database_that_is_not_there_is_made_by_nobody_who_only_wants_one(headrace, command):
+    ended = headrace.run(*command, "--uri", "./absent.db")
+    assert (ended.status, "uri ./absent.db: expected an embedded database that exists" in ended.err) == (2, True)
+    assert list(headrace.directory.glob("absent*")) == []
+
+
+def test_a_dry_run_makes_no_database(headrace):
+    elsewhere = headrace.directory / "tmp"
+    elsewhere.mkdir()
+    where = ("--collection", "w", "--uri", "./absent.db", "--create", "--dry-run")
+    ended = headrace.run("load", SAMPLE, *where, environ={"TMPDIR": str(elsewhere)})
+    assert ended.status == 0, ended.err
+    assert (ended.document["uri"], ended.document["would_store"]["rows"]) == ("./absent.db", 2000)
+    assert [*headrace.directory.glob("absent*"), *elsewhere.iterdir()] == []
+
+
 def test_what_was_loaded_is_there_after_a_restart(headrace, loaded):
     ended = headrace.run("verify", SAMPLE, "--collection", "w", "--uri", "./w.db", "--level", "full")
     assert ended.status == 0, ended.err

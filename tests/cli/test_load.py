@@ -73,6 +73,23 @@ def test_a_dry_run_sends_nothing(headrace, fake, source):
     assert fake.calls_of("Insert", "Upsert", "CreateCollection") == []
 
 
+def test_a_dry_run_says_what_a_load_would_do(headrace, fake, tmp_path):
+    rows = table(200)
+    vectors = rows["vector"].combine_chunks().flatten().to_numpy().copy()
+    vectors[: 4 * 150] = np.nan
+    bad = rows.set_column(2, "vector", pa.FixedSizeListArray.from_arrays(pa.array(vectors), 4))
+    pq.write_table(bad, tmp_path / "nan.parquet")
+    ended = headrace.run(*arguments(fake, "nan.parquet", "--dry-run", "--max-rejects", "200"))
+    assert ended.status == 3, ended.err
+    assert f"150 rows would be rejected: 50 of 200 rows would go to c at {fake.uri}" in ended.err
+    assert "  rows       200 read = 50 to be stored + 150 rejected" in ended.err
+    assert "insert: this load would create the collection" in ended.err
+    ended = headrace.run(*arguments(fake, "nan.parquet", "--dry-run", "--max-rejects", "100"))
+    assert (ended.status, ended.document["status"][:20]) == (4, "dry run ended early:")
+    assert "raise --max-rejects" in ended.err
+    assert "run the same command again" not in ended.err
+
+
 def test_the_token_of_a_file_is_sent(headrace, source, tmp_path):
     from tests.fake_milvus import FakeMilvus
 

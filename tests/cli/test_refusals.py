@@ -1,4 +1,4 @@
-"""Everything that is refused before a row is sent: one line that names it, one document, status 2 or 4."""
+"""Everything that is refused before a row is sent: one message that names it, one document, status 2 or 4."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from tests.cli.conftest import table
 
 
 def check_refused(ended, status, *words):
-    """One line on standard error, the same in the document."""
+    """One message at the end of standard error, the same in the document."""
     assert ended.status == status, ended.err
-    line = ended.err.splitlines()[-1]
-    assert line.startswith("headrace: ")
+    message = f"\n{ended.err}".rpartition("\nheadrace: ")[2]
     for word in words:
-        assert word in line
+        assert word in message
     assert "Traceback" not in ended.err
     document = ended.document
     assert document["status"] == "failed"
     assert document["exit_status"] == status
-    assert " ".join(document["message"].split()) == line.removeprefix("headrace: ")
+    assert document["message"].split() == message.split()
 
 
 def load(headrace, fake, source, *more):
@@ -31,6 +30,13 @@ def load(headrace, fake, source, *more):
 
 def test_a_missing_file_is_named(headrace, fake):
     check_refused(load(headrace, fake, "none.parquet", "--create"), 2, "none.parquet")
+
+
+def test_standard_input_is_no_source_but_a_file_of_its_name_is(headrace, fake, source):
+    source.rename(source.parent / "-")
+    check_refused(load(headrace, fake, "-", "--create"), 2, "standard input", "write the rows into a file")
+    ended = load(headrace, fake, "./-", "--create")
+    assert "standard input" not in ended.err
 
 
 def test_a_glob_without_files_is_named(headrace, fake):
@@ -46,6 +52,25 @@ def test_a_file_that_is_no_parquet_file_is_named(headrace, fake, tmp_path, conte
 def test_a_collection_that_does_not_exist_needs_create(headrace, fake, source):
     check_refused(load(headrace, fake, source), 2, "collection 'c'", "--create")
     assert fake.calls_of("CreateCollection", "Insert") == []
+
+
+@pytest.mark.parametrize("refused", ["none.parquet", "rows.parquet", "rows.jsonl"])
+def test_a_refused_load_leaves_no_state_directory(headrace, fake, source, tmp_path, refused):
+    (tmp_path / "rows.jsonl").write_text('{"id": 1}\nno JSON\n')
+    assert load(headrace, fake, refused).status == 2
+    assert list(headrace.state.glob("headrace/*")) == []
+
+
+def test_each_thing_that_does_not_fit_has_a_line_of_its_own(headrace, fake, source, tmp_path):
+    assert load(headrace, fake, source, "--create").status == 0
+    more = table(dim=8).append_column("extra", pa.array(["x"] * 100))
+    pq.write_table(more, tmp_path / "more.parquet")
+    ended = load(headrace, fake, "more.parquet")
+    check_refused(ended, 2, "2 places")
+    *_, places, first, second = ended.err.splitlines()
+    assert places.endswith("do not fit in 2 places:")
+    assert (first[:2], second[:2]) == ("  ", "  ")
+    assert {line.split("'")[1] for line in (first, second)} == {"vector", "extra"}
 
 
 def test_a_source_without_a_key_is_refused_with_the_remedy(headrace, fake, tmp_path):

@@ -29,15 +29,34 @@ def test_a_page_is_written_of_a_report_by_file_collection_or_directory(headrace,
         assert "100 stored" in (tmp_path / f"{number}.html").read_text()
 
 
-def test_a_load_can_be_piped_into_its_page(headrace, loaded):
-    process = headrace.start("report", "-", "--html", "-", "-q", stdin=subprocess.PIPE)
+@pytest.mark.parametrize(("name", "page"), [("folder/load.json", "folder/load.html"), ("c", "c.html")])
+def test_without_a_name_the_page_has_that_of_the_report(headrace, loaded, tmp_path, name, page):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "load.json").write_text(loaded)
+    for _ in range(2):
+        ended = headrace.run("report", name)
+        assert (ended.status, ended.out, ended.err) == (0, "", f"headrace: wrote {page}\n")
+    assert "100 stored" in (tmp_path / page).read_text()
+
+
+def test_only_a_page_is_replaced_by_one_that_nobody_named(headrace, loaded, tmp_path):
+    (tmp_path / "c.html").write_text("<p>somebody's")
+    ended = headrace.run("report", "c")
+    assert (ended.status, "name the page with --html" in ended.err) == (2, True)
+    assert (tmp_path / "c.html").read_text() == "<p>somebody's"
+    assert headrace.run("report", "c", "--html", "c.html").status == 0
+
+
+@pytest.mark.parametrize("options", [("--html", "-"), ()])
+def test_a_load_can_be_piped_into_its_page(headrace, loaded, options):
+    process = headrace.start("report", "-", *options, "-q", stdin=subprocess.PIPE)
     out, err = process.communicate(loaded, timeout=200)
     assert (process.returncode, err) == (0, "")
     assert out.startswith("<!doctype html>")
 
 
 def test_the_report_has_its_trace_on_few_lines(headrace, loaded):
-    ended = headrace.run("report", "c")
+    ended = headrace.run("report", "c", "--json")
     assert ended.status == 0
     assert ended.document == json.loads(loaded)
     columns = ended.document["trace"]["columns"]

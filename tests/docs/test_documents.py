@@ -86,3 +86,8 @@ def test_the_tests_that_are_named_as_guards_exist(document):
     for name in re.findall(r"`((?:tests/)?[\w/*]*test_\w*\*?\.py)`", document.read_text()):
         where = name if name.startswith("tests/") else f"tests/**/{name}"
         assert list(ROOT.glob(where)), f"{document.name}: {name}"
+
+
+def test_the_readme_lists_every_document():
+    listed = (ROOT / "README.md").read_text()
+    assert [path.name for path in (ROOT / "docs").glob("*.md") if f"](docs/{path.name})" not in listed] == []

@@ -98,6 +98,12 @@ def test_quiet_hides_lines_but_not_errors():
     assert not console.is_terminal
 
 
+def test_each_of_several_findings_has_a_line_of_its_own():
+    stream = io.StringIO()
+    Console(stream=stream).error("they differ in 2\nplaces:\n  one:  this\n\n  two: that\n")
+    assert stream.getvalue() == "headrace: they differ in 2 places:\n  one: this\n  two: that\n"
+
+
 def test_a_stream_that_cannot_show_a_character_shows_its_number():
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     Console(stream=stream).line("ü")

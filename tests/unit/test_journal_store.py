@@ -36,6 +36,18 @@ def settled(record):
     return {verdict: rows.intervals() for verdict, rows in record.settled.items()}
 
 
+def test_a_journal_in_which_nothing_was_begun_goes_away(tmp_path):
+    store = JournalStore(tmp_path)
+    assert (tmp_path / JOURNAL).exists()
+    for _ in range(2):
+        store.close()
+        assert list(tmp_path.iterdir()) == []
+    with JournalStore(tmp_path) as store:
+        target, *_ = begin(store)
+    with JournalStore(tmp_path) as store:
+        assert [it.id for it in store.targets()] == [target.id]
+
+
 def test_what_is_marked_and_not_settled_is_open(tmp_path):
     with JournalStore(tmp_path) as store:
         target, _, file = begin(store)

@@ -17,6 +17,7 @@ def look(seconds, rows=0, **changes):
         "phase": "sending",
         "rows_total": 1000,
         "rows_read": rows,
+        "rows_settled": changes.get("rows_stored", rows) + changes.get("rows_rejected", 0),
         "rows_stored": rows,
         "rows_resumed": 0,
         "rows_rejected": 0,
@@ -58,11 +59,25 @@ def test_a_look_is_one_line_with_what_matters():
     now = look(10.0, rows=500, retries=3, throttled_seconds=1.5, rows_rejected=2)
     rate.update(now)
     assert describe(now, rate) == (
-        "sending: 500 of 1,000 rows stored, 50 rows/s, 50 kB/s, 2 in flight, 3 retries, throttled 1.5 s, 2 rejected, "
-        "10.0 s left"
+        "sending: 500 of 1,000 rows stored, 50 rows/s, 9.9 s left, 2 rejected, 3 retries, throttled 1.5 s, 50 kB/s, "
+        "2 in flight"
     )
     done = look(11.0, rows=1000, phase="verifying", rows_total=None)
     assert describe(done, rate) == "verifying: 1,000 rows stored"
+
+
+def test_a_dry_run_tells_what_it_has_checked():
+    rate = Rate()
+    now = look(10.0, rows=0, phase="checking", rows_settled=500, rows_rejected=2)
+    rate.update(now)
+    assert describe(now, rate) == "checking: 500 of 1,000 rows checked, 50 rows/s, 10.0 s left, 2 rejected"
+
+
+def test_rows_that_are_not_to_be_stored_are_not_waited_for():
+    rate = Rate()
+    now = look(10.0, rows=100, rows_settled=900)
+    rate.update(now)
+    assert rate.remaining(now) == pytest.approx(100 / 90)
 
 
 def test_without_a_terminal_there_is_a_line_every_ten_seconds():
@@ -132,19 +147,31 @@ def test_files_are_part_of_a_log_for_programs_where_somebody_asked_for_them():
     assert json.loads(stream.getvalue())["files"][1] == {"source": "b.csv", "settled": 7, "rows": None}
 
 
-def test_a_file_has_a_bar_of_its_own_while_it_is_loaded(monkeypatch):
+def test_a_file_tells_its_own_remaining_time():
+    stream = io.StringIO()
+    shown = LineView(Console(stream=stream))
+    for seconds in (10, 20):
+        shown.files = lambda settled=seconds * 100: [FileProgress("a.parquet", settled, 5000)]
+        shown(look(float(seconds), rows=100))
+    assert stream.getvalue().splitlines()[-1] == "headrace:   a.parquet: 2,000 of 5,000 rows, 30.0 s left"
+
+
+def test_a_file_has_a_line_of_its_own_while_it_is_loaded(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")
     stream = Terminal()
-    at_work = list(FILES)
+    at_work = [*FILES, FileProgress("/data/of/many/folders/part-0007.parquet", 1000, 2000)]
     with TerminalView(Console(stream=stream)) as shown:
         shown.files = lambda: at_work
         shown(look(1.0, rows=10))
+        shown._live.refresh()
         before = stream.getvalue()
         at_work.clear()
         shown(look(2.0, rows=20))
-        shown._bar.refresh()
+        shown._live.refresh()
         assert "a.parquet" not in stream.getvalue()[len(before) :].rpartition("20 of")[2]
-    assert "a.parquet: 5 of 10 rows" in stream.getvalue()
+    assert "  a.parquet: 5 of 10 rows" in before
+    assert "  ...t-0007.parquet: 1,000 of 2,000 rows" in before
 
 
 def test_a_terminal_has_a_bar_that_goes_away(monkeypatch):
@@ -159,6 +186,19 @@ def test_a_terminal_has_a_bar_that_goes_away(monkeypatch):
     assert "a [line] that stays" in text
     assert "20 of 1,000 rows stored" in text
     assert text.endswith(("\x1b[2K", "\x1b[?25h", "\x1b[1A\x1b[2K"))
+
+
+def test_a_terminal_that_knows_no_other_characters_gets_ascii(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding="ascii")
+    stream.isatty = lambda: True
+    with TerminalView(Console(stream=stream)) as shown:
+        shown.files = lambda: [FileProgress("\udcff.parquet", 5, 10)]
+        shown(look(1.0, rows=10))
+        shown.line("headrace: ü")
+    assert b"\\udcff.parquet: 5 of 10 rows" in written.getvalue()
+    assert b"headrace: \\xfc" in written.getvalue()
 
 
 def test_the_view_fits_the_stream(monkeypatch):

@@ -124,6 +124,51 @@ def test_what_to_do_next_is_the_last_line(changes, advice):
     assert report_lines(report(**changes))[-1] == f"  next       {advice}"
 
 
+def test_a_dry_run_speaks_of_what_a_load_would_do():
+    dry = report(
+        status="dry run: nothing was sent; 3 rows would be rejected",
+        dry_run=True,
+        rows_stored=0,
+        rows_rejected=3,
+        rows_skipped=997,
+        would_store={"rows": 990, "requests": 2, "bytes": 4_000_000},
+        mode_reason="this load would create the collection",
+        files=[
+            {"source": "a.parquet", "rows": 600, "skipped": 600},
+            {"source": "b.parquet", "rows": 400, "skipped": 397, "rejected": 3},
+        ],
+    )
+    lines = report_lines(dry)
+    assert lines[:5] == [
+        "headrace: dry run: nothing was sent; 3 rows would be rejected: 990 of 1,000 rows would go to docs at "
+        "http://localhost:19530",
+        "  rows       1,000 read = 990 to be stored + 7 skipped + 3 rejected",
+        "  speed      2.0 s, 500 rows/s checked",
+        "  delivery   at-least-once; insert: this load would create the collection",
+        "  requests   990 rows in 2 requests of 4 MB in all",
+    ]
+    assert "             b.parquet: 400 read = 397 not sent + 3 rejected" in lines
+    assert lines[-1].startswith("  next       mend the rows that would be rejected")
+
+
+def test_a_dry_run_that_ended_early_is_not_to_be_run_again_as_it_is():
+    failure = "rejects: expected at most 100 refused rows, found 101; look into the rejects file"
+    lines = report_lines(
+        report(
+            status=f"dry run ended early: {failure}",
+            dry_run=True,
+            rows_stored=0,
+            rows_rejected=101,
+            rows_skipped=899,
+            source_exhausted=False,
+            would_store={"rows": 899, "requests": 2, "bytes": 4_000_000},
+            failure=failure,
+        )
+    )
+    assert lines[0].startswith("headrace: dry run ended early: 899 of 1,000 (1,000 read) rows would go to docs")
+    assert lines[-1] == "  next       mend the rows that would be rejected"
+
+
 def test_verification_names_the_first_cells_that_differ():
     mismatches = [{"key": k, "field": "f", "expected": "1", "found": "2"} for k in range(7)]
     verify = {"level": "full", "status": "mismatch", "checked": 7, "mismatches": mismatches, "note": "7 differences"}
