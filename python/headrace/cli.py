@@ -137,7 +137,9 @@ def load(
             progress=view,
             announce=lambda line: view.line(f"headrace: {line}"),
             first_attempt=first_attempt,
-            planned=lambda plan: view.line(summary.plan_table(plan, console.width)),
+            planned=lambda plan, target: view.line(
+                summary.plan_text(plan, target, options=options, width=console.width)
+            ),
         )
         view.files = job.files_at_work if show_files else None
         signals.stop = job.stop
@@ -173,7 +175,8 @@ def inspect(
     endpoint = endpoint_of(values) if collection is not None else None
     options = options_of(values)
 
-    from headrace.inspection import inspect_source, inspection_lines
+    from headrace.inspection import inspect_source
+    from headrace.inspection_text import inspection_lines
 
     schema, source = schema_of(values), source_of(sources)
     found = inspect_source(source, options=options, collection=collection, endpoint=endpoint, schema=schema)

@@ -171,10 +171,12 @@ def prepare(
         raise _no_source()
 
     from headrace.preparing import prepare_collection
+    from headrace.summary import mapping_table
 
     found = prepare_collection(source, collection=collection, endpoint=endpoint, options=options, schema=schema)
     write_document(found.to_json())
     console.line(f"headrace: {found.sentence()}")
+    console.line(mapping_table(found.mapping, console.width))
     for note in found.notes:
         console.line(f"  note: {note}")
     return 0

@@ -7,23 +7,23 @@ NaN in vectors, sparse indices ...) are not checked here.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
-from headrace.casts import Refusal, find_cast, plain, type_text
-from headrace.casts.base import null_mask
-from headrace.casts.dense import dense_layout
+from headrace.casts import Refusal, find_cast, type_text
 from headrace.casts.jsontext import type_name
-from headrace.casts.layouts import is_list
-from headrace.casts.lists import open_list
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
-from headrace.matching import ABSENT, Matched, match_columns
+from headrace.guesses import why_created
+from headrace.matching import Matched, match_columns
 from headrace.partitions import PartitionColumn, partition_of
+from headrace.prechecks import check_absent, check_sample, milvus_fills
+from headrace.remembered import remembered_schema
 from headrace.schema import DYNAMIC_FIELD_NAME, MAX_VARCHAR_BYTES, CollectionSchema, DataType, FieldSchema
 from headrace.shaping import Shape, shape_of
 from headrace.steps import Step, absent_step, column_step, dynamic_step
@@ -60,6 +60,7 @@ class Conformed:
         refused: One refusal for each other row, rows ascending.
         partitions: The partition of each row by name, where a column of the source names it.
         notes: What was done to values because an option said so, and to how many.
+        refused_nulls: By field, how many of the refused rows have no value there.
     """
 
     batch: pa.RecordBatch
@@ -67,6 +68,7 @@ class Conformed:
     refused: list[Refusal]
     notes: dict[str, int]
     partitions: pa.Array | None = None
+    refused_nulls: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 _ROUTED = "rows go to the partitions that their values name in the column"
@@ -152,9 +154,13 @@ class ConformPlan:
         remain = np.ones(batch.num_rows, bool)
         remain[list(refused)] = False
         kept = np.flatnonzero(remain).astype(np.int64, copy=False)
-        refusals = [refused[row] for row in sorted(refused)]
         partitions = None if partitions is None else partitions.take(pa.array(kept))
-        return Conformed(conformed.take(pa.array(kept)), kept, refusals, notes, partitions)
+        left = conformed.take(pa.array(kept))
+        nulls = {
+            name: array.null_count - left.column(name).null_count
+            for name, array in zip(self.columns, arrays, strict=True)
+        }
+        return Conformed(left, kept, [refused[row] for row in sorted(refused)], notes, partitions, nulls)
 
     def _shape_for(self, schema: pa.Schema) -> Shape:
         last = self._last_shape
@@ -219,6 +225,7 @@ def plan_conform(
     sample: pa.RecordBatch | None = None,
     fill_defaults: bool = False,
     later_columns: bool = False,
+    inferred: bool = False,
 ) -> ConformPlan:
     """Plan how columns of ``arrow_schema`` become the fields of ``target``.
 
@@ -234,6 +241,8 @@ def plan_conform(
             column out stops 2.3.5.
         later_columns: Send every field that Milvus could fill, because later batches (rows of a program) may bring
             columns that these rows do not have.
+        inferred: Whether :func:`~headrace.inference.infer_schema` made ``target`` of these columns: the mapping then
+            says what it guessed.
 
     Raises:
         SchemaError: If something does not fit; the message names every misfit.
@@ -246,6 +255,7 @@ def plan_conform(
     cuts = _cuts(target, options)
     plan = functools.partial(_plan, target=target, cuts=cuts, fill_defaults=fill_defaults, later_columns=later_columns)
     planned = plan(shape.schema, matched=matched, sample=None if sample is None else shape.apply(sample)[0])
+    guesses = _guesses(shape.schema, matched, target, options) if inferred else {}
 
     def replan(schema: pa.Schema) -> Sequence[Step]:
         return plan(schema, matched=match(schema), sample=None).steps
@@ -256,16 +266,34 @@ def plan_conform(
         replan,
         shape,
         functools.partial(shape_of, options=options, whole=False),
-        mapping=tuple(_with_origin(entry, shape) for entry in planned.mapping),
+        mapping=tuple(_with_origin(entry, shape, guesses) for entry in planned.mapping),
         left_out=tuple(planned.left_out),
-        notes=matched.remarks if isinstance(partition, str) else (*matched.remarks, f"{_ROUTED} {partition.name!r}"),
+        notes=tuple(_notes(matched, target, partition)),
         partition=partition,
     )
 
 
-def _with_origin(entry: ColumnMapping, shape: Shape) -> ColumnMapping:
-    """The entry with what its column is made of."""
-    note = "; ".join(part for part in (shape.note(entry.source), entry.note) if part)
+def _guesses(columns: pa.Schema, matched: Matched, target: CollectionSchema, options: LoadOptions) -> Mapping[str, str]:
+    """By field of a collection that is made of these columns, what was guessed about it."""
+    if remembered_schema(columns, options) is not None:
+        return {}
+    sources = [(field, matched.columns.get(field.name)) for field in target]
+    return {field.name: why_created(columns.field(it).type, field, options) for field, it in sources if it is not None}
+
+
+def _notes(matched: Matched, target: CollectionSchema, partition: str | PartitionColumn) -> Iterator[str]:
+    yield from matched.remarks
+    if not isinstance(partition, str):
+        yield f"{_ROUTED} {partition.name!r}"
+    filled = [field.name for field in target.sent_fields if field.name not in matched.columns and not field.is_dynamic]
+    if filled:
+        yield f"no column for {', '.join(map(repr, filled))}: filled with null or the default"
+
+
+def _with_origin(entry: ColumnMapping, shape: Shape, guesses: Mapping[str, str]) -> ColumnMapping:
+    """The entry with what its column is made of, and what was guessed about its field."""
+    parts = (shape.note(entry.source), guesses.get(entry.field, ""), entry.note)
+    note = "; ".join(part for part in parts if part)
     return replace(entry, source=shape.origin(entry.source), note=note)
 
 
@@ -294,8 +322,8 @@ def _plan(
             kind = schema.field(source).type
             try:
                 cast = find_cast(kind, field)
-                _check_sample(sample, source, field)
-                _check_absent(schema.field(source), field)
+                check_sample(sample, source, field)
+                check_absent(schema.field(source), field)
             except SchemaError as error:
                 problems.append(error if source == field.name else _renamed(error, source))
                 continue
@@ -304,13 +332,13 @@ def _plan(
             planned.mapping.append(ColumnMapping(source, field.name, type_name(kind), type_text(field), note))
         elif field.is_dynamic and matched.extras:
             planned.steps.append(dynamic_step(field, matched.extras))
-        elif later_columns and (field.is_dynamic or _milvus_fills(field)):
+        elif later_columns and (field.is_dynamic or milvus_fills(field)):
             planned.steps.append(absent_step(field))
         elif field.is_dynamic:
             continue
         elif fill_defaults and field.default_value is not None:
             planned.steps.append(absent_step(field))
-        elif _milvus_fills(field):
+        elif milvus_fills(field):
             planned.left_out.append(field.name)
         else:
             problems.append(_missing(field, schema))
@@ -337,10 +365,6 @@ def _cuts(target: CollectionSchema, options: LoadOptions) -> dict[str, int]:
     return cuts
 
 
-def _milvus_fills(field: FieldSchema) -> bool:
-    return field.nullable or field.default_value is not None
-
-
 def _all_of(problems: Sequence[SchemaError]) -> SchemaError:
     if len(problems) == 1:
         return problems[0]
@@ -362,36 +386,3 @@ def _missing(field: FieldSchema, schema: pa.Schema) -> SchemaError:
     return SchemaError(
         explain(f"field {field.name!r}", f"a column for {type_text(field)}", found, remedy), field=field.name
     )
-
-
-def _check_absent(column: pa.Field, field: FieldSchema) -> None:
-    """Refuse a column that a whole file lacks, where none of its rows could be stored."""
-    path = (column.metadata or {}).get(ABSENT)
-    if path is not None and not _milvus_fills(field):
-        expected, found = f"a column in every file (the field {field.name!r} takes no null)", f"none in {path.decode()}"
-        remedy = "add it there, leave the file out, or load into a field that takes nulls"
-        raise SchemaError(explain(f"column {column.name!r}", expected, found, remedy), field=field.name)
-
-
-def _check_sample(sample: pa.RecordBatch | None, source: str, field: FieldSchema) -> None:
-    """Refuse lists none of which has the vector's length, before a load that would reject every row."""
-    if sample is None or not field.dtype.is_dense_vector or source not in sample.schema.names:
-        return
-    array = plain(sample.column(source))
-    if not is_list(array.type) or pa.types.is_fixed_size_list(array.type):
-        return
-    layout = dense_layout(array.type, field)
-    lengths = np.diff(open_list(array)[0])
-    nulls = null_mask(array)
-    seen = np.unique(lengths if nulls is None else lengths[~nulls]).tolist()
-    if seen and layout.width not in seen:
-        shown = ", ".join(map(str, seen[:5])) + (" ..." if len(seen) > 5 else "")
-        raise SchemaError(
-            explain(
-                f"field {field.name!r}",
-                f"vectors of {layout.width} {layout.noun}",
-                f"lists of {shown} {layout.noun}",
-                "choose another column, or load into a collection whose dim fits",
-            ),
-            field=field.name,
-        )

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from typing import Literal, TextIO
@@ -19,6 +20,8 @@ __all__ = ["Console", "LogFormat", "count", "duration", "size", "table"]
 
 LogFormat = Literal["text", "json"]
 
+#: A last column with less room than this goes below its row, so far from the left.
+_NARROW, _BELOW = 24, 4
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -49,7 +52,10 @@ def duration(seconds: float) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 0, numbers: Sequence[int] = ()) -> str:
-    """Rows under a header, columns aligned; what does not fit into ``width`` is cut from the last column.
+    """Rows under a header, columns aligned; nothing is cut.
+
+    What does not fit into ``width`` goes on in the next line of the last column, or below its row where that column
+    would be too narrow.
 
     Args:
         header: A title per column.
@@ -58,19 +64,33 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 
         numbers: Columns that are aligned to the right.
     """
     cells = [[" ".join(cell.split()) for cell in row] for row in [header, *rows]]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    if width:
-        widths[-1] = max(8, min(widths[-1], width - sum(widths[:-1]) - 2 * (len(widths) - 1)))
-    lines = []
-    for row in cells:
-        texts = [_cut(cell, widths[column]) for column, cell in enumerate(row)]
-        aligned = [t.rjust(widths[c]) if c in numbers else t.ljust(widths[c]) for c, t in enumerate(texts)]
-        lines.append("  ".join(aligned).rstrip())
-    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    indent = sum(widths[:-1]) + 2 * (len(widths) - 1)
+    if width and width < indent + widths[-1]:
+        blocks = _wrapped(cells, widths, indent, width, numbers)
+    else:
+        blocks = [[_aligned(row, widths, numbers)] for row in cells]
+    blocks.insert(1, ["  ".join("-" * w for w in widths)[: width or None].rstrip()])
+    return "\n".join(line for block in blocks for line in block)
 
 
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 3] + "..."
+def _wrapped(
+    cells: Sequence[Sequence[str]], widths: Sequence[int], indent: int, width: int, numbers: Sequence[int]
+) -> list[list[str]]:
+    """The lines of each row, none of whose last column goes beyond ``width``."""
+    below = width - indent < _NARROW
+    indent = _BELOW if below else indent
+    blocks = []
+    for *row, last in cells:
+        lines = [" " * indent + line for line in textwrap.wrap(last, width - indent, break_on_hyphens=False)]
+        start = _aligned(row, widths, numbers)
+        blocks.append([start, *lines] if below or not lines else [start.ljust(indent) + lines[0].lstrip(), *lines[1:]])
+    return blocks
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], numbers: Sequence[int]) -> str:
+    cells = zip(row, widths, strict=False)
+    return "  ".join(t.rjust(w) if c in numbers else t.ljust(w) for c, (t, w) in enumerate(cells)).rstrip()
 
 
 class Console:
@@ -109,8 +129,14 @@ class Console:
 
     @property
     def width(self) -> int:
-        """Characters per line: the terminal's, else 120."""
-        return shutil.get_terminal_size((120, 24)).columns if self.is_terminal else 120
+        """Characters per line of the terminal; 0, for no limit, where there is none."""
+        if not self.is_terminal or self.stream is None:
+            return 0
+        own = 80, 24
+        # Standard output, which others ask, is often no terminal: the document goes into a file.
+        with contextlib.suppress(OSError, ValueError):
+            own = os.get_terminal_size(self.stream.fileno())
+        return shutil.get_terminal_size(own).columns
 
     def line(self, text: str = "") -> None:
         """Print a line, unless quiet."""

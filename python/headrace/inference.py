@@ -34,6 +34,7 @@ from headrace.casts.vectors import (
 from headrace.casts.written import misprint, written_lengths
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
+from headrace.guesses import check_dim
 from headrace.matching import ignored_columns
 from headrace.remembered import remembered_schema
 from headrace.schema import (
@@ -87,7 +88,9 @@ def infer_schema(
     if (remembered := remembered_schema(shape.schema, options)) is not None:
         return remembered
     shaped = None if sample is None else shape.apply(sample)[0]
-    return _Inference(shape.schema, shaped, options, shape.made_of(frozenset(nulls)), timestamptz).schema()
+    schema = _Inference(shape.schema, shaped, options, shape.made_of(frozenset(nulls)), timestamptz).schema()
+    check_dim(schema, options)
+    return schema
 
 
 class _Inference:
@@ -282,6 +285,7 @@ class _Inference:
             return {name: self._named_dim(name, lengths[name]) for name in named}
         candidates = {name: dim for name, seen in lengths.items() if len(seen) == 1 for dim in seen if dim > 1}
         sure = [name for name, kind in self._types.items() if is_fixed_vector(kind)]
+        candidates = {name: dim for name, dim in candidates.items() if dim == self._options.dim} or candidates
         if candidates and len(candidates) + len(sure) > 1:
             shown = ", ".join(f"{name!r} ({dim} numbers)" for name, dim in candidates.items())
             and_sure = f" beside {', '.join(map(repr, sure))}" if sure else ""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from headrace import operations as ops
@@ -16,22 +16,21 @@ from headrace.calls import drive_sync
 from headrace.casts.jsontext import type_name
 from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
-from headrace.conform import plan_conform
-from headrace.console import count, size, table
-from headrace.errors import InputError
+from headrace.conform import ConformPlan, Refusal, plan_conform
+from headrace.console import count
+from headrace.errors import InputError, explain
 from headrace.inference import infer_schema
-from headrace.packing import make_packer
-from headrace.profiling import profile_rows
+from headrace.packing import Packer, make_packer
+from headrace.profiling import Refusals, profile_rows
 from headrace.reading import iterate
 from headrace.releases import has_timestamptz
 from headrace.remembered import remembered_indexes
 from headrace.schema import CollectionSchema
-from headrace.sources import Source, open_source
-from headrace.summary import mapping_table
+from headrace.sources import Part, Source, SourceBatch, SourceFile, open_source
 from headrace.target import index_params
 from headrace.transport import SyncTransport
 
-__all__ = ["Inspection", "inspect_source", "inspection_lines"]
+__all__ = ["Inspection", "inspect_source"]
 
 #: Most bytes of the rows that the plan is made with, and about those of the rows that are profiled.
 SAMPLE_BYTES, PROFILE_BYTES = 4 << 20, 16 << 20
@@ -46,9 +45,10 @@ class Inspection:
 
     Attributes:
         source: The source's label.
-        files: Per file or object: ``path``, ``rows`` (None where only reading tells), ``bytes`` on disk.
+        files: Per file or object: ``path``, ``rows`` (None where only reading tells), ``bytes`` where it is kept.
         skipped: Files that were left out.
         rows: Rows in all, where known.
+        rows_about: About as many as that, where only reading tells: if files are like their first rows; else None.
         columns: Per column: ``name`` and Arrow ``type``.
         collection: The collection that was asked about, or None.
         uri: The server that was asked, or None.
@@ -58,7 +58,7 @@ class Inspection:
         mapping: Per column: ``source``, ``source_type``, ``field``, ``field_type``, ``note``.
         indexes: Per vector field of a collection to be created: ``field``, ``metric``.
         notes: What a person should know: narrowed columns, guesses, fields that the server fills.
-        request_bytes_per_row: Bytes of one row in a request, from the rows that were looked at.
+        request_bytes_per_row: Bytes of one row in a request, of the rows that were looked at and would be stored.
         profile: What a sample of the rows looks like, as :class:`headrace.profiling.Profile` has it.
         like: Collections of a similar name, where the one that was asked for does not exist.
         problem: Why a load would be refused, or None.
@@ -68,6 +68,7 @@ class Inspection:
     files: list[dict[str, Any]]
     skipped: list[str]
     rows: int | None
+    rows_about: int | None
     columns: list[dict[str, str]]
     collection: str | None = None
     uri: str | None = None
@@ -116,102 +117,40 @@ def inspect_source(
             info, timestamptz = _ask(found, collection, endpoint)
         sample = next(iterate(opened, max_bytes=SAMPLE_BYTES, columns=None, limit=options.limit), None)
         try:
-            batch = None if sample is None else sample.batch
             given = schema if info is None else info.schema
-            _plan(found, opened, batch, given, options, exists=info is not None, timestamptz=timestamptz)
+            _plan(found, opened, sample, given, options, exists=info is not None, timestamptz=timestamptz)
         except InputError as error:
             found.problem = str(error)
         return found
 
 
-def inspection_lines(found: Inspection, *, width: int = 0) -> Iterator[str]:
-    """The inspection for a person to read."""
-    rows = "rows unknown" if found.rows is None else f"{count(found.rows)} rows"
-    on_disk = sum(entry["bytes"] or 0 for entry in found.files)
-    yield f"{found.source}: {rows}, {len(found.files)} file(s), {size(on_disk)} on disk"
-    if len(found.files) > 1:
-        yield ""
-        shown = [[entry["path"], _number(entry["rows"]), size(entry["bytes"] or 0)] for entry in found.files]
-        yield table(("file", "rows", "bytes"), shown, numbers=(1, 2))
-    for path in found.skipped:
-        yield f"left out: {path}"
-    yield ""
-    if found.mapping:
-        yield _target(found)
-        yield mapping_table(found.mapping, width)
-    else:
-        yield table(("column", "type"), [[entry["name"], entry["type"]] for entry in found.columns], width=width)
-    if found.request_bytes_per_row is not None:
-        total = "" if found.rows is None else f", {size(found.request_bytes_per_row * found.rows)} in all"
-        yield ""
-        yield f"about {size(found.request_bytes_per_row)} per row on the wire{total}"
-    if found.profile:
-        yield from _profile_lines(found.profile, found.rows, width)
-    for note in found.notes:
-        yield f"note: {note}"
-
-
-def _profile_lines(profile: dict[str, Any], rows: int | None, width: int) -> Iterator[str]:
-    size_per_row, repeats = profile["server_bytes_per_row"], profile["key_repeats"]
-    if size_per_row is not None and rows is not None:
-        yield f"about {size(size_per_row * rows)} in the server's memory: values, and an HNSW index's links"
-    yield ""
-    keys = "" if repeats is None else f"; {count(repeats)} of them have a key that stands before"
-    yield f"{count(profile['rows'])} rows were looked at{keys}"
-    shown = [[it["field"], it["type"], count(it["nulls"]), _remarks(it)] for it in profile["fields"]]
-    yield table(("field", "type", "nulls", "values"), shown, width=width, numbers=(2,))
-
-
-def _remarks(entry: dict[str, Any]) -> str:
-    parts = []
-    if entry["norm"]:
-        norm = entry["norm"]
-        parts.append(f"length {norm['least']:g} to {norm['largest']:g}, median {norm['median']:g}")
-    if entry["advice"]:
-        parts.append(entry["advice"])
-    if entry["not_finite"]:
-        parts.append(f"{count(entry['not_finite'])} with NaN or an infinity")
-    if entry["zeros"]:
-        parts.append(f"{count(entry['zeros'])} of length 0")
-    if entry["longest"] is not None:
-        parts.append(f"at most {count(entry['longest'])} bytes")
-    return "; ".join(parts)
-
-
-def _number(rows: int | None) -> str:
-    return "?" if rows is None else count(rows)
-
-
-def _target(found: Inspection) -> str:
-    if found.exists:
-        rows = "" if found.rows_before is None else f" and holds {count(found.rows_before)} rows"
-        return f"collection {found.collection!r} exists{rows}; its key is {found.primary_key!r}"
-    name = "a collection" if found.collection is None else f"collection {found.collection!r}"
-    metrics = ", ".join(f"{index['field']} ({index['metric']})" for index in found.indexes)
-    indexed = f", indexed: {metrics}" if metrics else ""
-    if found.like:
-        name += f" (there is {', '.join(map(repr, found.like))})"
-    return f"--create would make {name} with the key {found.primary_key!r}{indexed}"
-
-
 def _look_at(source: Source) -> Inspection:
     rows: dict[str, int | None] = {file.label: file.rows for file in source.files}
+    sizes = {file.label: file.size for file in source.files}
     for part in source.parts() if source.replayable and not source.files else ():
         before = rows.get(part.label, 0)
         rows[part.label] = None if part.rows is None or before is None else before + part.rows
     return Inspection(
         source=source.label,
         notes=list(source.notes),
-        files=[{"path": label, "rows": number, "bytes": _file_size(label)} for label, number in rows.items()],
+        files=[{"path": label, "rows": number, "bytes": sizes.get(label)} for label, number in rows.items()],
         skipped=list(source.skipped),
         rows=source.rows_total,
+        rows_about=_rows_about(source.files) if source.rows_total is None else None,
         columns=[{"name": column.name, "type": type_name(column.type)} for column in source.schema],
     )
 
 
-def _file_size(label: str) -> int | None:
-    path = Path(label)
-    return path.stat().st_size if path.is_file() else None
+def _rows_about(files: Sequence[SourceFile]) -> int | None:
+    """About how many rows all files have, by the first rows of some of those that do not say it."""
+    unknown = [file for file in files if file.rows is None]
+    looked_at = unknown[:: -(-len(unknown) // PARTS) or 1]
+    estimates = [file.about_rows() for file in looked_at]
+    size = sum(file.size or 0 for file in looked_at)
+    if None in estimates or not size:
+        return None
+    density = sum(rows or 0 for rows in estimates) / size
+    return sum(file.rows or 0 for file in files) + round(density * sum(file.size or 0 for file in unknown))
 
 
 def _ask(found: Inspection, collection: str, endpoint: Endpoint) -> tuple[CollectionInfo | None, bool]:
@@ -234,21 +173,23 @@ def _ask(found: Inspection, collection: str, endpoint: Endpoint) -> tuple[Collec
 def _plan(
     found: Inspection,
     source: Source,
-    sample: pa.RecordBatch | None,
+    sample: SourceBatch | None,
     schema: CollectionSchema | None,
     options: LoadOptions,
     *,
     exists: bool,
     timestamptz: bool,
 ) -> None:
+    first = None if sample is None else sample.batch
+    later, inferred = source.open_ended, schema is None
     if schema is None:
         schema = infer_schema(
             source.schema,
-            sample=sample,
+            sample=first,
             options=options,
             nulls=source.nulls,
             timestamptz=timestamptz,
-            later_columns=source.open_ended,
+            later_columns=later,
         )
     if not exists:
         found.indexes = [
@@ -256,43 +197,88 @@ def _plan(
             for index in index_params(schema, options.metric, remembered_indexes(source.schema, options))
         ]
     found.primary_key = schema.primary_key.name
-    plan = plan_conform(source.schema, schema, options=options, sample=sample, later_columns=source.open_ended)
+    plan = plan_conform(source.schema, schema, options=options, sample=first, later_columns=later, inferred=inferred)
     found.mapping = [asdict(entry) for entry in plan.mapping]
     found.notes += plan.notes
-    if plan.left_out:
-        found.notes.append(f"the server fills {', '.join(plan.left_out)}")
     if sample is not None:
-        _measure(found, plan.apply(sample).batch, schema, plan.columns)
-        rows = (plan.apply(batch).batch for batch in _spread(source, sample, options))
-        found.profile = asdict(profile_rows(rows, schema))
+        looking = _Looking(plan, make_packer(schema, collection_name="inspect", columns=plan.columns))
+        batches = _spread(source, sample, plan.source_columns, options)
+        found.profile = asdict(profile_rows(map(looking.conform, batches), schema, looking.refusals))
+        found.request_bytes_per_row = looking.bytes_per_row
+        found.notes += _losses(found.profile["rows"], looking.refusals)
 
 
-def _spread(source: Source, sample: pa.RecordBatch, options: LoadOptions) -> Iterator[pa.RecordBatch]:
-    """The first rows of some parts, spread over the whole source where it can be read again, else the sample."""
+def _spread(source: Source, sample: SourceBatch, columns: Sequence[str], options: LoadOptions) -> Iterator[SourceBatch]:
+    """The first rows of some parts, spread over the whole source where it can be read again, else the sample.
+
+    Where only reading tells how many rows there are, as many from its beginning: its parts are found by reading, too.
+    """
     if not source.replayable or options.limit is not None:
         yield sample
         return
-    parts = list(source.parts())
-    chosen = parts[:: -(-len(parts) // PARTS)]
-    for part in chosen:
-        left = PROFILE_BYTES // len(chosen)
-        for found in part.batches(max_bytes=left, columns=None):
-            yield found.batch
+    parts: Iterable[Part] = source.parts()
+    left = share = PROFILE_BYTES
+    if source.rows_total is not None:
+        every = list(parts)
+        parts = every[:: -(-len(every) // PARTS)]
+        share = PROFILE_BYTES // len(parts)
+    for part in parts:
+        wanted = min(share, left)
+        for found in part.batches(max_bytes=wanted, columns=columns):
+            yield found
+            wanted -= found.batch.nbytes
             left -= found.batch.nbytes
-            if left <= 0:
+            if wanted <= 0:
                 break
+        if left <= 0:
+            return
 
 
-def _measure(found: Inspection, batch: pa.RecordBatch, schema: CollectionSchema, columns: tuple[str, ...]) -> None:
-    packer = make_packer(schema, collection_name="inspect", columns=columns)
-    refused = packer.check(batch)
-    if refused:
-        row, name, expected, value, _ = refused[0]
-        found.notes.append(
-            f"{len(refused)} of the first {batch.num_rows} rows would be rejected, for example row {row}, "
-            f"field {name!r}: expected {expected}, found {value}"
-        )
-        bad = {row for row, *_ in refused}
-        batch = batch.take(pa.array([row for row in range(batch.num_rows) if row not in bad], pa.int64()))
-    if batch.num_rows:
-        found.request_bytes_per_row = packer.encoded_len(batch) / batch.num_rows
+class _Looking:
+    """Takes rows as a load does, and counts those that it would reject.
+
+    Attributes:
+        refusals: These.
+    """
+
+    def __init__(self, plan: ConformPlan, packer: Packer) -> None:
+        self._plan = plan
+        self._packer = packer
+        self.refusals = Refusals()
+        self._rows = self._bytes = 0
+
+    @property
+    def bytes_per_row(self) -> float | None:
+        """Bytes of one row in a request; None before one was seen that would be stored."""
+        return self._bytes / self._rows if self._rows else None
+
+    def conform(self, found: SourceBatch) -> pa.RecordBatch:
+        """The rows that fit the fields' types."""
+        result = self._plan.apply(found.batch)
+        batch, kept = result.batch, result.kept
+        self.refusals.taken_out += len(result.refused)
+        self.refusals.nulls.update(result.refused_nulls)
+        for cell in result.refused:
+            self._reject(found, cell)
+        stored, unfit = batch, [Refusal(*cell) for cell in self._packer.check(batch)]
+        for cell in unfit:
+            self._reject(found, cell if kept is None else replace(cell, row=int(kept[cell.row])))
+        if unfit:
+            bad = [cell.row for cell in unfit]
+            stored = batch.take(pa.array(np.setdiff1d(np.arange(batch.num_rows), bad, assume_unique=True)))
+        self._rows += stored.num_rows
+        self._bytes += self._packer.encoded_len(stored) if stored.num_rows else 0
+        return batch
+
+    def _reject(self, found: SourceBatch, cell: Refusal) -> None:
+        where = f"row {found.first_row + cell.row} of {found.source}"
+        self.refusals.add(cell.field, explain(where, cell.expected, cell.found, cell.remedy))
+
+
+def _losses(rows: int, refusals: Refusals) -> list[str]:
+    """Why a load would reject rows of a sample, field by field."""
+    return [
+        f"{count(lost)} of the {count(rows)} rows that were looked at would be rejected for {name!r}, "
+        f"for example {refusals.examples[name]}"
+        for name, lost in refusals.rejected.items()
+    ]

@@ -24,7 +24,7 @@ from headrace.schema import CollectionSchema
 from headrace.sending import STOP_GRACE
 from headrace.session import LoadSession
 from headrace.sources import Source, SourceBatch, is_path, open_source
-from headrace.target import Sharing
+from headrace.target import Sharing, Target
 
 __all__ = ["LoadJob"]
 
@@ -48,7 +48,7 @@ class LoadJob:
         progress: Called about four times a second from another thread; must return quickly.
         announce: Called with lines for people, the first of which names the state directory.
         first_attempt: Whether nobody ever began to load this part of a plan.
-        planned: Called once with how columns become fields, before anything is sent.
+        planned: Called once with how columns become fields, and of which collection, before anything is sent.
 
     Raises:
         ConfigError: If the state directory cannot be made, or an option is not for a part of a plan.
@@ -65,7 +65,7 @@ class LoadJob:
         progress: Callable[[Progress], None] | None = None,
         announce: Callable[[str], None] | None = None,
         first_attempt: bool = False,
-        planned: Callable[[ConformPlan], None] | None = None,
+        planned: Callable[[ConformPlan, Target], None] | None = None,
     ) -> None:
         part = source if isinstance(source, PlanPart) else None
         if part is not None and options.verify != "none":
@@ -76,7 +76,7 @@ class LoadJob:
         self._options = options
         self._files = part is not None or is_path(source)
         self._announce = announce or (lambda _: None)
-        self._planned = planned or (lambda _: None)
+        self._planned = planned or (lambda _plan, _target: None)
         # Only the rows of files can be found again by a later run.
         self._resumable = self._files and not options.dry_run
         self._session = LoadSession(
@@ -210,7 +210,8 @@ class LoadJob:
             nulls=source.nulls if self._options.create else (),
             later_columns=source.open_ended or not self._files,
         )
-        self._planned(session.parts.plan)
+        if session.target is not None:
+            self._planned(session.parts.plan, session.target)
         if not source.replayable:
             return source, iter(()) if first is None else itertools.chain([first], batches)
         columns = session.parts.plan.source_columns

@@ -136,10 +136,14 @@ def prepare_collection(
         if info is not None and schema is not None:
             check_same(collection, schema, info.schema)
         wanted = info.schema if info is not None else schema
+        inferred = wanted is None
         if wanted is None:
             times = has_timestamptz(transport.server_version, lite=transport.server_kind == "lite")
             wanted = infer_schema(opened.schema, sample=first, options=options, nulls=opened.nulls, timestamptz=times)
-        conform = plan_conform(opened.schema, wanted, options=options, sample=first, later_columns=opened.open_ended)
+        later = opened.open_ended
+        conform = plan_conform(
+            opened.schema, wanted, options=options, sample=first, later_columns=later, inferred=inferred
+        )
         known = remembered_indexes(opened.schema, options) if schema is None else []
         target = drive_sync(transport, _settle(collection, options, info, wanted, plan=plan, indexes=known))
         indexes = drive_sync(transport, ops.describe_index(target.info.name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 from headrace.casts import type_text
 from headrace.schema import CollectionSchema, DataType, FieldSchema
 
-__all__ = ["FieldProfile", "Profile", "profile_rows"]
+__all__ = ["FieldProfile", "Profile", "Refusals", "profile_rows"]
 
 #: How far from 1 the length of a vector is that counts as normalised; float16 keeps three digits.
 _NORMALISED = 2e-3
@@ -31,7 +32,8 @@ class FieldProfile:
     Attributes:
         field: Its name.
         type: Its type, for people.
-        nulls: Rows without a value.
+        nulls: Rows without a value, also those that are rejected for it.
+        rejected: Rows that a load would reject for it; each row counts for one field.
         not_finite: Vectors with NaN or an infinity, which Milvus refuses.
         zeros: Vectors of length 0, which have no direction for COSINE.
         norm: Least, median and largest length of the finite vectors; empty for what is no float vector.
@@ -42,6 +44,7 @@ class FieldProfile:
     field: str
     type: str
     nulls: int = 0
+    rejected: int = 0
     not_finite: int = 0
     zeros: int = 0
     norm: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -55,6 +58,7 @@ class Profile:
 
     Attributes:
         rows: How many were sampled.
+        rejected: How many of them a load would reject.
         fields: A profile per field.
         key_repeats: Rows of the sample whose key stands in an earlier one, too; None where the server makes the keys.
         server_bytes_per_row: About what a row takes in the server's memory: its values, and the links of an HNSW index
@@ -62,27 +66,59 @@ class Profile:
     """
 
     rows: int
+    rejected: int
     fields: list[FieldProfile]
     key_repeats: int | None
     server_bytes_per_row: float | None
 
 
-def profile_rows(batches: Iterable[pa.RecordBatch], schema: CollectionSchema) -> Profile:
-    """Look at conformed rows; all of them are held at once."""
+@dataclass
+class Refusals:
+    """The sampled rows that a load would reject.
+
+    Attributes:
+        taken_out: How many of them are not among the rows that are profiled.
+        nulls: By field, how many of these have no value there.
+        rejected: By field (or column that names a partition), how many are rejected for it.
+        examples: By the same, the first of them, and what is wrong with it.
+    """
+
+    taken_out: int = 0
+    nulls: Counter[str] = dataclasses.field(default_factory=Counter)
+    rejected: Counter[str] = dataclasses.field(default_factory=Counter)
+    examples: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def add(self, field: str, example: str) -> None:
+        """Count a row that is rejected."""
+        self.rejected[field] += 1
+        self.examples.setdefault(field, example)
+
+
+def profile_rows(
+    batches: Iterable[pa.RecordBatch], schema: CollectionSchema, refusals: Refusals | None = None
+) -> Profile:
+    """Look at conformed rows; all of them are held at once. ``refusals`` is read when the last batch was taken."""
     table = pa.Table.from_batches(list(batches)).combine_chunks()
-    fields = [_profile(item, table) for item in schema.sent_fields if item.name in table.column_names]
+    lost = refusals or Refusals()
+    fields = [_profile(item, table, lost) for item in schema.sent_fields if item.name in table.column_names]
     key = schema.primary_key.name
     repeats = None
     if key in table.column_names:
         repeats = table.num_rows - len(pc.unique(table.column(key)))
     dense = sum(item.dtype.is_vector and item.dtype is not DataType.SPARSE_FLOAT_VECTOR for item in schema.sent_fields)
     size = table.nbytes / table.num_rows + HNSW_LINKS * dense if table.num_rows else None
-    return Profile(table.num_rows, fields, repeats, size)
+    rows = table.num_rows + lost.taken_out
+    return Profile(rows, lost.rejected.total(), fields, repeats, size)
 
 
-def _profile(item: FieldSchema, table: pa.Table) -> FieldProfile:
+def _profile(item: FieldSchema, table: pa.Table, lost: Refusals) -> FieldProfile:
     column = table.column(item.name)
-    found = FieldProfile(item.name, type_text(item), nulls=column.null_count)
+    found = FieldProfile(
+        item.name,
+        type_text(item),
+        nulls=column.null_count + lost.nulls[item.name],
+        rejected=lost.rejected[item.name],
+    )
     if item.dtype in _DENSE:
         _measure_vectors(found, column)
     elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):

@@ -191,6 +191,7 @@ def _ignored(options: LoadOptions) -> list[str]:
     asked = {
         "metric": options.metric,
         "num_shards": options.num_shards,
+        "dim": options.dim,
         "partition_key": options.partition_key,
         "dynamic": options.dynamic or None,
         "consistency": options.consistency,

@@ -202,7 +202,8 @@ class LoadSession:
         options, schema = self.options, self.schema
         transport = self._connection.transport
         version, lite = transport.server_version, transport.server_kind == "lite"
-        if schema is None and options.create:
+        inferred = schema is None and options.create
+        if inferred:
             tz = has_timestamptz(version, lite=lite)
             schema = infer_schema(
                 arrow_schema, sample=sample, options=options, nulls=nulls, timestamptz=tz, later_columns=later_columns
@@ -212,13 +213,12 @@ class LoadSession:
         if schema is None:
             raise self.run(missing_collection(self.collection))
         old = needs_defaults(version, lite=lite)
-        plan = plan_conform(
-            arrow_schema, schema, options=options, sample=sample, fill_defaults=old, later_columns=later_columns
-        )
+        known = {"fill_defaults": old, "later_columns": later_columns, "inferred": inferred}
+        plan = plan_conform(arrow_schema, schema, options=options, sample=sample, **known)
         create, embedded = options.create or self._schema is not None, self.endpoint.is_embedded
-        known = remembered_indexes(arrow_schema, options) if self._schema is None else []
+        indexes = remembered_indexes(arrow_schema, options) if self._schema is None else []
         opening = functools.partial(open_target, self.collection, options, self.info, schema, sharing=self.sharing)
-        self.target = self.run(opening(create=create, embedded=embedded, indexes=known))
+        self.target = self.run(opening(create=create, embedded=embedded, indexes=indexes))
         if plan.partition_column is not None:
             open_partitions(plan.partition_column, self.target, options, sample, run=self.run)
         if self.resumption is not None:

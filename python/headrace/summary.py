@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, Any
 from headrace.console import count, duration, size, table
 
 if TYPE_CHECKING:
+    from headrace.config import LoadOptions
     from headrace.conform import ConformPlan
     from headrace.journals import JournalState
     from headrace.recounting import Recount
     from headrace.report import LoadReport
+    from headrace.target import Target
     from headrace.verifying import Verification
 
 __all__ = [
+    "created_text",
+    "existing_text",
     "file_lines",
     "journal_lines",
     "mapping_table",
     "mismatch_lines",
-    "plan_table",
+    "plan_text",
     "recount_lines",
     "report_lines",
     "verification_lines",
@@ -156,16 +160,36 @@ def _tally(verdicts: dict[str, int]) -> str:
     return ", ".join(f"{count(rows)} {verdict}" for verdict, rows in verdicts.items()) or "none"
 
 
-def plan_table(plan: ConformPlan, width: int = 0) -> str:
-    """Which column becomes which field in a load, and why."""
-    return mapping_table([asdict(entry) for entry in plan.mapping], width)
+def plan_text(plan: ConformPlan, target: Target, *, options: LoadOptions, width: int = 0) -> str:
+    """The collection of a load, and which column becomes which of its fields, and why."""
+    name, key = target.info.name, target.info.schema.primary_key.name
+    line = existing_text(name, target.rows_before, key)
+    if target.created:
+        verb = "would be" if options.dry_run else "is"
+        metrics = {index.field_name: index.metric_type for index in target.indexes}
+        line = f"collection {name!r} {verb} created {created_text(key, metrics)}"
+    return f"headrace: {line}\n{mapping_table([asdict(entry) for entry in plan.mapping], width)}"
+
+
+def existing_text(name: str | None, rows: int | None, key: str | None) -> str:
+    """What a collection is that exists."""
+    holds = "" if rows is None else f" and holds {count(rows)} rows"
+    return f"collection {name!r} exists{holds}; its key is {key!r}"
+
+
+def created_text(key: str | None, metrics: Mapping[str, str]) -> str:
+    """What a new collection has: its key, and the metrics of its indexes by field."""
+    indexed = ", ".join(f"{field} ({metric})" for field, metric in metrics.items())
+    return f"with the key {key!r}" + (f", indexed: {indexed}" if indexed else "")
 
 
 def mapping_table(mapping: list[dict[str, str]], width: int = 0) -> str:
     """Which column became which field, and why."""
-    columns = ("source", "source_type", "field", "field_type", "note")
     header = ("column", "type", "field", "type", "note")
-    return table(header, [[_short(entry[column]) for column in columns] for entry in mapping], width=width)
+    rows = [
+        [it["source"], _short(it["source_type"]), it["field"], _short(it["field_type"]), it["note"]] for it in mapping
+    ]
+    return table(header, rows, width=width)
 
 
 def _short(text: str) -> str:

@@ -69,6 +69,7 @@ class Target:
         mode: ``"insert"`` or ``"upsert"``.
         mode_reason: Why that mode.
         rows_before: A strongly consistent count before the first row; None where it could not be taken.
+        indexes: Those that this load gave to a collection that it created.
     """
 
     info: CollectionInfo
@@ -77,6 +78,7 @@ class Target:
     mode: str
     mode_reason: str
     rows_before: int | None
+    indexes: tuple[IndexParam, ...] = ()
 
     @property
     def keyed(self) -> bool:
@@ -135,8 +137,9 @@ def open_target(
     """
     created = False
     rows_before: int | None = 0
+    params = index_params(schema, options.metric, indexes) if info is None else []
     if info is None:
-        info, created = yield from _create(collection, options, schema, sharing, indexes)
+        info, created = yield from _create(collection, options, schema, sharing, params)
     elif UNCHECKED & {field.dtype for field in schema}:
         yield from check_version(collection, schema)
     # One that an earlier run of this command created and did not finish is finished by this one.
@@ -152,7 +155,7 @@ def open_target(
             yield from _check_searchable(collection, options)
         rows_before = yield from _count(collection)
     mode, reason = _choose_mode(info, options, created=created, rows_before=rows_before, sharing=sharing)
-    return Target(info, created, ours, mode, reason, rows_before)
+    return Target(info, created, ours, mode, reason, rows_before, tuple(params) if created else ())
 
 
 def finish_target(target: Target, options: LoadOptions) -> Operation[None]:
@@ -167,7 +170,7 @@ def _create(
     options: LoadOptions,
     schema: CollectionSchema,
     sharing: Sharing | None,
-    indexes: Sequence[IndexParam],
+    params: list[IndexParam],
 ) -> Operation[tuple[CollectionInfo, bool]]:
     """The collection, and whether it was created here: others may be creating it at the same moment."""
     if options.verify != "none" and options.searchable == "no":
@@ -188,7 +191,7 @@ def _create(
     if not created:
         check_same(collection, schema, info.schema)
     try:
-        yield from ensure_indexes(collection, index_params(schema, options.metric, indexes))
+        yield from ensure_indexes(collection, params)
     except HeadraceError:
         # Without its indexes it could never be searched, and the next run would take it for somebody's.
         if created:
@@ -278,10 +281,8 @@ def _if_permitted(operation: Operation[T]) -> Operation[T | None]:
 
 def _wake(collection: str) -> Operation[None]:
     """Load what an embedded server that just started has released; where it cannot be, the next step says so."""
-    try:
+    with contextlib.suppress(MilvusException):
         yield from ops.load_collection(collection)
-    except MilvusException:
-        return
 
 
 def _consistency(name: str) -> ConsistencyLevel:

@@ -29,7 +29,7 @@ def test_shows_files_rows_columns_and_what_create_would_make(headrace, source):
     assert found["request_bytes_per_row"] > 16
     assert (found["profile"]["rows"], found["profile"]["key_repeats"]) == (100, 0)
     assert [entry["field"] for entry in found["profile"]["fields"]] == ["id", "text", "vector"]
-    assert "not normalised: IP favours long vectors" in ended.err
+    assert "\n'vector' is not normalised: IP favours long vectors; COSINE, or L2 where the model" in ended.err
     assert "--create would make a collection with the key 'id', indexed: vector (COSINE)" in ended.err
     assert not headrace.state.exists()
 
@@ -90,9 +90,10 @@ def test_rows_that_would_be_rejected_are_noted(headrace, tmp_path):
     ended = headrace.run("inspect", "nan.parquet")
     assert ended.status == 0, ended.err
     assert [entry["not_finite"] for entry in ended.document["profile"]["fields"]] == [0, 0, 1]
-    assert any(
-        "1 of the first 10 rows would be rejected, for example row 2" in note for note in ended.document["notes"]
+    assert ended.document["notes"][0].startswith(
+        "1 of the 10 rows that were looked at would be rejected for 'vector', for example row 2 of nan.parquet: "
     )
+    assert "10 rows were looked at, 1 of which would be rejected; 0 of them have a key" in ended.err
 
 
 def test_several_files_are_listed(headrace, tmp_path):

@@ -34,8 +34,9 @@ def test_stores_every_row_and_says_so_on_both_streams(headrace, fake, source):
     assert report["verify"] == {"level": "full", "status": "ok", "checked": 100, "mismatches": [], "note": ""}
     assert report["exit_status"] == 0
     assert fake.collections["c"].count() == 100
-    first, header, _, *rest = ended.err.splitlines()
+    first, target, header, _, *rest = ended.err.splitlines()
     assert str(headrace.state) in first
+    assert target == "headrace: collection 'c' is created with the key 'id', indexed: vector (COSINE)"
     assert header.split() == ["column", "type", "field", "type", "note"]
     assert [line.split()[0] for line in rest[:3]] == ["id", "text", "vector"]
     assert rest[3] == f"headrace: done: 100 of 100 rows in c at {fake.uri}"

@@ -19,6 +19,7 @@ def test_a_source_is_loaded_in_parts_by_commands_of_their_own(headrace, fake, so
     prepared = headrace.run("prepare", "--plan", plan, *on(fake))
     assert (prepared.status, prepared.document["created"]) == (0, True)
     assert prepared.err.startswith("headrace: collection c is created; key id; indexes: vector (COSINE)")
+    assert [line.split()[0] for line in prepared.err.splitlines()[3:]] == ["id", "text", "vector"]
     started = [
         headrace.start("load", "--plan", plan, "--part", number, *on(fake, "--first-attempt")) for number in (1, 2)
     ]

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
+import pty
+import struct
+import sys
+import termios
 
 import click
 import pytest
@@ -38,9 +44,49 @@ def test_numbers_have_separators():
     assert count(1234567.4) == "1,234,567"
 
 
-def test_a_table_aligns_and_cuts_its_last_column():
-    shown = table(("n", "text"), [["1", "short"], ["22", "a text\nthat is too long"]], width=16, numbers=(0,))
-    assert shown.splitlines() == [" n  text", "--  ------------", " 1  short", "22  a text th..."]
+def test_a_table_aligns_and_goes_on_below_its_last_column():
+    why = "a text\nthat is too long for a line"
+    shown = table(("n", "text"), [["1", "short"], ["22", why]], width=30, numbers=(0,))
+    assert shown.splitlines() == [
+        " n  text",
+        "--  --------------------------",
+        " 1  short",
+        "22  a text that is too long",
+        "    for a line",
+    ]
+
+
+def test_a_last_column_without_room_goes_below_its_row():
+    shown = table(("column", "text"), [["a" * 20, ""], ["b", "a text that is long (1970-01-01)"]], width=30)
+    assert shown.splitlines() == [
+        "column",
+        "    text",
+        "--------------------  --------",
+        "a" * 20,
+        "b",
+        "    a text that is long",
+        "    (1970-01-01)",
+    ]
+
+
+@pytest.mark.parametrize("width", [0, 400])
+def test_nothing_is_wrapped_where_there_is_room(width):
+    assert table(("n", "text"), [["1", "why " * 80]], width=width).splitlines()[2] == "1  " + ("why " * 80).strip()
+
+
+def test_lines_have_no_end_without_a_terminal():
+    assert Console(stream=io.StringIO()).width == 0
+
+
+def test_lines_are_as_long_as_the_terminal_that_is_written_to(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    # The document goes elsewhere.
+    monkeypatch.setattr(sys, "__stdout__", None)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 97, 0, 0))
+    with os.fdopen(ours, "rb"), os.fdopen(theirs, "w") as stream:
+        assert Console(stream=stream).width == 97
 
 
 def test_quiet_hides_lines_but_not_errors():

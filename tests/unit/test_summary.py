@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
+from headrace.collection_messages import CollectionInfo
+from headrace.config import LoadOptions
+from headrace.conform import plan_conform
 from headrace.report import LoadReport
-from headrace.summary import file_lines, mapping_table, mismatch_lines, report_lines
+from headrace.schema import CollectionSchema, DataType, FieldSchema, IndexParam
+from headrace.summary import file_lines, mapping_table, mismatch_lines, plan_text, report_lines
+from headrace.target import Target
+
+VECTOR = pa.list_(pa.float32(), 2)
+WRITING = {"ours": True, "mode": "insert", "mode_reason": ""}
 
 
 def report(**changes):
@@ -206,3 +215,36 @@ def test_the_mapping_is_a_table_with_long_types_cut():
     lines = mapping_table([entry]).splitlines()
     assert lines[0].split() == ["column", "type", "field", "type", "note"]
     assert lines[2] == f"v       {'x' * 45}...  vec    FLOAT_VECTOR(4)  a guess"
+
+
+def test_why_a_column_became_its_field_is_never_cut():
+    why = "double is narrowed to float: values are rounded, rows out of range are rejected"
+    entry = {"source": "v", "field": "v", "source_type": "list<double>", "field_type": "FLOAT_VECTOR(4)", "note": why}
+    assert why in mapping_table([entry])
+    for width in (40, 80, 120):
+        lines = mapping_table([entry], width).splitlines()
+        assert why in " ".join(" ".join(lines[2:]).split())
+        assert width < 80 or max(map(len, lines)) <= width
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "collection 'c' is created with the key 'k', indexed: a (COSINE), b (IP)"),
+        ({"dry_run": True}, "collection 'c' would be created with the key 'k', indexed: a (COSINE), b (IP)"),
+        ({"created": False}, "collection 'c' exists and holds 1,000 rows; its key is 'k'"),
+        ({"created": False, "rows_before": None}, "collection 'c' exists; its key is 'k'"),
+    ],
+)
+def test_a_load_says_of_which_collection_its_columns_become_fields(changes, line):
+    fields = [FieldSchema("k", DataType.INT64, is_primary=True)]
+    fields += [FieldSchema(name, DataType.FLOAT_VECTOR, dim=2) for name in "ab"]
+    schema, options = CollectionSchema(fields), LoadOptions(dry_run=changes.pop("dry_run", False))
+    indexes = (IndexParam("a", metric_type="COSINE"), IndexParam("b", metric_type="IP"))
+    info = CollectionInfo(name="c", schema=schema)
+    target = Target(info, **{"created": True, "rows_before": 1000, **changes}, **WRITING, indexes=indexes)
+    plan = plan_conform(pa.schema([("k", pa.int64()), ("a", VECTOR), ("b", VECTOR)]), schema, options=options)
+    assert plan_text(plan, target, options=options).splitlines()[:2] == [
+        f"headrace: {line}",
+        "column  type                             field  type             note",
+    ]

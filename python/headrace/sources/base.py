@@ -87,12 +87,16 @@ class SourceFile:
         rows: How many rows it has, or None where that is known only after reading.
         identify: In which state it is now.
         wanted: How many of its rows are wanted, where the source is one part of several and that is known; else None.
+        size: Its bytes, with those of the files beside it; None where that is not known.
+        about_rows: How many rows it has if all of it is like its first rows; None where nobody can say.
     """
 
     label: str
     rows: int | None
     identify: Callable[[], FileIdentity] = field(repr=False, compare=False)
     wanted: int | None = None
+    size: int | None = None
+    about_rows: Callable[[], int | None] = field(default=lambda: None, repr=False, compare=False)
 
 
 class FileReader(Protocol):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from headrace.config import LoadOptions
 from headrace.errors import SourceError, explain
@@ -21,16 +20,17 @@ from headrace.sources.chosen import ALL, Chosen
 from headrace.sources.delimited import DelimitedReader
 from headrace.sources.filesystems import Storage
 from headrace.sources.hdf5 import Hdf5Reader
-from headrace.sources.identity import FileIdentity, identify
+from headrace.sources.identity import identify
 from headrace.sources.ipc import IpcFileReader, IpcStreamReader
 from headrace.sources.jsonl import JsonLinesReader
+from headrace.sources.kinds import naming_one_kind
 from headrace.sources.npy import NpyReader
 from headrace.sources.npz import NpzReader
 from headrace.sources.pairing import Beside, PairedReader, pair_files
 from headrace.sources.parquet import ParquetReader
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged, find_files
 from headrace.sources.reshaping import Renamed
-from headrace.sources.text import packing_of
+from headrace.sources.text import TextReader, packing_of
 from headrace.sources.unified import Unified, unified
 
 __all__ = ["open_files"]
@@ -83,8 +83,10 @@ def open_files(paths: Sequence[str | os.PathLike[str]], options: LoadOptions) ->
         options.vector[0] if len(options.vector) == 1 else _DEFAULT_VECTOR,
         _DEFAULT_KEY if options.key is None or options.key.startswith("@") else options.key,
     )
-    readers = _with_partners([os.fspath(path) for path in paths], refs, options, storage, names)
-    readers, schema, notes = unified(readers)
+    with naming_one_kind(refs):
+        readers = _with_partners([os.fspath(path) for path in paths], refs, options, storage, names)
+    with naming_one_kind(refs, comparing=True):
+        readers, schema, notes = unified(readers)
     columns = schema.names
 
     def parts() -> Iterator[Part]:
@@ -103,14 +105,20 @@ def open_files(paths: Sequence[str | os.PathLike[str]], options: LoadOptions) ->
         skipped=tuple(skipped),
         notes=tuple(notes),
         open_ended=any(reader.open_ended for reader in readers),
-        files=tuple(SourceFile(it.ref.label, it.rows, partial(_identify, it)) for it in readers),
+        files=tuple(map(_source_file, readers)),
     )
 
 
-def _identify(reader: FileReader) -> FileIdentity:
+def _source_file(reader: FileReader) -> SourceFile:
     reader = reader.reader if isinstance(reader, Unified) else reader
     beside = reader.beside if isinstance(reader, PairedReader) else ()
-    return identify(reader.ref).beside([identify(ref) for ref in beside])
+    return SourceFile(
+        reader.ref.label,
+        reader.rows,
+        lambda: identify(reader.ref).beside([identify(ref) for ref in beside]),
+        size=sum(ref.size for ref in (reader.ref, *beside)),
+        about_rows=reader.about_rows if isinstance(reader, TextReader) else lambda: reader.rows,
+    )
 
 
 def _with_partners(

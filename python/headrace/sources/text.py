@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -29,6 +28,8 @@ __all__ = ["TextReader", "packing_of", "textual"]
 _BLOCK_BYTES = 2 << 20
 #: A longer row is no row: more likely a document that is no lines, or a quote that nobody closed.
 _MOST_ROW_BYTES = 64 << 20
+#: So much of a file says how many rows there are in the rest, about.
+_ABOUT_BYTES = 1 << 20
 _BLANK = np.frombuffer(b" \t\r\n", np.uint8)
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _MARK = b"\xef\xbb\xbf"
@@ -109,9 +110,27 @@ class TextReader(ABC):
         Raises:
             SourceError: If it cannot be read or unpacked, or a row does not end.
         """
+        return (block for block, _ in self._blocks())
+
+    def about_rows(self) -> int:
+        """How many rows the file has if all of it is like its first MiB or two; exact where that is all of it.
+
+        Raises:
+            SourceError: As :meth:`blocks`.
+        """
+        rows = 0
+        for block, taken in self._blocks():
+            rows = block.row + block.rows
+            # What is unpacked has been read in pieces, the last of which is used only in part.
+            if _ABOUT_BYTES <= taken < self.ref.size:
+                return round(rows * self.ref.size / taken)
+        return rows
+
+    def _blocks(self) -> Iterator[tuple[Block, int]]:
+        """The blocks, each with how many bytes of the file, as it is packed, were read for it and those before."""
         rest, offset, row, line = b"", 0, 0, 1
         header = self.has_header
-        for data in chain(self._chunks(), [b""]):
+        for data, taken in chain(self._chunks(), [(b"", self.ref.size)]):
             rest += data
             ends = self._row_ends(rest)
             if not data and rest and (not len(ends) or ends[-1] < len(rest)):
@@ -129,7 +148,7 @@ class TextReader(ABC):
                 ends, header = ends[1:] - ends[0], False
             block = Block(whole, offset, row, line, _count_rows(whole, ends))
             if block.rows:
-                yield block
+                yield block, taken
             offset, row, line = offset + len(whole), row + block.rows, line + whole.count(b"\n")
 
     def refused(self, line: int, expected: str, found: str, remedy: str) -> SourceError:
@@ -138,24 +157,18 @@ class TextReader(ABC):
         message = explain(f"{self.ref.label}, {position}", expected, found, remedy)
         return SourceError(message, source=self.ref.label, position=position)
 
-    def _chunks(self) -> Iterator[bytes]:
+    def _chunks(self) -> Iterator[tuple[bytes, int]]:
         first = True
         try:
-            with self._open() as stream:
+            with self.ref.open() as file, self._unpacked(file) as stream:
                 while data := stream.read(_BLOCK_BYTES):
-                    yield data.removeprefix(_MARK) if first else data
+                    yield data.removeprefix(_MARK) if first else data, file.tell()
                     first = False
         except READ_ERRORS as error:
             raise damaged(self.ref, f"readable {self._packing or 'text'} data", error, None) from error
 
-    @contextmanager
-    def _open(self) -> Iterator[pa.NativeFile]:
-        with self.ref.open() as file:
-            if self._packing is None:
-                yield file
-            else:
-                with pa.CompressedInputStream(file, self._packing) as stream:
-                    yield stream
+    def _unpacked(self, file: pa.NativeFile) -> pa.NativeFile:
+        return file if self._packing is None else pa.CompressedInputStream(file, self._packing)
 
     def line_of(self, block: Block, row: int) -> int:
         """The number of the line in which a row of a block, counted from 0, begins."""
