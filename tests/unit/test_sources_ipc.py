@@ -103,6 +103,23 @@ def test_a_broken_footer_is_named(tmp_path):
     assert f"{path}, footer: expected a readable Arrow IPC file, found damage (" in str(caught.value)
 
 
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_a_broken_batch_is_named_when_rows_are_counted(tmp_path, compression):
+    path = tmp_path / "t.arrow"
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, TABLE.schema, options=options) as writer:
+        writer.write_table(TABLE.slice(0, 500))
+        second = sink.tell()
+        writer.write_table(TABLE.slice(500))
+    data = bytearray(path.read_bytes())
+    data[second + 8 : second + 40] = b"\x99" * 32
+    path.write_bytes(data)
+    with pytest.raises(SourceError) as caught:
+        open_source(path)
+    assert caught.value.position == "record batch 1"
+    assert f"{path}, record batch 1: expected a readable Arrow IPC file, found damage (" in str(caught.value)
+
+
 def test_a_truncated_stream_is_named_with_its_batch(tmp_path):
     path = write_stream(tmp_path / "t.arrows")
     path.write_bytes(path.read_bytes()[:-300])
