@@ -7,8 +7,10 @@ import contextlib
 import numpy as np
 import pyarrow as pa
 import pyarrow.feather
+import pyarrow.fs as pafs
 import pytest
 
+from headrace.config import LoadOptions
 from headrace.errors import SourceError
 from headrace.sources import open_source
 from tests.source_reading import TABLE, read
@@ -101,6 +103,20 @@ def test_a_broken_footer_is_named(tmp_path):
         open_source(path)
     assert caught.value.position == "footer"
     assert f"{path}, footer: expected a readable Arrow IPC file, found damage (" in str(caught.value)
+
+
+def test_vectors_of_any_layout_are_not_read_from_afar_only_to_count_them(tmp_path):
+    far = LoadOptions(filesystem=pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem()))
+    lists = pa.array([[0.5] * 64] * 10, pa.list_(pa.float32()))
+    tensors = pa.ExtensionArray.from_storage(
+        pa.fixed_shape_tensor(pa.float32(), [64]), lists.cast(pa.list_(pa.float32(), 64))
+    )
+    structs = pa.StructArray.from_arrays([lists], ["v"])
+    for vectors in (lists, lists.cast(pa.list_(pa.float32(), 64)), tensors, structs):
+        write_file(tmp_path / "v.arrow", pa.table({"v": vectors}))
+        assert open_source("v.arrow", options=far).rows_total is None
+        write_file(tmp_path / "t.arrow", pa.table({"v": vectors, "t": ["text"] * 10}))
+        assert open_source("t.arrow", options=far).rows_total == 10
 
 
 @pytest.mark.parametrize("compression", [None, "zstd"])

@@ -121,9 +121,15 @@ def _count_rows(ref: FileRef, schema: pa.Schema) -> int | None:
 
 
 def _bits(kind: pa.DataType) -> int:
-    """About how many bits a value takes."""
+    """About how many bits a value takes; lists of any length may be vectors, and take more than is narrow."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _bits(kind.storage_type)
     if pa.types.is_fixed_size_list(kind):
         return int(kind.list_size) * _bits(kind.value_type)
+    if pa.types.is_struct(kind):
+        return sum(_bits(field.type) for field in kind)
+    if pa.types.is_nested(kind):
+        return _NARROW + 1
     try:
         return int(kind.bit_width)
     except ValueError:
