@@ -1,6 +1,6 @@
 """What a load should take: a model of it, next to measured loads, and what it says of places that were not measured.
 
-    python -m benches.model [--megabytes 400] [--turns 5]
+    python -m benches.model [--megabytes 1000] [--turns 5]
 
 A load is a few stations that requests go through one after the other (the client's work, the line, the server's work),
 and time in which nothing works on them (the way, a server that waits). With `n` requests in flight it takes the rate of
@@ -29,18 +29,19 @@ from benches.sink import Sink
 from benches.sources import SOURCES, Rows
 from benches.ways import Packed, headrace_load, packed, sent_packed
 from headrace import session
+from headrace.throttle import FIRST_BYTES
 from tests.simulation.loads import Fixed
 
 MIB = 1 << 20
 #: A window with room for all of them.
 WINDOW = 512 * MIB
-REQUEST = 6 * MIB
+REQUEST = FIRST_BYTES
 #: Bytes per second of a client with a machine to itself: two threads, of which each packs or sends faster than that.
 CLIENT = 1.0e9
 #: What Linux lets a socket hold that was not acknowledged, where nobody raised the last number of net.ipv4.tcp_wmem.
 SOCKET = 4 * MIB
 #: Seconds that a sink waits, and requests in flight, that are predicted.
-POINTS = tuple((wait, n) for wait in (0.0, 0.005, 0.05) for n in (2, 4, 7))
+POINTS = tuple((wait, n) for wait in (0.0, 0.005, 0.05) for n in (2, 4, 8))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,12 +218,12 @@ def outlook() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megabytes", type=float, default=400)
+    parser.add_argument("--megabytes", type=float, default=1000)
     parser.add_argument("--turns", type=int, default=5)
     arguments = parser.parse_args()
     require_release_build()
     found = measured(arguments.megabytes, arguments.turns)
-    how = f"Medians of {arguments.turns} turns of {arguments.megabytes:g} MB, 768-d, requests of 6 MiB."
+    how = f"Medians of {arguments.turns} turns of {arguments.megabytes:g} MB, 768-d, requests of {REQUEST // MIB} MiB."
     far = "10 Gbit/s, 100 ms there and back, a cluster that takes 1 GB/s:"
     keep("model", "A model of the load", "\n\n".join((f"{environment()} {how}", compared(found), far, outlook())))
 

@@ -42,6 +42,15 @@ def sparse(rows, seed=0):
     return scipy.sparse.random(rows, 1000, density=0.01, format="csr", dtype=np.float32, rng=seed)
 
 
+def as_written(found, value):
+    """What a server gave back, in the form in which the value was written."""
+    if isinstance(value, np.ndarray):
+        # As pymilvus does, a client gives the bytes of small floats in a list.
+        data = found[0] if isinstance(found, list) and isinstance(found[0], bytes) else found
+        return np.frombuffer(data, value.dtype) if isinstance(data, bytes) else np.asarray(data, value.dtype)
+    return json.loads(found) if isinstance(value, dict) and isinstance(found, str | bytes) else found
+
+
 def pairs(matrix):
     """The rows of a sparse matrix as the fake server gives them back."""
     bounds = zip(matrix.indptr[:-1].tolist(), matrix.indptr[1:].tolist(), strict=True)
@@ -59,6 +68,12 @@ def write_npy(folder, rows):
         pq.write_table(pa.table({"text": texts[chosen]}), folder / f"meta_{part}.parquet", row_group_size=50)
     options = {"ids": folder / "ids_{part}.npy", "metadata": folder / "meta_{part}.parquet"}
     return Written(folder / "vec_{part}.npy", {"id": ids, "vector": vectors, "text": texts}, options)
+
+
+def write_half_npy(folder, rows):
+    vectors = dense(rows).astype(np.float16)
+    np.save(folder / "rows.npy", vectors)
+    return Written(folder / "rows.npy", {"id": np.arange(rows), "vector": vectors}, {"key": "@row"})
 
 
 def write_npz(folder, rows):
@@ -90,6 +105,28 @@ def write_parquet(folder, rows):
         connection.execute(f"copy ({query}) to '{folder}' (format parquet, partition_by (lang))")
     order = [n for part in (1, 0) for n in range(part, rows, 2)]
     return Written(folder, {name: [values[n] for n in order] for name, values in columns.items()})
+
+
+def write_nested_parquet(folder, rows):
+    """Structs with lists, texts and nulls in them, by pyarrow."""
+    meta = [
+        {"title": text, "tags": ["a", "b"][: row % 3], "page": None if row % 4 == 0 else {"n": row}}
+        for row, text in enumerate(texts_of(rows))
+    ]
+    columns = {"id": np.arange(rows), "vector": dense(rows)}
+    table = pa.table({**columns, "vector": columns["vector"].tolist(), "meta": meta})
+    vector = pa.list_(pa.float32(), DIM)
+    pq.write_table(
+        table.set_column(1, "vector", table["vector"].cast(vector)), folder / "rows.parquet", row_group_size=90
+    )
+    return Written(folder / "rows.parquet", {**columns, "meta": meta})
+
+
+def write_mapped_parquet(folder, rows):
+    """The same rows, with a text out of the structs for a column."""
+    written = write_nested_parquet(folder, rows)
+    titles = [meta["title"] for meta in written.columns.pop("meta")]
+    return Written(written.source, {**written.columns, "title": titles}, {"map": {"meta.title": "title"}})
 
 
 def write_ipc(folder, rows):
@@ -249,3 +286,9 @@ WRITERS = {
 }
 #: Of formats above, with values that are vectors only where they are named.
 WRITERS_OF_INTEGERS = {"u8bin": write_u8bin, "i8bin": write_i8bin, "ibin": write_ibin}
+#: Of formats above, with types that hold other values.
+WRITERS_OF_TYPES = {
+    "npy of float16": write_half_npy,
+    "Parquet of structs": write_nested_parquet,
+    "Parquet of structs, mapped": write_mapped_parquet,
+}

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import pickle
+import re
 import zipfile
 
 import h5py
@@ -13,11 +14,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+ZSTD_FRAME = b"\x28\xb5\x2f\xfd"
 ROWS = 400
 IDS = np.arange(ROWS)
 VECTORS = np.random.default_rng(1).standard_normal((ROWS, 8), dtype=np.float32)
 TABLE = pa.table({"id": IDS, "vector": pa.FixedSizeListArray.from_arrays(pa.array(VECTORS.ravel()), 8)})
-LINES = [json.dumps({"id": number, "vector": vector}) for number, vector in enumerate(VECTORS.tolist())]
+#: More than what readers look at, or unpack, at once.
+MORE = np.random.default_rng(2).standard_normal((4000, 8), dtype=np.float32)
+
+
+def lines_of(vectors):
+    return [json.dumps({"id": number, "vector": vector}) for number, vector in enumerate(vectors.tolist())]
+
+
+LINES = lines_of(VECTORS)
 
 
 def parquet(**options):
@@ -26,9 +36,10 @@ def parquet(**options):
     return sink.getvalue().to_pybytes()
 
 
-def arrow(*, stream=False):
+def arrow(*, stream=False, compression=None):
     sink = pa.BufferOutputStream()
-    with (pa.ipc.new_stream if stream else pa.ipc.new_file)(sink, TABLE.schema) as writer:
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with (pa.ipc.new_stream if stream else pa.ipc.new_file)(sink, TABLE.schema, options=options) as writer:
         writer.write_table(TABLE, max_chunksize=100)
     return sink.getvalue().to_pybytes()
 
@@ -39,9 +50,9 @@ def npy(array, **options):
     return buffer.getvalue()
 
 
-def npz(**arrays):
+def npz(save=np.savez, **arrays):
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    save(buffer, **arrays)
     return buffer.getvalue()
 
 
@@ -61,6 +72,15 @@ def hdf5(**datasets):
     return buffer.getvalue()
 
 
+def chunked_hdf5(**datasets):
+    """Each chunk with a checksum of its own."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name, values in datasets.items():
+            file.create_dataset(name, data=values, chunks=(100, *values.shape[1:]), fletcher32=True)
+    return buffer.getvalue()
+
+
 def header(text):
     line = text.encode().ljust(117) + b"\n"
     return b"\x93NUMPY\x01\x00" + len(line).to_bytes(2, "little") + line
@@ -77,8 +97,14 @@ def csv(number, text):
 
 
 def flipped(data, place):
-    """One page's bytes turned round."""
+    """Some bytes turned round, which lie so far from the start, or from the end."""
+    place %= len(data)
     return data[:place] + bytes(255 - byte for byte in data[place : place + 64]) + data[place + 64 :]
+
+
+def places(data, mark):
+    """Where a mark stands."""
+    return [found.start() for found in re.finditer(re.escape(mark), data)]
 
 
 class Trap:
@@ -113,6 +139,12 @@ FILES = {
         arrow(stream=True)[:-900],
         ", record batch 3: expected a readable Arrow IPC stream",
     ),
+    "arrow, packed, in the middle": (
+        "a.arrow",
+        # The vectors of the third batch of four; the keys' frame stands before each.
+        flipped(arrow(compression="zstd"), places(arrow(compression="zstd"), ZSTD_FRAME)[5]),
+        ", record batch 2: expected a readable Arrow IPC file",
+    ),
     "feather 1": ("a.feather", b"FEA1" + bytes(50) + b"FEA1", "a Feather v1 file; write it again as Feather v2"),
     "npy, objects": ("a.npy", npy(np.array([Trap()], dtype=object), allow_pickle=True), "headrace never does it"),
     "npy, cut": ("a.npy", npy(VECTORS)[:-1], "bytes, as its shape (400, 8) needs, found"),
@@ -128,6 +160,11 @@ FILES = {
     "npy, three dimensions": ("a.npy", npy(VECTORS.reshape(20, 20, 8)), "found shape (0, 20, 8)"),
     "npz, objects": ("a.npz", npz(v=np.array([Trap()], dtype=object)), "headrace never does it"),
     "npz, lengths": ("a.npz", npz(a=VECTORS, b=IDS[:3]), "found 400 in 'a' and 3 in 'b'"),
+    "npz, packed, in the middle": (
+        "a.npz",
+        flipped(npz(np.savez_compressed, vector=MORE, id=np.arange(len(MORE))), 90_000),
+        "expected readable arrays, found damage",
+    ),
     "npz, cut": ("a.npz", npz(v=VECTORS)[:-40], ", directory: expected a readable npz archive"),
     "npz, sizes that lie": ("a.npz", archive(**{"v.npy": npy(VECTORS)[:500]}), "bytes, as its shape (400, 8) needs"),
     "torch": ("a.pt", archive(**{"m/data.pkl": pickle.dumps(Trap())}), "(pickled, as PyTorch does it: headrace never"),
@@ -155,6 +192,11 @@ FILES = {
         "one JSON list for the whole file; write one object a line",
     ),
     "gzip, cut": ("a.jsonl.gz", gzip.compress("\n".join(LINES).encode())[:-300], "expected readable gzip data"),
+    "zstd, cut": (
+        "a.jsonl.zst",
+        pa.compress("\n".join(lines_of(MORE)).encode(), "zstd", asbytes=True)[:-300],
+        "expected readable zstd data",
+    ),
     "gzip of something": ("a.gz", gzip.compress(parquet()), "gzip data; unpack it first"),
     "CSV, columns": (
         "a.csv",
@@ -165,6 +207,11 @@ FILES = {
     "CSV, UTF-16": ("a.csv", csv(0, "1,x").decode().encode("utf-16"), "expected text in UTF-8, found text in UTF-16"),
     "CSV, twice a name": ("a.csv", b"id,id\n1,2\n", "expected each column once, found 'id' more than once"),
     "HDF5, cut": ("a.h5", hdf5(v=VECTORS)[:-5000], "expected a readable HDF5 file, found damage"),
+    "HDF5, a chunk": (
+        "a.h5",
+        flipped(chunked_hdf5(id=IDS, vector=VECTORS), -6000),
+        "expected a readable HDF5 file, found damage",
+    ),
     "HDF5, lengths": ("a.h5", hdf5(a=VECTORS, b=IDS[:3]), "found 'a' of shape (400, 8), 'b' of shape (3,)"),
     "fbin, cut": (
         "a.fbin",

@@ -18,6 +18,7 @@ from headrace.casts import jsontext
 from headrace.errors import CellError
 from headrace.matrices import BrokenMatrixError, compressed_rows, is_sparse_matrix
 from headrace.ndarrays import bfloat16_values, is_bfloat16, list_column, plain_values
+from headrace.tensors import without_gradient
 
 __all__ = ["cells_to_array", "checked_times", "has_double_rows", "json_cells", "sparse_cells"]
 
@@ -96,7 +97,7 @@ def _readable_cell(row: int, cell: Any, name: str) -> Any:
     if type(cell) is np.ndarray and cell.ndim and cell.dtype.kind in "biuf" and cell.dtype.isnative:
         return cell
     try:
-        values = np.asanyarray(cell)
+        values = np.asanyarray(without_gradient(cell))
         if is_bfloat16(values.dtype):
             return values
         plain = plain_values(np.asarray(values))

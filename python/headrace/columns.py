@@ -24,6 +24,7 @@ from headrace.errors import CellError, SchemaError, explain
 from headrace.matrices import BrokenMatrixError, is_sparse_matrix, matrix_column
 from headrace.ndarrays import from_numpy
 from headrace.schema import DYNAMIC_FIELD_NAME, CollectionSchema, DataType, FieldSchema
+from headrace.tensors import from_tensor, is_tensor
 
 __all__ = ["canonical_type", "is_frame", "is_row", "pandas_table", "row_columns", "to_array", "to_batch"]
 
@@ -109,6 +110,8 @@ def _from_typed(value: object, name: str) -> pa.Array:
         return _from_matrix(value, name)
     if isinstance(value, np.ndarray):
         return from_numpy(value, name)
+    if is_tensor(value):
+        return from_tensor(value, name)
     if hasattr(value, "__arrow_c_array__"):
         return pa.array(value)
     if _root_module(value) == "pandas":
@@ -143,7 +146,7 @@ def _as_numpy(value: Any, name: str) -> np.ndarray:
     try:
         return np.asanyarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
-        # PyTorch has no numpy form of bfloat16, and none of a tensor that needs a gradient.
+        # Whoever has the array is no numpy, and says by itself what it does not give.
         raise _no_column(name, f"{type(value).__name__} ({error})") from error
 
 

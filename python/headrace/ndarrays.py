@@ -15,6 +15,7 @@ from headrace.errors import SchemaError, explain
 
 __all__ = [
     "bfloat16_values",
+    "from_bfloat16",
     "from_numpy",
     "is_bfloat16",
     "list_column",
@@ -118,6 +119,19 @@ def from_numpy(value: np.ndarray, name: str) -> pa.Array:
         return values
     kind = pa.list_(values.type, value.shape[1])
     return pa.Array.from_buffers(kind, value.shape[0], [None], 0, 0, [values])
+
+
+def from_bfloat16(bits: np.ndarray, name: str) -> pa.Array:
+    """A column of bfloat16 values that are given as uint16, of shape (n,) or (n, d); as :func:`from_numpy` makes it.
+
+    Raises:
+        SchemaError: If the array has another number of dimensions.
+    """
+    column = from_numpy(widened(bits) if bits.ndim == 1 else bits, name)
+    if bits.ndim == 1:
+        return column
+    values = pa.Array.from_buffers(pa.binary(2), bits.size, column.values.buffers())
+    return pa.FixedSizeListArray.from_arrays(values, bits.shape[1])
 
 
 def list_column(lengths: np.ndarray, values: pa.Array, nulls: np.ndarray | None, *, small: bool = False) -> pa.Array:

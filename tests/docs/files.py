@@ -33,6 +33,9 @@ def write_all(folder):
         np.save(folder / f"ids_{part}.npy", ids[rows])
         pq.write_table(pa.table({"text": texts[rows]}), folder / f"meta_{part}.parquet")
     np.savez(folder / "docs.npz", id=ids, vector=vectors)
+    np.savez(folder / "search.npz", id=ids, embeddings=vectors, queries=vectors[:5], model="minilm")
+    with h5py.File(folder / "search.h5", "w") as file:
+        file["embeddings"], file["queries"], file["dim"] = vectors, vectors[:5], DIM
     matrix = scipy.sparse.random(ROWS, 500, density=0.05, format="csr", dtype=np.float32, rng=0)
     scipy.sparse.save_npz(folder / "sparse.npz", matrix)
     rows = [{"id": row, "text": texts[row], "vector": vectors[row].tolist()} for row in range(ROWS)]

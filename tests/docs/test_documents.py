@@ -10,14 +10,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.fs as pafs
 import pytest
 
+import headrace
 from headrace.cli import main
 from tests.docs.files import ROWS, write_all
+from tests.servers.s3 import s3_server
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 _PYTHON = re.compile(r"<!-- run by the tests -->\n```python\n(.*?)```", re.S)
+_ANY_PYTHON = re.compile(r"```python\n(.*?)```", re.S)
 _SHELL = re.compile(r"```sh\n(.*?)```", re.S)
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
 
@@ -66,6 +70,35 @@ def test_the_commands_of_the_formats_load_every_row(fake, tmp_path, monkeypatch,
         main(shlex.split(command)[1:])
     assert ended.value.code == 0
     assert json.loads(capfd.readouterr().out)["rows_stored"] == ROWS
+
+
+def test_the_python_for_object_stores_loads_from_one(fake, tmp_path, monkeypatch):
+    write_all(tmp_path)
+    (block,) = [text for text in _ANY_PYTHON.findall((ROOT / "docs" / "formats.md").read_text()) if "s3://" in text]
+    monkeypatch.setenv("MILVUS_URI", fake.uri)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    headrace.load(tmp_path / "docs.parquet", collection="docs", create=True)
+    with s3_server() as store:
+        store.put(tmp_path / "docs.parquet", "embeddings/docs.parquet")
+        bucket = pafs.SubTreeFileSystem("bucket", store.filesystem)
+        sent = len(fake.calls_of("Insert", "Upsert"))
+        exec(
+            block.replace("https://store.example.com", store.address),
+            {"headrace": headrace, "any_pyarrow_filesystem": bucket},
+        )
+    assert sum(call.request.num_rows for call in fake.calls_of("Insert", "Upsert")[sent:]) == 2 * ROWS
+
+
+def test_the_figures_for_files_far_away_are_those_that_were_measured():
+    measured = (ROOT / "benches" / "results" / "latency.md").read_text()
+    table = "\n".join(line for line in measured.splitlines() if line.startswith("|"))
+    text = (ROOT / "docs" / "formats.md").read_text()
+    assert table in text
+    for promised in re.search(
+        r"With (\d+ ms) before each answer,? one request\s+at a time would give (\d+ MB/s)", text
+    ).groups():
+        assert promised in measured
 
 
 def test_every_file_of_the_examples_has_a_command(tmp_path):

@@ -12,29 +12,26 @@ import pytest
 
 from headrace.errors import SchemaError, SourceError
 from tests.fake_milvus import FakeMilvus
-from tests.formats import WRITERS, WRITERS_OF_INTEGERS
+from tests.formats import WRITERS, WRITERS_OF_INTEGERS, WRITERS_OF_TYPES, as_written
 from tests.hostile import FILES, TABLE
 from tests.loader.rows import counts, interrupted, load, rows_sent, writes
 
 ROWS = 400
 
 
-def check_stored(fake, written):
+def check_stored(fake, written, collection="docs"):
     """Every value of the files is in the server, and nothing else."""
-    collection = fake.collections["docs"]
+    collection = fake.collections[collection]
     stored = {row[collection.key_name]: row for row in collection.dicts()}
     keys = [key if isinstance(key, str) else int(key) for key in written.columns[collection.key_name]]
     assert collection.keys() == Counter(keys)
     for name, values in written.columns.items():
         for key, value in zip(keys, values, strict=True):
-            found = stored[key][name]
-            if isinstance(value, np.ndarray):
-                assert np.array_equal(np.asarray(found, value.dtype), value)
-            else:
-                assert found == value, name
+            found = as_written(stored[key][name], value)
+            assert np.array_equal(found, value) if isinstance(value, np.ndarray) else found == value, name
 
 
-@pytest.mark.parametrize("write", [*WRITERS.values(), *WRITERS_OF_INTEGERS.values()])
+@pytest.mark.parametrize("write", (WRITERS | WRITERS_OF_INTEGERS | WRITERS_OF_TYPES).values())
 def test_every_value_arrives(fake, tmp_path, write):
     written = write(tmp_path, ROWS)
     report = load(fake, written.source, verify="full", **written.options)
@@ -67,7 +64,20 @@ def test_an_interrupted_load_goes_on(fake, tmp_path, write):
     check_stored(fake, written)
 
 
-@pytest.mark.parametrize("name", ["JSON lines, broken", "CSV, a word", "parquet, page"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "JSON lines, broken",
+        "CSV, a word",
+        "parquet, page",
+        "arrow, packed, in the middle",
+        "arrow stream, cut",
+        "npz, packed, in the middle",
+        "HDF5, a chunk",
+        "gzip, cut",
+        "zstd, cut",
+    ],
+)
 def test_damage_in_the_middle_ends_the_load_with_the_account_intact(fake, tmp_path, monkeypatch, name):
     monkeypatch.setattr("headrace.sources.text._BLOCK_BYTES", 4000)
     file, data, text = FILES[name]

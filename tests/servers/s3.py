@@ -15,25 +15,33 @@ class Store:
     """A running store with one bucket.
 
     Attributes:
+        address: Its URL.
         options: What headrace is given to reach it.
         filesystem: The same for pyarrow alone.
     """
 
     def __init__(self, port):
-        self.options = {"endpoint_url": f"http://127.0.0.1:{port}", "access_key": "key", "secret_key": "secret"}
-        self.filesystem = pafs.S3FileSystem(
-            endpoint_override=f"127.0.0.1:{port}",
+        self.address = f"http://127.0.0.1:{port}"
+        self.options = {"endpoint_url": self.address, "access_key": "key", "secret_key": "secret"}
+        self.filesystem = self._connect()
+        self.filesystem.create_dir("bucket")
+
+    def _connect(self, **options):
+        return pafs.S3FileSystem(
+            endpoint_override=self.address.removeprefix("http://"),
             scheme="http",
             access_key="key",
             secret_key="secret",
             region="us-east-1",
             allow_bucket_creation=True,
+            **options,
         )
-        self.filesystem.create_dir("bucket")
 
-    def put(self, path, name):
-        """Upload a local file or directory."""
-        pafs.copy_files(str(path), f"bucket/{name}", destination_filesystem=self.filesystem)
+    def put(self, path, name, *, public=False):
+        """Upload a local file or directory, which then only those with a key may read, or everybody."""
+        acl = "public-read" if public else "private"
+        filesystem = self._connect(default_metadata={"ACL": acl})
+        pafs.copy_files(str(path), f"bucket/{name}", destination_filesystem=filesystem)
 
 
 @contextmanager

@@ -140,6 +140,50 @@ def test_options_become_those_of_pyarrow():
     assert Storage(options={"anonymous": "true"}).find("gs://bucket/x")[1] == "bucket/x"
 
 
+@pytest.fixture
+def amazon(monkeypatch):
+    """The buckets that Amazon was asked about; all of them are in one region."""
+    asked = []
+
+    def answer(bucket):
+        asked.append(bucket)
+        if bucket == "unknown":
+            raise OSError("Bucket 'unknown' not found")
+        return "eu-north-1"
+
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pafs, "resolve_s3_region", answer)
+    return asked
+
+
+def test_amazon_says_in_which_region_a_bucket_is_where_no_option_does(amazon):
+    filesystem, path = Storage(options={"anonymous": "true"}).find("s3://bucket/a/b.parquet")
+    assert (filesystem.region, path, amazon) == ("eu-north-1", "bucket/a/b.parquet", ["bucket"])
+    assert filesystem == pafs.S3FileSystem(anonymous=True, region="eu-north-1")
+
+
+@pytest.mark.parametrize("options", [{"region": "us-west-2"}, {"endpoint_url": "http://127.0.0.1:9"}], ids=str)
+def test_nobody_is_asked_for_a_region_that_options_give_or_that_another_store_does_not_have(amazon, options):
+    filesystem, _ = Storage(options=options).find("s3://bucket/a/b.parquet")
+    assert (filesystem.region, amazon) == (options.get("region", "us-east-1"), [])
+
+
+def test_nobody_is_asked_for_a_region_where_the_environment_names_another_store(amazon, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    Storage(options={"anonymous": "true"}).find("s3://bucket/a/b.parquet")
+    assert amazon == []
+
+
+def test_a_bucket_that_amazon_does_not_know_is_said_to_be_unknown(amazon):
+    with pytest.raises(SourceError) as caught:
+        open_source("s3://unknown/a.parquet", options=LoadOptions(source_options={"anonymous": "true"}))
+    assert str(caught.value) == (
+        "s3://unknown/a.parquet: expected a path or URI that can be read, found Bucket 'unknown' not found; "
+        "check the address, or load a local copy"
+    )
+
+
 def test_a_store_of_google_s_that_does_not_answer_is_not_asked_for_ever():
     options = {"endpoint_url": "http://127.0.0.1:9", "anonymous": "true", "retry_time_limit": "0.1"}
     with pytest.raises(SourceError, match=r"gs://bucket/a\.parquet"):

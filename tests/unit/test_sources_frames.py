@@ -106,7 +106,7 @@ def test_a_connection_is_refused_with_a_way():
     )
 
 
-# Hugging Face, by stand-ins: the library is large
+# Hugging Face, by stand-ins: the library is large, and tests/libraries has the real one
 
 
 class Features:

@@ -72,7 +72,7 @@ def test_datasets_that_do_not_go_together_are_refused(tmp_path):
     path = write(tmp_path / "a.h5", a=np.zeros(3), b=np.zeros((4, 2)))
     assert refused(path) == (
         f"{path}: expected datasets of as many rows each, found 'a' of shape (3,), 'b' of shape (4, 2); "
-        "write the rows' datasets into a file of their own"
+        "choose the rows' columns with --only, or leave the others out with --drop"
     )
     assert "expected datasets of as many rows each, found none" in refused(write(tmp_path / "b.h5"))
     assert "'a' of shape ()" in refused(write(tmp_path / "c.h5", a=1.0))

@@ -6,6 +6,7 @@ import gzip
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -14,6 +15,7 @@ import pytest
 
 from headrace.errors import MissingExtraError, SourceError
 from headrace.sources import open_source, paths
+from headrace.sources.filesystems import Storage
 from headrace.sources.paths import find_files
 from tests.source_reading import read
 
@@ -159,6 +161,46 @@ def test_schemes_that_pyarrow_does_not_know_need_fsspec(uri, monkeypatch):
         f"{uri}: expected fsspec to read {scheme}://, found it is not installed; "
         "install fsspec (for http with aiohttp), or load a local copy"
     )
+
+
+def test_a_library_that_fsspec_needs_for_a_scheme_is_named(monkeypatch):
+    def url_to_fs(uri):
+        raise ImportError('HTTPFileSystem requires "requests" and "aiohttp" to be installed')
+
+    monkeypatch.setitem(sys.modules, "fsspec", SimpleNamespace(core=SimpleNamespace(url_to_fs=url_to_fs)))
+    with pytest.raises(MissingExtraError) as caught:
+        open_source("https://host/x.parquet")
+    assert str(caught.value) == (
+        "https://host/x.parquet: expected fsspec to read https://, found HTTPFileSystem requires "
+        '"requests" and "aiohttp" to be installed; install fsspec (for http with aiohttp), or load a local copy'
+    )
+
+
+class Listing:
+    """What fsspec has of a web server: a directory whose listing tells no sizes; each file, when it is asked, does."""
+
+    protocol = "http"
+
+    def __init__(self, sizes):
+        self._sizes = sizes
+
+    def isdir(self, path):
+        return path not in self._sizes
+
+    def info(self, path):
+        size = self._sizes.get(path)
+        return {"name": path, "size": size, "type": "directory" if size is None else "file"}
+
+    def find(self, base, **options):
+        return {path: {"name": path, "size": None, "type": "file"} for path in self._sizes}
+
+
+@pytest.mark.parametrize("given", ["d/*.parquet", "d"])
+def test_files_of_a_listing_without_sizes_are_asked_for_their_own(given):
+    listing = Listing({"d/a.parquet": 400, "d/b.parquet": 500, "d/empty.parquet": 0})
+    found, skipped = find_files([given], Storage(pafs.PyFileSystem(pafs.FSSpecHandler(listing))))
+    assert [(ref.label, ref.size) for ref in found] == [("d/a.parquet", 400), ("d/b.parquet", 500)]
+    assert skipped == ["d/empty.parquet"]
 
 
 def test_files_without_permission_are_named(tree, monkeypatch):

@@ -16,6 +16,7 @@ from headrace.sources.ahead import at_once
 from headrace.sources.base import FileReader, Part, Source, SourceFile, unique_names
 from headrace.sources.bigann import NAMES as BIGANN_NAMES
 from headrace.sources.bigann import open_bigann
+from headrace.sources.chosen import ALL, Chosen
 from headrace.sources.delimited import DelimitedReader
 from headrace.sources.filesystems import Storage
 from headrace.sources.hdf5 import Hdf5Reader
@@ -68,7 +69,8 @@ def open_files(paths: Sequence[str | os.PathLike[str]], options: LoadOptions) ->
     Args:
         paths: Paths, globs, directories, URIs, or ``@list.txt``.
         options: ``ids`` and ``metadata`` (files whose columns lie beside these), ``vector`` and ``key`` (what columns
-            without a name are called), ``filesystem`` and ``source_options`` are used.
+            without a name are called), ``filesystem`` and ``source_options`` are used, and what
+            :class:`~headrace.sources.chosen.Chosen` takes.
 
     Raises:
         SourceError: If a file is missing, damaged or of no known format, its columns do not go with those of the
@@ -128,18 +130,22 @@ def _with_partners(
         beside.append(Beside("--ids", os.fspath(options.ids), names.key))
     if options.metadata is not None:
         beside.append(Beside("--metadata", os.fspath(options.metadata), None))
+    chosen = Chosen.by(options)
     partners = [pair_files(paths, refs, it, lambda found: find_files(found, storage)[0]) for it in beside]
-    readers = at_once(lambda ref: _reader(ref, names.vector), refs)
+    readers = at_once(lambda ref: _reader(ref, names.vector, chosen), refs)
     if not beside:
         return readers
     return [
-        PairedReader(reader, [_partner(it, one[number], names) for it, one in zip(beside, partners, strict=True)])
+        PairedReader(
+            reader, [_partner(it, one[number], names, chosen) for it, one in zip(beside, partners, strict=True)]
+        )
         for number, reader in enumerate(readers)
     ]
 
 
-def _partner(beside: Beside, ref: FileRef, names: _Names) -> FileReader:
-    reader = _reader(ref, beside.column or names.vector)
+def _partner(beside: Beside, ref: FileRef, names: _Names, chosen: Chosen) -> FileReader:
+    # The only column of a file of keys has another name in it.
+    reader = _reader(ref, beside.column or names.vector, chosen if beside.column is None else ALL)
     if beside.column is None:
         return reader
     if len(reader.schema.names) != 1:
@@ -149,7 +155,7 @@ def _partner(beside: Beside, ref: FileRef, names: _Names) -> FileReader:
     return Renamed(reader, beside.column)
 
 
-def _reader(ref: FileRef, name: str) -> FileReader:
+def _reader(ref: FileRef, name: str, chosen: Chosen) -> FileReader:
     head, tail = _ends(ref)
     if head and ref.path.lower().endswith(BIGANN_NAMES):
         # They begin with a number, which may look like anything.
@@ -164,7 +170,7 @@ def _reader(ref: FileRef, name: str) -> FileReader:
         raise _refused(ref, "a whole Arrow IPC file (ARROW1 at its end)", f"{tail[-6:]!r}: the file is truncated")
     for magic, reader in _MAGIC.items():
         if head.startswith(magic):
-            return _checked(reader(ref, name))
+            return _checked(reader(ref, name, chosen))
     if not head:
         raise _refused(ref, _KNOWN, "an empty file")
     reader_of_text = _text_reader(ref, head)
@@ -203,9 +209,9 @@ def _text_reader(ref: FileRef, head: bytes) -> FileReader | None:
     return None
 
 
-_MAGIC: dict[bytes, Callable[[FileRef, str], FileReader]] = {
-    _CONTINUATION: lambda ref, _: IpcStreamReader(ref),
-    b"\x93NUMPY": NpyReader,
+_MAGIC: dict[bytes, Callable[[FileRef, str, Chosen], FileReader]] = {
+    _CONTINUATION: lambda ref, *_: IpcStreamReader(ref),
+    b"\x93NUMPY": lambda ref, name, _: NpyReader(ref, name),
     b"PK\x03\x04": NpzReader,
     b"PK\x05\x06": NpzReader,
     b"\x89HDF\r\n\x1a\n": Hdf5Reader,

@@ -6,6 +6,7 @@ Paths without a scheme and ``file://`` are local. Other schemes are whatever pya
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -38,6 +39,8 @@ def _seconds(name: str, value: str) -> float:
         raise _bad_option(f"{name} in seconds", f"{name}={value}") from None
 
 
+#: The variables in which pyarrow, as Amazon's own tools, looks for an endpoint.
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _Convert = Callable[[str, str], Any]
 #: Names of options to pyarrow's own argument and the reading of its value.
 _S3: dict[str, tuple[str, _Convert]] = {
@@ -76,16 +79,17 @@ class Storage:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, uri: str) -> tuple[pafs.FileSystem, str]:
-        """The file system of a URI, and the path in it. Nobody is asked.
+        """The file system of a URI, and the path in it. Nobody is asked but Amazon, for the region of a bucket.
 
         Raises:
             ConfigError: If an option is not one of that kind of store.
             MissingExtraError: If the scheme needs fsspec, and it is not installed.
             ArrowInvalid, ValueError: If the URI has no meaning.
+            OSError: If Amazon knows no such bucket, or cannot be reached.
         """
         scheme, _, rest = uri.partition("://")
         if scheme in ("s3", "s3a") and self.options:
-            return self._s3(), rest
+            return self._s3(rest.partition("/")[0]), rest
         if scheme in ("gs", "gcs"):
             options = {"retry_time_limit": _PATIENCE, **self._read(_GCS, scheme)}
             scheme_of, options = _split_endpoint(options)
@@ -100,13 +104,15 @@ class Storage:
             return _fsspec(uri, error)
         return filesystem, path
 
-    def _s3(self) -> pafs.FileSystem:
+    def _s3(self, bucket: str) -> pafs.FileSystem:
         scheme, options = _split_endpoint(self._read(_S3, "s3"))
         if scheme:
             options["scheme"] = scheme
-        # Asking the endpoint for the region of a bucket fails on stores that are not Amazon's.
+        # Only Amazon says in which region a bucket is; other stores mostly take any.
         if "endpoint_override" in options:
             options.setdefault("region", "us-east-1")
+        elif "region" not in options and not any(name in os.environ for name in _ENDPOINTS):
+            options["region"] = pafs.resolve_s3_region(bucket)
         return pafs.S3FileSystem(**options)
 
     def _read(self, known: Mapping[str, tuple[str, _Convert]], scheme: str) -> dict[str, Any]:
@@ -129,9 +135,12 @@ def _bad_option(expected: str, found: str) -> ConfigError:
 def _fsspec(uri: str, error: pa.ArrowInvalid) -> tuple[pafs.FileSystem, str]:
     try:
         import fsspec
-    except ImportError:
-        scheme = uri.partition("://")[0]
+
+        filesystem, path = fsspec.core.url_to_fs(uri)
+    except ImportError as missing:
+        # A file system of fsspec may need more, and says what.
+        found = "it is not installed" if missing.name == "fsspec" else str(missing)
         remedy = "install fsspec (for http with aiohttp), or load a local copy"
-        raise MissingExtraError(explain(uri, f"fsspec to read {scheme}://", "it is not installed", remedy)) from error
-    filesystem, path = fsspec.core.url_to_fs(uri)
+        expected = f"fsspec to read {uri.partition('://')[0]}://"
+        raise MissingExtraError(explain(uri, expected, found, remedy)) from error
     return pafs.PyFileSystem(pafs.FSSpecHandler(filesystem)), path

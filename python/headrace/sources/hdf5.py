@@ -1,6 +1,7 @@
 """HDF5 files, with the extra ``headrace[hdf5]`` (h5py): each dataset a column under its path.
 
-Of the files of ann-benchmarks, which hold queries and answers beside the vectors, the vectors (``train``) are read.
+Of the files of ann-benchmarks, which hold queries and answers beside the vectors, the vectors (``train``) are read;
+where an option names one of its datasets, it is a file like any other.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from headrace.columns import to_array
 from headrace.errors import CellError, MissingExtraError, SchemaError, SourceError, explain
+from headrace.sources.chosen import ALL, REMEDY, Chosen
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged
 from headrace.sources.ranges import RangeReader
 
@@ -32,28 +34,29 @@ class Hdf5Reader(RangeReader):
     Args:
         ref: The file.
         name: What the vectors of ann-benchmarks are called.
+        chosen: Which datasets are read; the others are columns of nulls.
 
     Raises:
         MissingExtraError: If h5py is not installed.
-        SourceError: If it is damaged, or its datasets do not go together.
+        SourceError: If it is damaged, or its chosen datasets do not go together.
     """
 
-    def __init__(self, ref: FileRef, name: str) -> None:
+    def __init__(self, ref: FileRef, name: str, chosen: Chosen = ALL) -> None:
         self.ref = ref
         with self._open() as file:
             found = _datasets(file)
-            if found.keys() >= _BENCHMARK:
-                self._paths = {name: _VECTORS}
+            if found.keys() >= _BENCHMARK and not any(map(chosen.names, found)):
+                self._paths, self._left_out = {name: _VECTORS}, frozenset[str]()
             else:
-                self._paths = {path: path for path in found}
+                self._paths = {path: path for path in found if path in chosen}
+                self._left_out = frozenset(found) - self._paths.keys()
             lengths = {path: found[path].shape[0] for path in self._paths.values() if found[path].shape}
             if not lengths or len(set(lengths.values())) > 1 or len(lengths) < len(self._paths):
                 shown = ", ".join(f"{path!r} of shape {found[path].shape}" for path in self._paths.values())
-                remedy = "write the rows' datasets into a file of their own"
-                raise self._refused("datasets of as many rows each", shown or "none", remedy)
+                raise self._refused("datasets of as many rows each", shown or "none", REMEDY)
             self.rows = next(iter(lengths.values()))
             self.row_bytes = sum(_row_bytes(found[path]) for path in self._paths.values())
-            self.schema = self._batch(file, 0, min(self.rows, 1), list(self._paths)).schema
+            self.schema = self._batch(file, 0, min(self.rows, 1), [*self._paths, *sorted(self._left_out)]).schema
 
     def read_rows(
         self, start: int, stop: int, columns: Sequence[str], file: pa.NativeFile | None = None
@@ -67,6 +70,9 @@ class Hdf5Reader(RangeReader):
 
         arrays = []
         for name in columns:
+            if name in self._left_out:
+                arrays.append(pa.nulls(stop - start))
+                continue
             dataset = file[self._paths[name]]
             is_text = h5py.check_string_dtype(dataset.dtype) is not None
             values = dataset.asstr()[start:stop] if is_text else dataset[start:stop]

@@ -42,7 +42,8 @@ def open_memory(source: object, schema: CollectionSchema | None) -> Source:
     """
     if isinstance(source, Mapping) and package_of(source) == "datasets":
         splits = ", ".join(map(repr, source))
-        message = explain("source", "one split of the dataset", f"the splits {splits}", "give dataset['train']")
+        remedy = f"give dataset[{next(iter(source), 'train')!r}]"
+        message = explain("source", "one split of the dataset", f"the splits {splits}", remedy)
         raise SourceError(message, source=type(source).__name__)
     if isinstance(source, Mapping):
         return from_batches("columns", [to_batch(source, schema)])

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.errors import SchemaError, SourceError, explain
-from headrace.ndarrays import from_numpy
+from headrace.ndarrays import from_bfloat16, from_numpy
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged
 from headrace.sources.ranges import FixedRows, RangeReader
 
@@ -61,8 +61,8 @@ class ArrayHeader:
         return self.dtype.itemsize * math.prod(self.shape)
 
 
-def read_header(head: bytes, ref: FileRef, where: str = "header") -> ArrayHeader:
-    """The header of the array that begins with ``head``; ``where`` in the file it stands.
+def read_header(head: bytes, ref: FileRef, where: str = "header", way_out: str = "") -> ArrayHeader:
+    """The header of the array that begins with ``head``; ``where`` in the file it stands, and how to do without it.
 
     Raises:
         SourceError: If it is none, or the data would be pickled objects.
@@ -73,9 +73,8 @@ def read_header(head: bytes, ref: FileRef, where: str = "header") -> ArrayHeader
         raise damaged(ref, "a numpy array", error, where) from error
     if header.dtype.hasobject:
         found = "objects, which only unpickling could read: it can run any code, so headrace never does it"
-        raise _refused(
-            ref, where, "numbers or text", found, "save it with another dtype, as array.astype(numpy.float32)"
-        )
+        remedy = f"save it with another dtype, as array.astype(numpy.float32){way_out}"
+        raise _refused(ref, where, "numbers or text", found, remedy)
     if min(header.shape) < 0:
         raise _refused(ref, where, "an array of shape (n, d) or (n,)", f"shape {header.shape}", "write the file again")
     return header
@@ -96,9 +95,7 @@ def array_columns(value: np.ndarray, name: str) -> dict[str, pa.Array]:
         return {field: from_numpy(value[field], field) for field in value.dtype.names}
     if value.dtype.str[1:] == "V2" and value.ndim == 2:
         # What numpy.save makes of ml_dtypes' bfloat16, whose dtype numpy does not know.
-        bits = pa.array(np.ascontiguousarray(value).view(np.uint16).reshape(-1))
-        items = pa.Array.from_buffers(pa.binary(2), len(bits), bits.buffers())
-        return {name: pa.FixedSizeListArray.from_arrays(items, value.shape[1])}
+        return {name: from_bfloat16(np.ascontiguousarray(value).view(np.uint16), name)}
     return {name: from_numpy(value, name)}
 
 

@@ -7,6 +7,7 @@ coordinates (COO) have no rows to begin at either: they are one part too, turned
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ import pyarrow as pa
 
 from headrace.errors import SourceError, explain
 from headrace.sources.base import Part
+from headrace.sources.chosen import ALL, REMEDY, Chosen
 from headrace.sources.csr import ArrayRows, CsrRows, TurnedRows
 from headrace.sources.npy import MOST_HEADER_BYTES, ArrayHeader, array_columns, array_types, read_header, refuse_shape
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged
@@ -68,9 +70,13 @@ class NpzReader(RangeReader):
     Args:
         ref: The file.
         name: What the column of a sparse matrix is called.
+        chosen: Which arrays are read; the others are columns of nulls.
+
+    Raises:
+        SourceError: If it is damaged, or its chosen arrays do not go together.
     """
 
-    def __init__(self, ref: FileRef, name: str) -> None:
+    def __init__(self, ref: FileRef, name: str, chosen: Chosen = ALL) -> None:
         self.ref = ref
         try:
             with ref.open() as file, zipfile.ZipFile(file) as archive:
@@ -81,26 +87,18 @@ class NpzReader(RangeReader):
         self._arrays: dict[str, ArrayRows] = {}
         self._sparse: CsrRows | None = None
         self._turned: TurnedRows | None = None
+        sparse = {member.filename for member, _ in members} >= {f"{part}.npy" for part in _SPARSE}
+        self._left_out: list[str] = []
         for member, head in members:
-            array, suffix = member.filename.removesuffix(".npy"), member.filename.endswith(".npy")
-            if not suffix:
-                pickled = (
-                    " (pickled, as PyTorch does it: headrace never unpickles)" if ".pkl" in member.filename else ""
-                )
-                found = f"{member.filename!r}{pickled}"
-                raise self._refused(
-                    "a zip archive of arrays (.npy) only", found, "unpack it, or write numpy.savez or Parquet"
-                )
-            headers[array] = header = read_header(head, ref, f"array {array!r}")
-            if header.length + header.size != member.file_size:
-                raise refuse_shape(ref, header.shape, header.length + header.size, member.file_size)
-            if header.fortran and len(header.shape) > 1:
-                raise self._refused(
-                    "arrays in C order", f"{array!r} in Fortran order", "save numpy.ascontiguousarray()"
-                )
-            self._arrays[array] = self._member(member, header)
+            array = member.filename.removesuffix(".npy")
+            columns = _columns_in(head, array)
+            if sparse or any(column in chosen for column in columns):
+                headers[array] = header = self._header(member, head)
+                self._arrays[array] = self._member(member, header)
+            else:
+                self._left_out += columns
         self._name = name
-        if headers.keys() >= _SPARSE:
+        if sparse:
             self._open_sparse(headers)
         else:
             self._open_columns(headers)
@@ -155,11 +153,24 @@ class NpzReader(RangeReader):
             found = {self._name: self._sparse.read(arrays["indices"], arrays["data"], start, stop, file)}
         else:
             # A structured array has several columns.
-            wanted = {self._columns[name] for name in columns}
-            found = {}
+            wanted = {self._columns[name] for name in columns if name in self._columns}
+            found = {name: pa.nulls(stop - start) for name in self._left_out}
             for array in wanted:
                 found.update(array_columns(arrays[array].read(start, stop, file), array))
         return pa.RecordBatch.from_arrays([found[name] for name in columns], names=list(columns))
+
+    def _header(self, member: zipfile.ZipInfo, head: bytes) -> ArrayHeader:
+        array = member.filename.removesuffix(".npy")
+        if array == member.filename:
+            pickled = " (pickled, as PyTorch does it: headrace never unpickles)" if ".pkl" in member.filename else ""
+            remedy = "unpack it, or write numpy.savez or Parquet"
+            raise self._refused("a zip archive of arrays (.npy) only", f"{member.filename!r}{pickled}", remedy)
+        header = read_header(head, self.ref, f"array {array!r}", f", or leave it out with --drop {array}")
+        if header.length + header.size != member.file_size:
+            raise refuse_shape(self.ref, header.shape, header.length + header.size, member.file_size)
+        if header.fortran and len(header.shape) > 1:
+            raise self._refused("arrays in C order", f"{array!r} in Fortran order", "save numpy.ascontiguousarray()")
+        return header
 
     def _member(self, member: zipfile.ZipInfo, header: ArrayHeader) -> ArrayRows:
         def open_member() -> IO[bytes]:
@@ -176,19 +187,20 @@ class NpzReader(RangeReader):
 
     def _open_columns(self, headers: Mapping[str, ArrayHeader]) -> None:
         if not headers:
-            raise self._refused("arrays", "none", "load an archive that numpy.savez made")
+            remedy = REMEDY if self._left_out else "load an archive that numpy.savez made"
+            raise self._refused("arrays", "none", remedy)
         first, *others = headers
         self.rows = headers[first].shape[0]
         for array in others:
             if headers[array].shape[0] != self.rows:
                 found = f"{self.rows} in {first!r} and {headers[array].shape[0]} in {array!r}"
-                raise self._refused("as many rows in each array", found, "save arrays of one length together")
+                raise self._refused("as many rows in each array", found, REMEDY)
         fields, self._columns = [], {}
         for array, header in headers.items():
             types = array_types(header, array, self.ref, f"array {array!r}")
             fields += types
             self._columns.update({name: array for name, _ in types})
-        self.schema = pa.schema(fields)
+        self.schema = pa.schema([*fields, *((name, pa.null()) for name in self._left_out)])
         self.row_bytes = sum(header.size for header in headers.values()) // max(1, self.rows)
 
     def _open_sparse(self, headers: Mapping[str, ArrayHeader]) -> None:
@@ -235,6 +247,15 @@ class _Nothing:
 
 def _fresh(array: ArrayRows) -> ArrayRows:
     return array.fresh() if isinstance(array, _Packed) else array
+
+
+def _columns_in(head: bytes, array: str) -> tuple[str, ...]:
+    """The columns of an array: the fields of a structured one, else itself."""
+    try:
+        return ArrayHeader(io.BytesIO(head)).dtype.names or (array,)
+    except (ValueError, SyntaxError, TypeError):
+        # Whether that matters, depends on whether it is wanted.
+        return (array,)
 
 
 def _head(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:

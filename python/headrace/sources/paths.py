@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from headrace.errors import SourceError, explain
-from headrace.sources.ahead import ReadAheadFile
+from headrace.sources.ahead import ReadAheadFile, at_once
 from headrace.sources.filesystems import Storage
 from headrace.sources.globs import MAGIC, PLACE, as_glob, matcher, split_pattern
 
@@ -230,7 +230,7 @@ def _listed(
     files: list[FileRef] = []
     skipped: list[str] = []
     try:
-        infos = filesystem.get_file_info(pafs.FileSelector(base, recursive=True))
+        infos = _all_in(filesystem, pafs.FileSelector(base, recursive=True))
     except READ_ERRORS as error:
         raise _unusable(path, error) from error
     for info in sorted(infos, key=lambda info: info.path):
@@ -241,13 +241,22 @@ def _listed(
     return files, skipped
 
 
+def _all_in(filesystem: pafs.FileSystem, selector: pafs.FileSelector) -> list[pafs.FileInfo]:
+    """What a directory holds. Listings of web servers have no sizes: then each file is asked for its own."""
+
+    def sized(info: pafs.FileInfo) -> pafs.FileInfo:
+        return info if not info.is_file or info.size is not None else filesystem.get_file_info(info.path)
+
+    return at_once(sized, filesystem.get_file_info(selector))
+
+
 def _matching(
     path: str, root: str, filesystem: pafs.FileSystem, base: str, pattern: str
 ) -> tuple[list[FileRef], list[str]]:
     wanted = matcher(pattern)
     try:
         selector = pafs.FileSelector(base, allow_not_found=True, recursive="/" in pattern or "**" in pattern)
-        infos: Iterable[pafs.FileInfo] = filesystem.get_file_info(selector)
+        infos = _all_in(filesystem, selector)
     except READ_ERRORS as error:
         raise _unusable(path, error) from error
     files: list[FileRef] = []
