@@ -69,6 +69,8 @@ def report(
         write_document(json.dumps(found, indent=2, ensure_ascii=False))
         return 0
     page, path = report_page(found), html or page_of(reports[0])
+    if html is not None and html.exists() and Path(reports[0]).exists() and html.samefile(reports[0]):
+        raise click.UsageError(f"--html {html}: that is the report; name another file for its page")
     if str(path) == "-":
         write_document(page)
         return 0

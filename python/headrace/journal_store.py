@@ -37,6 +37,8 @@ __all__ = ["SAMPLE_KEYS", "JournalStore"]
 #: Most keys of stored rows that are kept for each target, to be read back before anything is skipped.
 SAMPLE_KEYS = 256
 
+#: Ends of the names of the files that SQLite makes beside a journal. Others, as copies of it, are somebody's own.
+_BESIDE = ("-wal", "-shm", "-journal")
 #: Seconds for which others may hold a journal up that they read.
 _PATIENCE = 60.0
 
@@ -126,12 +128,17 @@ class JournalStore(JournalReader):
         unused = self._is_unused()
         super().close()
         if unused:
-            # Whoever waits for the lock finds that its file is another one, or none.
-            for path in (*self.path.parent.glob(f"{JOURNAL}*"), self.path.with_name(LOCK)):
-                path.unlink(missing_ok=True)
+            # Whoever waits for the lock finds that its file is another one, or none. Where they cannot be removed, the
+            # journal stays: the next load takes it as it takes a new one.
+            with contextlib.suppress(OSError):
+                for name in (*(f"{JOURNAL}{end}" for end in _BESIDE), JOURNAL, LOCK):
+                    self.path.with_name(name).unlink(missing_ok=True)
         self._lock.release()
 
     def _is_unused(self) -> bool:
+        """Whether no load noted anything, and none has anything on the way. A forked process has no say in it."""
+        if not self._lock.owned or not self._lock.at_rest:
+            return False
         with contextlib.suppress(sqlite3.Error):
             return self._connection.execute("SELECT id FROM target").fetchone() is None
         return False

@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from headrace.journal_records import JOURNAL
 from headrace.report import Guarantee, LoadReport, Progress, Verdict
 from headrace.state import write_private
 
@@ -63,6 +64,8 @@ def look_at(session: LoadSession) -> dict[str, float]:
 def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     """The account of ``session``, proven to add up, and kept as ``report.json`` in its state directory.
 
+    A dry run leaves that of a load there, which :func:`headrace.merge_reports` may still need.
+
     Raises:
         InternalError: If it does not add up.
     """
@@ -73,6 +76,8 @@ def close_report(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         status = _status(session, source_exhausted=source_exhausted)
         session.resumption.close(status=status, rejects=rejects, keys=_keys_stored(session))
     report = _build(session, source_exhausted=source_exhausted)
+    if session.options.dry_run and (session.state_dir / JOURNAL).exists():
+        return replace(report, notes=[*report.notes, "this report was not kept: that of a load is there"])
     try:
         write_private(session.state_dir / "report.json", report.to_json())
     except OSError as error:

@@ -187,6 +187,8 @@ class Sender:
             if not self._queue or not self._traffic.may_go_on:
                 return
             request = self._next()
+            if self._queue:
+                self._traffic.changed()  # what was held for the keys of the one delivered need not wait for this one
 
     async def _deliver(self, request: Request) -> None:
         final = False

@@ -175,13 +175,24 @@ class StateLock:
         until = max(self.may_land_until, time.time() + reach)
         os.utime(self._descriptor, (until, until))
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing that was sent by whoever had it, this loader included, may still be applied."""
+        return os.fstat(self._descriptor).st_mtime <= time.time()
+
+    @property
+    def owned(self) -> bool:
+        """Whether this process took it: one that was forked meanwhile did not."""
+        return self._descriptor >= 0 and os.getpid() == self._owner
+
     def release(self) -> None:
         """Let others have the directory; twice does no harm."""
+        owned = self.owned
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor < 0:
             return
         # Closing alone would leave it to processes that were forked meanwhile; these must not give it away.
-        if os.getpid() == self._owner:
+        if owned:
             with contextlib.suppress(OSError):
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)

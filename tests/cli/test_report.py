@@ -85,3 +85,10 @@ def test_a_page_that_cannot_be_written_ends_with_status_2(headrace, loaded, tmp_
     (tmp_path / "load.json").write_text(loaded)
     ended = headrace.run("report", "load.json", "--html", "no/such/folder.html")
     assert (ended.status, "expected a file that can be written" in ended.err) == (2, True)
+
+
+def test_a_report_is_not_replaced_by_its_page(headrace, loaded, tmp_path):
+    (tmp_path / "load.json").write_text(loaded)
+    ended = headrace.run("report", "load.json", "--html", "./load.json")
+    assert (ended.status, "name another file for its page" in ended.err) == (2, True)
+    assert (tmp_path / "load.json").read_text() == loaded

@@ -229,6 +229,15 @@ def test_a_dry_run_leaves_the_journal_alone(fake, tmp_path):
     assert (counts(dry), dry.journal) == ({"skipped": 100}, None)
 
 
+def test_a_dry_run_leaves_the_report_of_a_load_alone(fake, tmp_path):
+    path, state = write_parquet(tmp_path / "a.parquet", 300), tmp_path / "state"
+    load(fake, path, state_dir=state)
+    before = (state / "report.json").read_text()
+    dry = load(fake, path, dry_run=True, state_dir=state)
+    assert "this report was not kept: that of a load is there" in dry.notes
+    assert (state / "report.json").read_text() == before
+
+
 def test_an_unanswered_end_is_resumed_by_the_advice_of_its_error(fake, tmp_path):
     path = write_parquet(tmp_path / "a.parquet", 100)
     fake.always("Insert", stall_forever)

@@ -106,6 +106,12 @@ def test_timestamps_and_dates_keep_their_moment():
     assert note(pa.timestamp("s"), "timestamp").endswith(" (times without a zone are taken as UTC)")
 
 
+def test_times_that_python_has_no_value_for_are_refused_by_row():
+    values, refused = cast(pa.array([2**62, None], pa.timestamp("ms", "UTC")), "timestamp[ns]")
+    assert values == [None, None]
+    assert [(cell.row, cell.found) for cell in refused] == [(0, f"{2**62} in timestamp[ms, tz=UTC]")]
+
+
 @pytest.mark.parametrize("kind", [pa.int32(), pa.int64(), pa.float64()])
 def test_numbers_are_no_dates(kind):
     assert problem(kind, "date") == (

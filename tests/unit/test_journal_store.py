@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,6 +47,32 @@ def test_a_journal_in_which_nothing_was_begun_goes_away(tmp_path):
         target, *_ = begin(store)
     with JournalStore(tmp_path) as store:
         assert [it.id for it in store.targets()] == [target.id]
+
+
+def test_what_goes_away_with_an_unused_journal_is_its_own_files_only(tmp_path):
+    copies = {tmp_path / f"{JOURNAL}.bak", tmp_path / f"{JOURNAL}-2026.copy"}
+    for copy in copies:
+        copy.write_text("somebody's")
+    JournalStore(tmp_path).close()
+    assert set(tmp_path.iterdir()) == copies
+
+
+def test_an_unused_journal_stays_while_what_was_sent_may_be_applied(tmp_path):
+    with JournalStore(tmp_path) as store:
+        target, *_ = begin(store)
+        store.beat(3600.0)
+        store.forget_target(target.id)
+    for _ in range(2):
+        with JournalStore(tmp_path) as store:
+            assert store.may_land_until > time.time() + 1800
+
+
+def test_a_forked_process_leaves_an_unused_journal_to_its_parent(tmp_path, monkeypatch):
+    store = JournalStore(tmp_path)
+    with monkeypatch.context() as forked:
+        forked.setattr(os, "getpid", lambda: 0)
+        store.close()
+    assert (tmp_path / JOURNAL).exists()
 
 
 def test_what_is_marked_and_not_settled_is_open(tmp_path):

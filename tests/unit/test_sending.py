@@ -67,6 +67,23 @@ async def begin(rig, *batches):
     return running
 
 
+def test_all_that_one_request_held_back_leave_when_it_is_answered(tmp_path):
+    async def main(clock):
+        rig = Rig(tmp_path, clock, target_bytes=400)
+        running = asyncio.create_task(rig.sender.run())
+        for keys in ([1, 2, 3, 4], [1, 2], [3, 4]):
+            await rig.feed(keys)
+            await rig.flush()
+        rig.sender.finish()
+        await running
+        return rig
+
+    rig = virtual_time.run(main)
+    assert [write.keys for write in rig.wire.writes] == [[1, 2, 3, 4], [1, 2], [3, 4]]
+    first, *others = [write.began for write in rig.wire.writes]
+    assert others == [first + rig.wire.latency] * 2
+
+
 def test_after_a_stop_what_hangs_is_unknown_and_the_rest_unsent(tmp_path):
     async def main(clock):
         rig = Rig(tmp_path, clock, target_bytes=40)

@@ -7,8 +7,10 @@ import contextlib
 import numpy as np
 import pyarrow as pa
 import pyarrow.feather
+import pyarrow.fs as pafs
 import pytest
 
+from headrace.config import LoadOptions
 from headrace.errors import SourceError
 from headrace.sources import open_source
 from tests.source_reading import TABLE, read
@@ -101,6 +103,37 @@ def test_a_broken_footer_is_named(tmp_path):
         open_source(path)
     assert caught.value.position == "footer"
     assert f"{path}, footer: expected a readable Arrow IPC file, found damage (" in str(caught.value)
+
+
+def test_vectors_of_any_layout_are_not_read_from_afar_only_to_count_them(tmp_path):
+    far = LoadOptions(filesystem=pafs.SubTreeFileSystem(str(tmp_path), pafs.LocalFileSystem()))
+    lists = pa.array([[0.5] * 64] * 10, pa.list_(pa.float32()))
+    tensors = pa.ExtensionArray.from_storage(
+        pa.fixed_shape_tensor(pa.float32(), [64]), lists.cast(pa.list_(pa.float32(), 64))
+    )
+    structs = pa.StructArray.from_arrays([lists], ["v"])
+    for vectors in (lists, lists.cast(pa.list_(pa.float32(), 64)), tensors, structs):
+        write_file(tmp_path / "v.arrow", pa.table({"v": vectors}))
+        assert open_source("v.arrow", options=far).rows_total is None
+        write_file(tmp_path / "t.arrow", pa.table({"v": vectors, "t": ["text"] * 10}))
+        assert open_source("t.arrow", options=far).rows_total == 10
+
+
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_a_broken_batch_is_named_when_rows_are_counted(tmp_path, compression):
+    path = tmp_path / "t.arrow"
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, TABLE.schema, options=options) as writer:
+        writer.write_table(TABLE.slice(0, 500))
+        second = sink.tell()
+        writer.write_table(TABLE.slice(500))
+    data = bytearray(path.read_bytes())
+    data[second + 8 : second + 40] = b"\x99" * 32
+    path.write_bytes(data)
+    with pytest.raises(SourceError) as caught:
+        open_source(path)
+    assert caught.value.position == "record batch 1"
+    assert f"{path}, record batch 1: expected a readable Arrow IPC file, found damage (" in str(caught.value)
 
 
 def test_a_truncated_stream_is_named_with_its_batch(tmp_path):

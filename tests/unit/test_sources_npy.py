@@ -59,6 +59,25 @@ def test_arrays_are_a_column_called_vector(tmp_path, array, kind, max_bytes):
     assert read(source, max_bytes).column(0).to_pylist() == array.tolist()
 
 
+@pytest.mark.parametrize("max_bytes", [4 << 20, 3_000_000, 1 << 20])
+def test_the_batches_of_a_part_are_even(tmp_path, max_bytes):
+    rows = np.zeros((22_000, 384), np.float32)
+    (part, *_) = open_source(save(tmp_path / "a.npy", rows)).parts()
+    sizes = [found.batch.num_rows for found in part.batches(max_bytes=max_bytes)]
+    assert sum(sizes) == part.rows
+    assert max(sizes) - min(sizes) < len(sizes)
+    assert max(sizes) * rows.strides[0] <= max_bytes
+
+
+def test_so_are_those_of_files_side_by_side(tmp_path):
+    rows = np.zeros((11_000, 384), np.float32)
+    path, ids = save(tmp_path / "a.npy", rows), save(tmp_path / "ids.npy", np.arange(11_000))
+    (part, *_) = open_source(path, options=LoadOptions(ids=str(ids))).parts()
+    sizes = [found.batch.num_rows for found in part.batches(max_bytes=4 << 20)]
+    assert sum(sizes) == part.rows
+    assert max(sizes) - min(sizes) < len(sizes)
+
+
 def test_the_one_named_vector_names_the_column(tmp_path):
     source = open_source(save(tmp_path / "a.npy", VECTORS), options=LoadOptions(vector=("embedding",)))
     assert source.schema.names == ["embedding"]

@@ -193,6 +193,9 @@ def _bad_rows(values: pa.Array, convert: _Convert, first: int = 0) -> Iterator[i
 
 
 def _shown(value: pa.Scalar) -> str:
+    if pa.types.is_temporal(value.type):
+        # Python has no value for all of them: it counts microseconds, up to the year 9999.
+        return f"{value.value} in {value.type}"[:_SHOWN]
     # As bytes, because text that cannot be cast may be no UTF-8 either.
     text = value.cast(pa.large_binary()).as_py().decode(errors="replace") if is_text(value.type) else value.as_py()
     return repr(text)[:_SHOWN]

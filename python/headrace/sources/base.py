@@ -22,6 +22,7 @@ __all__ = [
     "SourceBatch",
     "SourceFile",
     "decoded_bytes",
+    "row_bits",
     "row_slices",
     "select",
     "unique_names",
@@ -299,11 +300,11 @@ def _array_bytes(array: pa.Array) -> int:
         return int(array.get_total_buffer_size())
 
 
-def _row_bits(array: pa.Array) -> int | None:
+def row_bits(array: pa.Array) -> int | None:
     """The bits of a value, with its place in the mask where there is one; None where values may differ in size."""
     kind, masked = array.type, array.buffers()[0] is not None
     if pa.types.is_fixed_size_list(kind):
-        element = _row_bits(array.values)
+        element = row_bits(array.values)
         return None if element is None else int(kind.list_size * element + masked)
     return int(kind.bit_width + masked) if pa.types.is_primitive(kind) else None
 
@@ -311,7 +312,7 @@ def _row_bits(array: pa.Array) -> int | None:
 def row_slices(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
     """The batch in zero-copy slices of at most ``max_bytes`` as decoded, but of one row at least; none if empty."""
     start, likely = 0, batch.num_rows
-    bits = [_row_bits(column) for column in batch.columns]
+    bits = [row_bits(column) for column in batch.columns]
     if None not in bits:
         rows = max(1, 8 * max_bytes // max(1, sum(filter(None, bits))))
         yield from (batch.slice(offset, rows) for offset in range(0, batch.num_rows, rows))

@@ -34,9 +34,9 @@ class IpcFileReader:
             with _open(ref) as file, pa.ipc.open_file(file) as reader:
                 self.schema: pa.Schema = reader.schema
                 self._batches: int = reader.num_record_batches
-            self.rows: int | None = _count_rows(ref, self.schema)
         except READ_ERRORS as error:
             raise damaged(ref, "a readable Arrow IPC file", error, "footer") from error
+        self.rows: int | None = _count_rows(ref, self.schema)
 
     def nulls(self) -> frozenset[str]:
         """None: the format has no statistics."""
@@ -109,14 +109,27 @@ def _count_rows(ref: FileRef, schema: pa.Schema) -> int | None:
     if not ref.is_local and narrowest > _NARROW:
         return None
     options = pa.ipc.IpcReadOptions(included_fields=[widths.index(narrowest)] if widths else [])
-    with _open(ref) as file, pa.ipc.open_file(file, options=options) as reader:
-        return sum(int(reader.get_batch(index).num_rows) for index in range(reader.num_record_batches))
+    rows, position = 0, "footer"
+    try:
+        with _open(ref) as file, pa.ipc.open_file(file, options=options) as reader:
+            for index in range(reader.num_record_batches):
+                position = f"record batch {index}"
+                rows += int(reader.get_batch(index).num_rows)
+    except READ_ERRORS as error:
+        raise damaged(ref, "a readable Arrow IPC file", error, position) from error
+    return rows
 
 
 def _bits(kind: pa.DataType) -> int:
-    """About how many bits a value takes."""
+    """About how many bits a value takes; lists of any length may be vectors, and take more than is narrow."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _bits(kind.storage_type)
     if pa.types.is_fixed_size_list(kind):
         return int(kind.list_size) * _bits(kind.value_type)
+    if pa.types.is_struct(kind):
+        return sum(_bits(field.type) for field in kind)
+    if pa.types.is_nested(kind):
+        return _NARROW + 1
     try:
         return int(kind.bit_width)
     except ValueError:

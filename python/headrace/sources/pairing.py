@@ -15,7 +15,7 @@ from functools import partial
 import pyarrow as pa
 
 from headrace.errors import ConfigError, SourceError, explain
-from headrace.sources.base import FileReader, Part, SourceBatch
+from headrace.sources.base import FileReader, Part, SourceBatch, row_bits
 from headrace.sources.globs import PLACE, matcher
 from headrace.sources.paths import FileRef
 
@@ -147,10 +147,19 @@ class PairedReader:
         for reader, cursor in zip(self._readers, [None, *cursors], strict=True):
             own = [name for name in wanted if self._owners[name] is reader]
             if own and cursor is None:
-                streams.append(found.batch for found in part.batches(max_bytes=max_bytes, columns=own))
+                share = self._share(own, wanted, max_bytes)
+                streams.append(found.batch for found in part.batches(max_bytes=share, columns=own))
             elif own and cursor is not None:
                 streams.append(cursor.rows(part.first_row, stop, own, max_bytes))
         return _side_by_side(streams, wanted)
+
+    def _share(self, own: Sequence[str], wanted: Sequence[str], max_bytes: int) -> int:
+        """The bytes of the ``own`` columns in batches of all: a few rows too many would be cut off each of them."""
+        bits = {name: row_bits(pa.nulls(0, self.schema.field(name).type)) for name in wanted}
+        known = [width for width in bits.values() if width is not None]
+        if len(known) < len(bits):
+            return max_bytes
+        return max_bytes * sum(bits[name] or 0 for name in own) // max(1, sum(known))
 
 
 def _counted(reader: FileReader) -> int:

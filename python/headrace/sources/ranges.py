@@ -26,8 +26,8 @@ __all__ = ["FixedRows", "RangeReader"]
 
 #: Rows are addressed in parts of about this many bytes: what an interrupted load reads again at most.
 _PART_BYTES = 16 << 20
-#: A batch may be larger than it should by this part, so that it comes out even.
-_SLACK = 32
+#: Rows of a part are a multiple of this where they are more: batches of a half, a quarter and so on come out whole.
+_EVEN = 16
 
 
 class FixedRows:
@@ -127,6 +127,7 @@ class RangeReader(ABC):
     def parts(self, names: Sequence[str]) -> Iterator[Part]:
         """The file's parts in row order; ``names`` are read where the caller names no columns."""
         step = max(1, _PART_BYTES // max(1, self.row_bytes))
+        step -= step % _EVEN if step > _EVEN else 0
         with _Pass(self.ref) as opened:
             for start in range(0, self.rows, step):
                 stop = min(start + step, self.rows)
@@ -138,8 +139,9 @@ class RangeReader(ABC):
         self, opened: _Pass, rows: range, names: Sequence[str], max_bytes: int, columns: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
         wanted = names if columns is None else columns
-        # Even batches: the few rows that would be left of a part would have to be joined with those of the next one.
-        count = max(1, -(-len(rows) * self.row_bytes // (max_bytes + max_bytes // _SLACK)))
+        # Even batches: a few rows that were left over, of a part or a batch, would be joined with the next, by a copy.
+        most = max(1, max_bytes // max(1, self.row_bytes))
+        count = max(1, -(-len(rows) // most))
         step = max(1, -(-len(rows) // count))
         for first in rows[::step]:
             try:
