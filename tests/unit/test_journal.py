@@ -236,7 +236,14 @@ def test_nothing_is_sent_while_no_sign_of_life_can_be_given(tmp_path, monkeypatc
     now = 100.0
     kept = Kept(tmp_path, clock=lambda: now)
     disk, hangs, settle = threading.Event(), threading.Event(), kept.store.settle
-    monkeypatch.setattr(kept.store, "settle", lambda rows: (hangs.set(), disk.wait(30), settle(rows)))
+
+    def hang(rows):
+        if rows:
+            hangs.set()
+            disk.wait(30)
+        settle(rows)
+
+    monkeypatch.setattr(kept.store, "settle", hang)
     asyncio.run(kept.journal.reach(60.0))
     kept.journal.settle((Span("a", 0, 10),), Verdict.STORED)
     assert hangs.wait(30)
