@@ -214,10 +214,12 @@ def status(console: Console, _signals: Signals, journals: tuple[str, ...], older
     from headrace.summary import journal_lines
 
     found = find_journals(journals, older_than=older_than)
-    for line in journal_lines(found, files=bool(journals)):
-        console.line(line)
+    lines = journal_lines(found, files=bool(journals))
     removed, refusals = remove_journals(found) if remove else ([], [])
+    # In a terminal the document comes first, so that what people read stays in sight.
     write_document(journals_json(found, removed))
+    for line in lines:
+        console.line(line)
     for directory in removed:
         console.line(f"headrace: removed {directory}")
     for refusal in refusals:

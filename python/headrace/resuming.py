@@ -29,6 +29,8 @@ from headrace.target import Target
 
 __all__ = ["Resumption", "place_of", "plan_digests"]
 
+_ELSEWHERE = "columns that go to other fields or are cut elsewhere"
+
 
 class Resumption:
     """The journal of one load of files, from the lock on it to its last note.
@@ -216,7 +218,7 @@ class Resumption:
             return True
         difference = record.identity.difference(now)
         if not difference and record.plan != digest:
-            difference = "columns that go to other fields or are cut elsewhere"
+            difference = _ELSEWHERE
         if not difference:
             self._records[label] = record
             return True
@@ -229,9 +231,9 @@ class Resumption:
             self.notes.append(f"{label} was left out: {difference} since an earlier run began to load it")
             return False
         expected = "the file as it was when an earlier run began to load it"
-        remedy = (
-            "use the options of that run, --changed reload to load all of it again, or --changed skip to leave it out"
-        )
+        remedy = "use --changed reload to load all of it again, or --changed skip to leave it out"
+        if difference == _ELSEWHERE:
+            remedy = f"use the options of that run, or {remedy.removeprefix('use ')}"
         raise SourceError(explain(label, expected, difference, remedy), source=label)
 
     def _proven(

@@ -125,7 +125,9 @@ class _Shaping:
     def columns(self) -> list[_Column]:
         """The shaped columns in the source's order, then those out of structs, then constants."""
         options = self._options
-        names = [name for name in self._schema.names if not options.only or name in options.only or name in options.map]
+        # Whoever names the key wants it, also where it is made of the rows' places.
+        named = {*options.only, *options.map, options.key}
+        names = [name for name in self._schema.names if not options.only or name in named]
         dropped = self._dropped()
         paths: dict[str, tuple[str, ...]] = {name: (name,) for name in names if name not in dropped}
         for option, wanted in (("--map", options.map), ("--only", options.only), ("", self._implied())):

@@ -262,7 +262,8 @@ def _advice(report: LoadReport) -> str | None:
     if status == 3:
         return "mend the rejected rows and load them again"
     if status == 4 or status >= 128:
-        return "run the same command again" + ("" if report.journal is None else " to resume")
+        resumed = " to resume; a file that had to be mended needs --changed reload"
+        return "run the same command again" + ("" if report.journal is None else resumed)
     if status == 5:
         return "mend what differs with headrace verify --repair, and look for another writer"
     return None

@@ -40,6 +40,12 @@ def test_shaped_columns_arrive(fake, path):
     assert {(row["lang"], row["year"]) for row in rows} == {("en", 7), ("de", 7)}
 
 
+@pytest.mark.parametrize("key", ["@row", "@file_row", "text"])
+def test_the_key_that_is_named_is_loaded_beside_the_only_columns(fake, path, key):
+    report = load(fake, path, only=("dense",), key=key, verify="full")
+    assert (counts(report), report.verify["status"]) == ({"stored": 500}, "ok")
+
+
 def test_an_interrupted_load_goes_on_in_the_same_shape_only(fake, path):
     state = interrupted(fake, path, **OPTIONS).state_dir
     with pytest.raises(SourceError, match="columns that go to other fields"):

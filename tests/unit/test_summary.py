@@ -112,7 +112,10 @@ def test_everything_that_went_otherwise_has_its_line():
     ("changes", "advice"),
     [
         ({"rows_rejected": 1, "rows_stored": 999}, "mend the rejected rows and load them again"),
-        ({"rows_unsent": 1, "journal": "/j"}, "run the same command again to resume"),
+        (
+            {"rows_unsent": 1, "journal": "/j"},
+            "run the same command again to resume; a file that had to be mended needs --changed reload",
+        ),
         ({"interrupted": "SIGINT"}, "run the same command again"),
         (
             {"verify": {"level": "full", "status": "mismatch", "checked": 1, "mismatches": [], "note": ""}},

@@ -32,9 +32,9 @@ class Chosen:
 
     @classmethod
     def by(cls, options: LoadOptions) -> Chosen:
-        """What ``only``, ``drop``, ``map`` and ``partition_column`` choose."""
-        partition = () if options.partition_column is None else (options.partition_column,)
-        return cls(options.only, options.drop, (*options.map, *partition))
+        """What ``only``, ``drop``, ``map``, ``key`` and ``partition_column`` choose."""
+        named = (name for name in (options.key, options.partition_column) if name is not None)
+        return cls(options.only, options.drop, (*options.map, *named))
 
     def __contains__(self, column: str) -> bool:
         if _is_one_of(column, self.named):
