@@ -109,6 +109,8 @@ class Delivery:
             self._ledger.stored_in[request.partition] += request.rows
             if request.claim is not None:
                 self._ledger.journal.reach_key(int(request.claim.codes[-1]))
+        if request.claim is not None and verdict in (Verdict.STORED, Verdict.REJECTED):
+            self._ledger.journal.confirm(request.claim.replaced)
         self._ledger.settle(request.spans, request.rows, verdict, keys)
         if verdict is Verdict.REJECTED and (too_many := self._ledger.too_many_rejects()) is not None:
             self._stop(HeadraceError(too_many))

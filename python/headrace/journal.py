@@ -45,6 +45,7 @@ class Kept:
         unknown: Rows that this run sent and that no answer settles.
         marked: Rows whose mark is on the disk, or on its way there.
         pending: Marks ``(start, stop, written)`` on their way.
+        replaced: Rows in doubt that were superseded by rows whose own fate is open.
         touched: Whether this run has anything to say about the file.
     """
 
@@ -52,6 +53,7 @@ class Kept:
     unknown: IntervalSet = field(default_factory=IntervalSet)
     marked: IntervalSet = field(default_factory=IntervalSet)
     pending: list[tuple[int, int, Future[None]]] = field(default_factory=list)
+    replaced: IntervalSet = field(default_factory=IntervalSet)
     touched: bool = False
 
 
@@ -116,10 +118,37 @@ class Journal:
                 if kept is None or self._writer is None:
                     continue
                 kept.touched = True
-                if final:
+                if verdict is Verdict.SUPERSEDED:
+                    self._supersede(self._writer, kept, span.start, stop)
+                elif final:
                     self._writer.settle(kept.record.id, span.start, stop, verdict, known)
                 elif verdict is Verdict.UNKNOWN:
                     kept.unknown.add(span.start, stop)
+
+    @staticmethod
+    def _supersede(writer: JournalWriter, kept: Kept, start: int, stop: int) -> None:
+        """Note superseded rows; of those in doubt only that they are: see :meth:`confirm`."""
+        for begin, over, doubtful in list(kept.record.open.split(start, stop)):
+            if doubtful:
+                kept.replaced.add(begin, over)
+            else:
+                writer.settle(kept.record.id, begin, over, Verdict.SUPERSEDED)
+
+    def confirm(self, spans: Sequence[Span]) -> None:
+        """The rows that superseded rows in doubt among ``spans`` are about to be settled, so these now are as well.
+
+        Until then the next run has to know that they are in doubt: an earlier run's write of them may still land, over
+        the rows that replace them.
+        """
+        with self._lock:
+            for span in spans:
+                kept = self._kept.get(span.source)
+                if kept is None or self._writer is None:
+                    continue
+                for start, stop, replaced in list(kept.replaced.split(span.start, span.start + span.count)):
+                    if replaced:
+                        kept.replaced.remove(start, stop)
+                        self._writer.settle(kept.record.id, start, stop, Verdict.SUPERSEDED)
 
     def resume(self, label: str, start: int, stop: int, verdict: Verdict) -> None:
         """Note rows that are not read again, because of what an earlier run did with them."""
@@ -249,6 +278,8 @@ class Journal:
                 rows = IntervalSet([*kept.record.open.intervals(), *kept.unknown.intervals()])
                 for start, stop in self._sources[label].settled.intervals() if label in self._sources else ():
                     rows.remove(start, stop)
+                for start, stop in kept.replaced.intervals():
+                    rows.add(start, stop)
                 found[kept.record.id] = rows
             return found
 

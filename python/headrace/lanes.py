@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from headrace._core import Packer
-from headrace.batching import Aim, Batcher, Piece, take_rows, take_spans
+from headrace.batching import Aim, Batcher, Piece, Span, take_rows, take_spans
 from headrace.keyfilter import Codes, key_codes
 from headrace.ledger import Ledger
 from headrace.ordering import Claim, KeyOrder, last_of_each_key, sorted_codes
@@ -76,8 +76,9 @@ class Lanes:
         self._upsert = upsert
         self._later = Batcher(packer, aim=aim, copy_waiting=copy_waiting)
         self._since = 0
-        #: Keys of rows in doubt that were superseded, by code.
+        #: Keys of rows in doubt that were superseded, by code; and pieces with such rows: codes, rows and the spans.
         self._doubt: Codes = np.empty(0, np.int64)
+        self._replaced: list[tuple[Codes, npt.NDArray[np.int64], tuple[Span, ...]]] = []
 
     @property
     def waiting_rows(self) -> int:
@@ -124,6 +125,8 @@ class Lanes:
             ordered = sorted_codes(key_codes(batch.column(self._key)))
         claim = self._order.enter(ordered, late=late)
         claim.replaces_doubt = len(self._doubt) > 0 and bool(claim.meets(self._doubt).any())
+        for codes, rows, spans in self._replaced:
+            claim.replaced += take_spans(spans, rows[claim.meets(codes)])
         return claim
 
     def handed_over(self) -> None:
@@ -156,6 +159,7 @@ class Lanes:
         spans = take_spans(piece.spans, superseded)
         if self._ledger.journal.in_doubt(spans)[0]:
             self._doubt = np.union1d(self._doubt, codes[superseded])
+            self._replaced.append((codes[superseded], superseded, piece.spans))
         self._ledger.settle(spans, len(superseded), Verdict.SUPERSEDED)
         codes = codes[last]
         return kept, codes, sorted_codes(codes)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.batching import Span
 from headrace.keyfilter import Codes, KeyFilter, Probe, key_codes
 
 __all__ = ["Claim", "KeyOrder", "last_of_each_key", "sorted_codes"]
@@ -36,6 +37,7 @@ class Claim:
         ended: Whether every row of it is settled.
         stuck: Whether a row of it ended unsent or unknown; its keys then stay locked for the rest of the load.
         replaces_doubt: Whether a row of it superseded one that an earlier run may have sent, and that may still land.
+        replaced: Rows of earlier runs that may be among those; see :meth:`headrace.journal.Journal.confirm`.
     """
 
     codes: Codes
@@ -44,6 +46,7 @@ class Claim:
     ended: bool = False
     stuck: bool = False
     replaces_doubt: bool = False
+    replaced: tuple[Span, ...] = ()
 
     @property
     def ready(self) -> bool:

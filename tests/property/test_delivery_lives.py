@@ -221,6 +221,31 @@ def test_any_interleaving_ends_where_one_run_would_have(machine):
     play(machine, 25, derandomize=True)
 
 
+def test_a_row_in_doubt_stays_so_until_the_row_that_supersedes_it_is_stored():
+    """A late write of it would land over that row, when that is sent by a run that knows of no doubt."""
+    lives = Lives()
+    shape = {"files": [46], "keys": 6, "seed": 395, "mode": "auto", "loaded": False, "limit": 1, "lag": 0.1}
+    lives.begin(shape=shape | {"marks": 1, "pace": 0.0, "bad": False})
+
+    def killed(requests=0):
+        lives.the_command_is_run(again=False)
+        if requests:
+            lives.requests_are_sent(number=requests)
+        lives.the_loader_is_killed()
+
+    for _ in range(2):
+        killed()
+    lives.the_command_is_run(again=False)
+    lives.the_loader_is_terminated()
+    lives.requests_are_sent(number=1)
+    lives.the_run_has_ended()
+    lives.the_server_will_answer(names=["broken, stored", "expired, some shards", "broken, stored"])
+    for requests in (2, 0, 2, 0, 0):
+        killed(requests)
+    lives.the_command_is_run(again=False)
+    lives.teardown()
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(("machine", "examples"), [(Lives, 2_000), (ServerMadeKeys, 500)])
 def test_many_more_interleavings(machine, examples):

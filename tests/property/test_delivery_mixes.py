@@ -90,7 +90,7 @@ def check_keyed(mix, rig):
         perhaps = [
             row
             for row, fate in zip(rows, fates, strict=True)
-            if fate is Verdict.UNKNOWN or (fate is Verdict.REJECTED and key not in BAD)
+            if fate is Verdict.UNKNOWN or (fate is Verdict.REJECTED and not (mix["bad"] and key in BAD))
         ]
         found = sorted(rig.wire.rows.get(key, ()))
         if perhaps:
