@@ -96,7 +96,7 @@ def admit(
     request.key_ranges = ledger.journal.key_ranges(request.spans, keys)
     if landing is not None:
         overtaken = landing.any_key and clock() < landing.over
-        request.replaces = overtaken or (request.claim is not None and request.claim.replaces_doubt)
+        request.replaces = overtaken or (request.claim is not None and bool(request.claim.replaced))
     if doubtful or request.replaces:
         request.upsert, request.may_land_until = True, None if landing is None else landing.until
     return ()

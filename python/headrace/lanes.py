@@ -76,8 +76,7 @@ class Lanes:
         self._upsert = upsert
         self._later = Batcher(packer, aim=aim, copy_waiting=copy_waiting)
         self._since = 0
-        #: Keys of rows in doubt that were superseded, by code; and pieces with such rows: codes, rows and the spans.
-        self._doubt: Codes = np.empty(0, np.int64)
+        #: What was superseded in pieces with rows in doubt: codes of the keys, the rows, and the spans of the piece.
         self._replaced: list[tuple[Codes, npt.NDArray[np.int64], tuple[Span, ...]]] = []
 
     @property
@@ -124,7 +123,6 @@ class Lanes:
         if ordered is None:
             ordered = sorted_codes(key_codes(batch.column(self._key)))
         claim = self._order.enter(ordered, late=late)
-        claim.replaces_doubt = len(self._doubt) > 0 and bool(claim.meets(self._doubt).any())
         for codes, rows, spans in self._replaced:
             claim.replaced += take_spans(spans, rows[claim.meets(codes)])
         return claim
@@ -158,7 +156,6 @@ class Lanes:
         kept = self._rows(piece, np.isin(np.arange(piece.batch.num_rows), last))
         spans = take_spans(piece.spans, superseded)
         if self._ledger.journal.in_doubt(spans)[0]:
-            self._doubt = np.union1d(self._doubt, codes[superseded])
             self._replaced.append((codes[superseded], superseded, piece.spans))
         self._ledger.settle(spans, len(superseded), Verdict.SUPERSEDED)
         codes = codes[last]

@@ -36,8 +36,8 @@ class Claim:
         after: The claims that have to end first.
         ended: Whether every row of it is settled.
         stuck: Whether a row of it ended unsent or unknown; its keys then stay locked for the rest of the load.
-        replaces_doubt: Whether a row of it superseded one that an earlier run may have sent, and that may still land.
-        replaced: Rows of earlier runs that may be among those; see :meth:`headrace.journal.Journal.confirm`.
+        replaced: Rows that its rows superseded in pieces with some that an earlier run may have sent, and that may
+            still land; see :meth:`headrace.journal.Journal.confirm`.
     """
 
     codes: Codes
@@ -45,7 +45,6 @@ class Claim:
     after: tuple[Claim, ...] = ()
     ended: bool = False
     stuck: bool = False
-    replaces_doubt: bool = False
     replaced: tuple[Span, ...] = ()
 
     @property
