@@ -55,8 +55,8 @@ def dump(
     endpoint = endpoint_of(values)
 
     from headrace import progress
-    from headrace.console import count, duration, size
     from headrace.dumping import DumpJob
+    from headrace.quantities import count, duration, size
 
     with progress.view(console) as view:
         job = DumpJob(collection, path, endpoint=endpoint, partition_name=partition_name, again=again, progress=view)

@@ -46,7 +46,7 @@ def speedtest(console: Console, signals: Signals, dim: int, seconds: float, *, y
     endpoint = endpoint_of(values)
 
     from headrace import progress
-    from headrace.console import count, size
+    from headrace.quantities import count, size
     from headrace.speedtest import SpeedTest
 
     view = progress.view(console)

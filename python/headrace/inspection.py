@@ -17,11 +17,11 @@ from headrace.casts.jsontext import type_name
 from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, Refusal, plan_conform
-from headrace.console import count
 from headrace.errors import InputError, explain
 from headrace.inference import infer_schema
 from headrace.packing import Packer, make_packer
 from headrace.profiling import Refusals, profile_rows
+from headrace.quantities import count
 from headrace.reading import iterate
 from headrace.releases import has_timestamptz
 from headrace.remembered import remembered_indexes

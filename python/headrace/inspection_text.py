@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from headrace.console import count, size, table
+from headrace.console import table
+from headrace.quantities import count, size
 from headrace.summary import created_text, existing_text, mapping_table
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from headrace.console import count, duration, size
 from headrace.plots import Line, Plot
+from headrace.quantities import count, duration, size
 
 __all__ = ["GENERATOR", "report_page"]
 
@@ -104,7 +104,8 @@ def _verdicts(report: Report) -> str:
     names = "".join(f'<span><i class="{name}"></i>{count(number)} {name}</span>' for name, number in rows.items())
     total = report["rows_total"]
     of_total = "" if total is None or total == read else f" of {count(total)}"
-    sentence = f"<p>{count(read)} rows read{of_total}: {names or 'none'}</p>"
+    unread = "" if report["source_exhausted"] else "; the rest was not read"
+    sentence = f"<p>{count(read)} rows read{of_total}: {names or 'none'}{unread}</p>"
     return f'<section class="verdicts"><div class="bar">{bar}</div>{sentence}</section>'
 
 

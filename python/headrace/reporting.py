@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from headrace.errors import SourceError
 from headrace.journal_records import JOURNAL
 from headrace.report import Guarantee, LoadReport, Progress, Verdict
 from headrace.state import write_private
@@ -101,7 +102,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     plan = session.parts.plan if session.prepared else None
     account.check()
     seconds = time.monotonic() - session.began
-    stored = account.rows(Verdict.STORED)
+    stored, resumed = account.rows(Verdict.STORED), session.ledger.journal.rows_resumed()
     resumption = session.resumption
     rejects = [*(() if resumption is None else resumption.rejects), *session.ledger.rejects.paths]
     return LoadReport(
@@ -116,7 +117,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         rows_rejected=account.rows(Verdict.REJECTED),
         rows_unknown=account.rows(Verdict.UNKNOWN),
         rows_unsent=account.rows(Verdict.UNSENT),
-        rows_resumed=session.ledger.journal.rows_resumed(),
+        rows_resumed=resumed,
         rows_possibly_duplicated=measured.possibly_duplicated + session.ledger.journal.rows_doubled(),
         rows_total=session.rows_total,
         source_exhausted=source_exhausted,
@@ -130,7 +131,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         retries=dict(measured.retries),
         throttled_seconds=round(session.throttle.throttled_seconds, 3),
         seconds=round(seconds, 3),
-        rows_per_second=round(stored / seconds, 1) if seconds > 0 else 0.0,
+        rows_per_second=round((stored - resumed) / seconds, 1) if seconds > 0 else 0.0,
         client_cpu_seconds=round(time.process_time() - session.cpu_began, 3),
         peak_in_flight_bytes=session.window.peak,
         batch_rows=measured.batch_rows_summary(),
@@ -144,6 +145,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         concurrency={**asdict(session.throttle.settled), "request_rows": measured.recent_rows()},
         interrupted=session.interrupted,
         failure=None if session.failure is None else str(session.failure),
+        unreadable=session.failure.source if isinstance(session.failure, SourceError) else None,
         mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],
         partitions=dict(session.ledger.stored_in) if session.options.partition_column is not None else {},
         notes=[*_notes(session), *(f"more refused rows are in {path}" for path in rejects[1:])],

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from headrace.console import count, duration, size, table
+from headrace.console import table
+from headrace.quantities import count, counted, duration, size
 
 if TYPE_CHECKING:
     from headrace.config import LoadOptions
@@ -46,31 +47,30 @@ TYPE_WIDTH = 48
 def report_lines(report: LoadReport) -> list[str]:
     """What became of the rows, how fast, what was proven, and what to do next."""
     where = f"{report.collection} at {report.uri}" + (f", database {report.database}" if report.database else "")
-    done = f"{count(report.rows_stored)} of {_read(report)} rows in"
-    if report.dry_run:
-        done = f"{count(report.would_store['rows'])} of {_read(report)} rows would go to"
+    done, verb = (report.would_store["rows"], "would go to") if report.dry_run else (report.rows_stored, "in")
     lines = [
-        f"headrace: {_outcome(report)}: {done} {where}",
-        _entry("rows", _verdicts(report)),
+        f"headrace: {_outcome(report)}: {count(done)} {_of_all(report)} {verb} {where}",
+        _entry("rows", f"{_verdicts(report)}{_unread(report)}"),
         _entry("speed", _speed(report)),
         _entry("delivery", f"{report.guarantee}; {report.mode}: {report.mode_reason}"),
     ]
     if report.dry_run:
         would = report.would_store
-        text = f"{count(would['rows'])} rows in {count(would['requests'])} requests of {size(would['bytes'])} in all"
+        requests = counted(would["requests"], "request")
+        text = f"{counted(would['rows'], 'row')} in {requests} of {size(would['bytes'])} in all"
         lines.append(_entry("requests", text))
     if report.rows_resumed:
-        lines.append(_entry("resumed", f"{count(report.rows_resumed)} rows that earlier runs had stored"))
+        lines.append(_entry("resumed", f"{counted(report.rows_resumed, 'row')} that earlier runs had stored"))
     if report.retries or report.throttled_seconds >= 0.05:
         lines.append(_entry("retries", _retries(report)))
     if report.rows_possibly_duplicated:
-        doubled = f"{count(report.rows_possibly_duplicated)} rows were sent again after an unclear answer"
+        doubled = f"{counted(report.rows_possibly_duplicated, 'row')} sent again after an unclear answer"
         lines.append(_entry("doubles", doubled))
     if report.rejects_file is not None:
         lines.append(
-            _entry("rejects", f"{count(report.rows_rejected)} rows with their reasons in {report.rejects_file}")
+            _entry("rejects", f"{counted(report.rows_rejected, 'row')} with their reasons in {report.rejects_file}")
         )
-    lines += file_lines(report.files, dry_run=report.dry_run)
+    lines += file_lines(report.files, dry_run=report.dry_run, unreadable=report.unreadable)
     if report.verify is not None:
         lines.append(_entry("verified", _verified(report.verify)))
         lines += mismatch_lines(report.verify["mismatches"])
@@ -82,14 +82,28 @@ def report_lines(report: LoadReport) -> list[str]:
     return lines if advice is None else [*lines, _entry("next", advice)]
 
 
-def file_lines(files: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> list[str]:
-    """A line per file where there are several, the worst first, and how many more there are."""
+def file_lines(
+    files: Sequence[Mapping[str, Any]], *, dry_run: bool = False, unreadable: str | None = None
+) -> list[str]:
+    """A line per file where there are several, the worst first, and how many more there are.
+
+    Args:
+        files: What became of the rows of each, as in a report.
+        dry_run: Whether nothing was sent on purpose.
+        unreadable: The file of which the rest could not be read.
+    """
     if len(files) < 2:
         return []
-    worst = sorted(files, key=lambda file: -sum(file.get(name, 0) for name in _TROUBLE))
-    troubled = sum(any(file.get(name, 0) for name in _TROUBLE) for file in files)
+
+    def trouble(file: Mapping[str, Any]) -> tuple[bool, int]:
+        return file["source"] == unreadable, sum(file.get(name, 0) for name in _TROUBLE)
+
+    worst = sorted(files, key=trouble, reverse=True)
+    troubled = sum(any(trouble(file)) for file in files)
     lines = [_entry("files", f"{count(len(files))}, {count(troubled)} of them with rows to look into")]
-    lines += [f"             {_file_line(file, dry_run=dry_run)}" for file in worst[:FILES]]
+    for file in worst[:FILES]:
+        rest = "; the rest could not be read" if file["source"] == unreadable else ""
+        lines.append(f"             {_file_line(file, dry_run=dry_run)}{rest}")
     if len(files) > FILES:
         more = max(0, troubled - FILES)
         lines.append(
@@ -173,7 +187,7 @@ def plan_text(plan: ConformPlan, target: Target, *, options: LoadOptions, width:
 
 def existing_text(name: str | None, rows: int | None, key: str | None) -> str:
     """What a collection is that exists."""
-    holds = "" if rows is None else f" and holds {count(rows)} rows"
+    holds = "" if rows is None else f" and holds {counted(rows, 'row')}"
     return f"collection {name!r} exists{holds}; its key is {key!r}"
 
 
@@ -217,10 +231,21 @@ def _outcome(report: LoadReport) -> str:
     return " ".join(status.split()).rstrip(": ")
 
 
-def _read(report: LoadReport) -> str:
-    if report.source_exhausted or report.rows_total is None:
-        return count(report.rows_read)
-    return f"{count(report.rows_total)} ({count(report.rows_read)} read)"
+def _of_all(report: LoadReport) -> str:
+    """The rows of which some are stored; how many a source has that was not read to its end may be unknown."""
+    if report.source_exhausted:
+        return f"of {counted(report.rows_read, 'row')}"
+    if report.rows_total is None:
+        return f"of {counted(report.rows_read, 'row')} (the rest was not read)"
+    return f"of {counted(report.rows_total, 'row')} ({count(report.rows_read)} read)"
+
+
+def _unread(report: LoadReport) -> str:
+    if report.source_exhausted:
+        return ""
+    if report.unreadable is not None:
+        return f"; the rest of {report.unreadable} could not be read"
+    return "; the rest was not read" if report.rows_total != report.rows_read else ""
 
 
 def _verdicts(report: LoadReport) -> str:
@@ -239,8 +264,10 @@ def _speed(report: LoadReport) -> str:
     if report.dry_run:
         checked = report.rows_read / report.seconds if report.seconds else 0.0
         return f"{duration(report.seconds)}, {count(checked)} rows/s checked"
+    if not report.bytes_sent:
+        return f"{duration(report.seconds)}, nothing was sent"
     rate = f"{count(report.rows_per_second)} rows/s"
-    return f"{duration(report.seconds)}, {rate}, {size(report.bytes_sent)} sent in {count(report.batches)} requests"
+    return f"{duration(report.seconds)}, {rate}, {size(report.bytes_sent)} sent in {counted(report.batches, 'request')}"
 
 
 def _retries(report: LoadReport) -> str:
@@ -251,11 +278,14 @@ def _retries(report: LoadReport) -> str:
 
 def _verified(verify: dict[str, Any]) -> str:
     note = f" ({verify['note']})" if verify.get("note") else ""
-    return f"{verify['level']}: {verify['status']}, {count(verify['checked'])} rows checked{note}"
+    return f"{verify['level']}: {verify['status']}, {counted(verify['checked'], 'row')} checked{note}"
 
 
 def _advice(report: LoadReport) -> str | None:
     status = report.exit_status
+    if report.unreadable is not None:
+        again = "check again" if report.dry_run else "run the same command again; a mended file needs --changed reload"
+        return f"mend {report.unreadable}, or leave it out, and {again}"
     if report.dry_run and report.rows_rejected:
         without = "" if report.failure else ", or load without them: they go to the rejects file"
         return f"mend the rows that would be rejected{without}"

@@ -94,12 +94,12 @@ def test_everything_that_went_otherwise_has_its_line():
         )
     )
     assert lines == [
-        "headrace: ended early: 700 of 1,000 (900 read) rows in docs at http://localhost:19530, database db",
-        "  rows       900 read = 700 stored + 50 rejected + 50 unknown + 100 unsent",
+        "headrace: ended early: 700 of 1,000 rows (900 read) in docs at http://localhost:19530, database db",
+        "  rows       900 read = 700 stored + 50 rejected + 50 unknown + 100 unsent; the rest was not read",
         "  speed      2.0 s, 500 rows/s, 4 MB sent in 4 requests",
         "  delivery   at-least-once; insert: this load created the collection",
         "  retries    ambiguous 1, throttle 2; throttled for 1.5 s",
-        "  doubles    10 rows were sent again after an unclear answer",
+        "  doubles    10 rows sent again after an unclear answer",
         "  rejects    50 rows with their reasons in /state/docs-1/rejects.parquet",
         "  note       column 'x' is narrowed",
         "  stopped    no request succeeded for 120 s",
@@ -168,8 +168,47 @@ def test_a_dry_run_that_ended_early_is_not_to_be_run_again_as_it_is():
             failure=failure,
         )
     )
-    assert lines[0].startswith("headrace: dry run ended early: 899 of 1,000 (1,000 read) rows would go to docs")
+    assert lines[0].startswith("headrace: dry run ended early: 899 of 1,000 rows (1,000 read) would go to docs")
     assert lines[-1] == "  next       mend the rows that would be rejected"
+
+
+DAMAGE = "docs.jsonl, line 9: expected one JSON object, found damage; correct the line or leave it out"
+
+
+def test_a_damaged_source_is_told_from_one_that_was_read_to_its_end():
+    damaged = {
+        "status": f"ended early: {DAMAGE}",
+        "source_exhausted": False,
+        "rows_total": None,
+        "failure": DAMAGE,
+        "unreadable": "docs.jsonl",
+        "files": [{"source": "more.jsonl", "rows": 400, "stored": 400}, {"source": "docs.jsonl", "rows": 600}],
+    }
+    lines = report_lines(report(**damaged))
+    assert lines[:2] == [
+        "headrace: ended early: 1,000 of 1,000 rows (the rest was not read) in docs at http://localhost:19530",
+        "  rows       1,000 read = 1,000 stored; the rest of docs.jsonl could not be read",
+    ]
+    assert lines[4:6] == [
+        "  files      2, 1 of them with rows to look into",
+        "             docs.jsonl: 600 read; the rest could not be read",
+    ]
+    again = "run the same command again; a mended file needs --changed reload"
+    assert lines[-1] == f"  next       mend docs.jsonl, or leave it out, and {again}"
+    dry = {
+        "dry_run": True,
+        "rows_stored": 0,
+        "rows_skipped": 1000,
+        "would_store": {"rows": 1, "requests": 1, "bytes": 1},
+    }
+    assert (
+        report_lines(report(**damaged, **dry))[-1] == "  next       mend docs.jsonl, or leave it out, and check again"
+    )
+
+
+def test_a_load_that_sent_nothing_has_no_speed():
+    complete = report(status="already complete", rows_resumed=1000, batches=0, bytes_sent=0, rows_per_second=0.0)
+    assert report_lines(complete)[2] == "  speed      2.0 s, nothing was sent"
 
 
 def test_verification_names_the_first_cells_that_differ():
