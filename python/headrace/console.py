@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal, TextIO
 
-__all__ = ["Console", "LogFormat", "table"]
+__all__ = ["Console", "LogFormat", "table", "wrap"]
 
 LogFormat = Literal["text", "json"]
 
@@ -45,6 +45,24 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 
         blocks = [[_aligned(row, widths, numbers)] for row in cells]
     blocks.insert(1, ["  ".join("-" * w for w in widths)[: width or None].rstrip()])
     return "\n".join(line for block in blocks for line in block)
+
+
+def wrap(text: str, *, width: int = 0, indent: int = 0) -> list[str]:
+    """The lines of ``text``, each behind ``indent`` spaces and none beyond ``width``, except for a longer word.
+
+    ``width`` 0 is for no limit. Line breaks in the text become spaces; an empty one has no lines.
+    """
+    margin, whole = " " * indent, " ".join(text.split())
+    if not width:
+        return [margin + whole] if whole else []
+    return textwrap.wrap(
+        whole,
+        width,
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _wrapped(

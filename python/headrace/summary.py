@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from headrace.console import table
+from headrace.console import table, wrap
 from headrace.quantities import count, counted, duration, size
 
 if TYPE_CHECKING:
@@ -143,27 +143,50 @@ def recount_lines(found: Recount) -> list[str]:
     return lines + mismatch_lines(found.result.mismatches) + [_entry("journal", found.journal)]
 
 
-def journal_lines(journals: Sequence[JournalState], *, files: bool = False) -> list[str]:
-    """A table of journals, and one of the files of each where that is wanted; paths are whole, to be copied."""
+def journal_lines(journals: Sequence[JournalState], *, files: bool = False, width: int = 0) -> list[str]:
+    """A few lines per journal, and one for each of its files where that is wanted.
+
+    Args:
+        journals: The journals.
+        files: Whether each file has a line.
+        width: Characters per line, 0 for no limit. Paths are never broken, to be copied.
+    """
     if not journals:
         return ["headrace: no journals"]
-    header = ("collection", "state", "rows", "age", "directory")
-    rows = [
-        [it.collection or "?", _journal_state(it), _tally(it.verdicts), duration(it.age), it.directory]
-        for it in journals
-    ]
-    lines = [table(header, rows)]
-    for journal in journals if files else ():
-        parts = [[_file_state(it.finished), _tally(it.verdicts), it.path] for it in journal.files]
-        lines += ["", f"{journal.directory}, to {journal.collection} at {journal.uri}"]
-        lines.append(table(("state", "rows", "file"), parts))
+    lines = [f"headrace: {counted(len(journals), 'journal')}"]
+    for journal in journals:
+        lines += ["", _journal_place(journal), f"  {journal.directory}"]
+        for text in (_journal_state(journal), _journal_trouble(journal)):
+            lines += wrap(text, width=width, indent=2)
+        for file in journal.files if files else ():
+            lines += [f"  {file.path}", f"    {_file_state(file.finished)}: {_tally(file.verdicts)}"]
     return lines
 
 
+def _journal_place(journal: JournalState) -> str:
+    if not journal.collection:
+        return "no collection"
+    parts = {"database": journal.database, "partition": journal.partition}
+    inside = "".join(f", {name} {value}" for name, value in parts.items() if value)
+    return f"{journal.collection} at {journal.uri}{inside}"
+
+
 def _journal_state(journal: JournalState) -> str:
+    state = _file_state(journal.finished) if journal.runs else "empty"
+    if journal.problem is not None:
+        state = "not readable"
     if journal.running is not None:
-        return f"running ({journal.running})"
-    return journal.problem or (_file_state(journal.finished) if journal.finished else journal.status or "empty")
+        state = f"running ({journal.running})"
+    runs = f" in {counted(journal.runs, 'run')}" if journal.runs else ""
+    rows = f": {_tally(journal.verdicts)}{runs}" if journal.collection else ""
+    return f"{state}{rows}; last written to {duration(journal.age)} ago"
+
+
+def _journal_trouble(journal: JournalState) -> str:
+    """What is wrong with the journal, else how the last run ended where files are left."""
+    if journal.problem is not None:
+        return journal.problem
+    return "" if journal.finished or journal.running or not journal.status else f"the last run: {journal.status}"
 
 
 def _file_state(finished: bool) -> str:
@@ -171,7 +194,7 @@ def _file_state(finished: bool) -> str:
 
 
 def _tally(verdicts: dict[str, int]) -> str:
-    return ", ".join(f"{count(rows)} {verdict}" for verdict, rows in verdicts.items()) or "none"
+    return ", ".join(f"{count(rows)} {verdict}" for verdict, rows in verdicts.items()) or "no rows"
 
 
 def plan_text(plan: ConformPlan, target: Target, *, options: LoadOptions, width: int = 0) -> str:

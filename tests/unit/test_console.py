@@ -14,7 +14,7 @@ import click
 import pytest
 
 from headrace.cli_options import ByteSize
-from headrace.console import Console, table
+from headrace.console import Console, table, wrap
 
 
 def test_a_table_aligns_and_goes_on_below_its_last_column():
@@ -95,3 +95,9 @@ def test_sizes_are_read_with_their_units(text, number):
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(click.BadParameter, match="expected a size such as 4MiB"):
         ByteSize().convert(text, None, None)
+
+
+def test_text_is_wrapped_but_words_are_not_broken():
+    assert wrap("one two\nthree", width=9, indent=2) == ["  one two", "  three"]
+    assert wrap("see /a/long/path now", width=9) == ["see", "/a/long/path", "now"]
+    assert (wrap("one\ntwo", indent=1), wrap("")) == ([" one two"], [])

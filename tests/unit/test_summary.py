@@ -8,9 +8,10 @@ import pytest
 from headrace.collection_messages import CollectionInfo
 from headrace.config import LoadOptions
 from headrace.conform import plan_conform
+from headrace.journals import FileState, JournalState
 from headrace.report import LoadReport
 from headrace.schema import CollectionSchema, DataType, FieldSchema, IndexParam
-from headrace.summary import file_lines, mapping_table, mismatch_lines, plan_text, report_lines
+from headrace.summary import file_lines, journal_lines, mapping_table, mismatch_lines, plan_text, report_lines
 from headrace.target import Target
 
 VECTOR = pa.list_(pa.float32(), 2)
@@ -290,3 +291,47 @@ def test_a_load_says_of_which_collection_its_columns_become_fields(changes, line
         f"headrace: {line}",
         "column  type                             field  type             note",
     ]
+
+
+LONG = "/home/somebody/.local/state/headrace/of a name with spaces/and-more-than-eighty-characters-in-all/docs-1"
+FAILED = "ended early: " + "no request succeeded " * 12
+
+
+def journals():
+    """Loads into two servers, the second of which failed, and a journal that cannot be read."""
+    file = FileState("/data/a.parquet", 12345, {"stored": 12345}, True)
+    done = {"verdicts": {"stored": 12345}, "files": [file], "finished": True, "runs": 1, "status": "done", "age": 5.0}
+    left = {"verdicts": {"stored": 5, "unclear": 2}, "runs": 2, "status": FAILED, "age": 90.0, "database": "db"}
+    return [
+        JournalState(LONG, "docs", "http://one:19530", **done),
+        JournalState("/state/docs-2", "docs", "http://two:19530", **left),
+        JournalState("/state/other-3", problem="/state/other-3/journal.sqlite: damage", age=1.0),
+    ]
+
+
+def test_journals_are_told_apart_by_their_servers_and_shown_whole():
+    assert journal_lines(journals()) == [
+        "headrace: 3 journals",
+        "",
+        "docs at http://one:19530",
+        f"  {LONG}",
+        "  finished: 12,345 stored in 1 run; last written to 5.0 s ago",
+        "",
+        "docs at http://two:19530, database db",
+        "  /state/docs-2",
+        "  unfinished: 5 stored, 2 unclear in 2 runs; last written to 1 min 30 s ago",
+        f"  the last run: {FAILED.strip()}",
+        "",
+        "no collection",
+        "  /state/other-3",
+        "  not readable; last written to 1.0 s ago",
+        "  /state/other-3/journal.sqlite: damage",
+    ]
+    assert journal_lines(journals()[:1], files=True)[-2:] == ["  /data/a.parquet", "    finished: 12,345 stored"]
+
+
+def test_journals_fit_a_terminal_but_for_their_paths():
+    lines = journal_lines(journals(), width=80)
+    assert f"  {LONG}" in lines
+    assert max(len(line) for line in lines if line != f"  {LONG}") <= 80
+    assert " ".join(" ".join(lines).split()) == " ".join(" ".join(journal_lines(journals())).split())
