@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["count", "counted", "duration", "size"]
+__all__ = ["count", "duration", "number_of", "size"]
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -12,7 +12,7 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def counted(number: int, noun: str) -> str:
+def number_of(number: int, noun: str) -> str:
     """``1 row``, ``1,234 rows``: the number and what it counts, whose plural ends in s."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 

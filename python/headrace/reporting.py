@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import SourceError
 from headrace.journal_records import JOURNAL
+from headrace.quantities import number_of
 from headrace.report import Guarantee, LoadReport, Progress, Verdict
 from headrace.state import write_private
 
@@ -162,7 +163,7 @@ def _notes(session: LoadSession) -> list[str]:
     notes += [] if session.resumption is None else session.resumption.notes
     if session.target is not None and not session.target.created:
         notes += _ignored(session.options)
-    return notes + [f"{rows} {text}" for text, rows in session.ledger.notes.items()]
+    return notes + [f"{rows:,} {text}" for text, rows in session.ledger.notes.items()]
 
 
 def _files(session: LoadSession) -> list[dict[str, object]]:
@@ -214,14 +215,14 @@ def _status(session: LoadSession, *, source_exhausted: bool) -> str:
     if session.failure is not None:
         return f"{'dry run ' if session.options.dry_run else ''}ended early: {session.failure}"
     if left or not source_exhausted:
-        return f"ended early: {left} rows unsent or unknown"
+        return f"ended early: {number_of(left, 'row')} unsent or unknown"
     if session.verification is not None and session.verification.status == "mismatch":
         return "finished, but what was read back differs"
     rejected = account.rows(Verdict.REJECTED)
     if session.options.dry_run and rejected:
-        return f"dry run: nothing was sent; {rejected} rows would be rejected"
+        return f"dry run: nothing was sent; {number_of(rejected, 'row')} would be rejected"
     if rejected:
-        return f"finished, {rejected} rows rejected"
+        return f"finished, {number_of(rejected, 'row')} rejected"
     if session.options.dry_run:
         return "dry run: nothing was sent"
     if session.verification is not None and session.verification.status == "not applicable":

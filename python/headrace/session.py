@@ -47,7 +47,7 @@ from headrace.target import Sharing, Target, check_same, missing_collection, ope
 from headrace.tracing import Trace
 from headrace.waits import result_of
 from headrace.watching import linger, repeat, show_progress
-from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, make_window, open_partitions, request_size
+from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, make_window, ready_plan, request_size
 
 __all__ = ["LoadSession"]
 
@@ -219,8 +219,7 @@ class LoadSession:
         indexes = remembered_indexes(arrow_schema, options) if self._schema is None else []
         opening = functools.partial(open_target, self.collection, options, self.info, schema, sharing=self.sharing)
         self.target = self.run(opening(create=create, embedded=embedded, indexes=indexes))
-        if plan.partition_column is not None:
-            open_partitions(plan.partition_column, self.target, options, sample, run=self.run)
+        ready_plan(plan, self.target, options, sample, run=self.run)
         if self.resumption is not None:
             found = self.target
             self.target = self.resumption.begin(plan, found, endpoint=self.endpoint, options=options, run=self.run)

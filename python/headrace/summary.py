@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from headrace.console import table, wrap
-from headrace.quantities import count, counted, duration, size
+from headrace.quantities import count, duration, number_of, size
 
 if TYPE_CHECKING:
     from headrace.config import LoadOptions
@@ -56,19 +56,19 @@ def report_lines(report: LoadReport) -> list[str]:
     ]
     if report.dry_run:
         would = report.would_store
-        requests = counted(would["requests"], "request")
-        text = f"{counted(would['rows'], 'row')} in {requests} of {size(would['bytes'])} in all"
+        requests = number_of(would["requests"], "request")
+        text = f"{number_of(would['rows'], 'row')} in {requests} of {size(would['bytes'])} in all"
         lines.append(_entry("requests", text))
     if report.rows_resumed:
-        lines.append(_entry("resumed", f"{counted(report.rows_resumed, 'row')} that earlier runs had stored"))
+        lines.append(_entry("resumed", f"{number_of(report.rows_resumed, 'row')} that earlier runs had stored"))
     if report.retries or report.throttled_seconds >= 0.05:
         lines.append(_entry("retries", _retries(report)))
     if report.rows_possibly_duplicated:
-        doubled = f"{counted(report.rows_possibly_duplicated, 'row')} sent again after an unclear answer"
+        doubled = f"{number_of(report.rows_possibly_duplicated, 'row')} sent again after an unclear answer"
         lines.append(_entry("doubles", doubled))
     if report.rejects_file is not None:
         lines.append(
-            _entry("rejects", f"{counted(report.rows_rejected, 'row')} with their reasons in {report.rejects_file}")
+            _entry("rejects", f"{number_of(report.rows_rejected, 'row')} with their reasons in {report.rejects_file}")
         )
     lines += file_lines(report.files, dry_run=report.dry_run, unreadable=report.unreadable)
     if report.verify is not None:
@@ -153,7 +153,7 @@ def journal_lines(journals: Sequence[JournalState], *, files: bool = False, widt
     """
     if not journals:
         return ["headrace: no journals"]
-    lines = [f"headrace: {counted(len(journals), 'journal')}"]
+    lines = [f"headrace: {number_of(len(journals), 'journal')}"]
     for journal in journals:
         lines += ["", _journal_place(journal), f"  {journal.directory}"]
         for text in (_journal_state(journal), _journal_trouble(journal)):
@@ -177,7 +177,7 @@ def _journal_state(journal: JournalState) -> str:
         state = "not readable"
     if journal.running is not None:
         state = f"running ({journal.running})"
-    runs = f" in {counted(journal.runs, 'run')}" if journal.runs else ""
+    runs = f" in {number_of(journal.runs, 'run')}" if journal.runs else ""
     rows = f": {_tally(journal.verdicts)}{runs}" if journal.collection else ""
     return f"{state}{rows}; last written to {duration(journal.age)} ago"
 
@@ -210,7 +210,7 @@ def plan_text(plan: ConformPlan, target: Target, *, options: LoadOptions, width:
 
 def existing_text(name: str | None, rows: int | None, key: str | None) -> str:
     """What a collection is that exists."""
-    holds = "" if rows is None else f" and holds {counted(rows, 'row')}"
+    holds = "" if rows is None else f" and holds {number_of(rows, 'row')}"
     return f"collection {name!r} exists{holds}; its key is {key!r}"
 
 
@@ -257,10 +257,10 @@ def _outcome(report: LoadReport) -> str:
 def _of_all(report: LoadReport) -> str:
     """The rows of which some are stored; how many a source has that was not read to its end may be unknown."""
     if report.source_exhausted:
-        return f"of {counted(report.rows_read, 'row')}"
+        return f"of {number_of(report.rows_read, 'row')}"
     if report.rows_total is None:
-        return f"of {counted(report.rows_read, 'row')} (the rest was not read)"
-    return f"of {counted(report.rows_total, 'row')} ({count(report.rows_read)} read)"
+        return f"of {number_of(report.rows_read, 'row')} (the rest was not read)"
+    return f"of {number_of(report.rows_total, 'row')} ({count(report.rows_read)} read)"
 
 
 def _unread(report: LoadReport) -> str:
@@ -289,8 +289,8 @@ def _speed(report: LoadReport) -> str:
         return f"{duration(report.seconds)}, {count(checked)} rows/s checked"
     if not report.bytes_sent:
         return f"{duration(report.seconds)}, nothing was sent"
-    rate = f"{count(report.rows_per_second)} rows/s"
-    return f"{duration(report.seconds)}, {rate}, {size(report.bytes_sent)} sent in {counted(report.batches, 'request')}"
+    sent = f"{size(report.bytes_sent)} sent in {number_of(report.batches, 'request')}"
+    return f"{duration(report.seconds)}, {count(report.rows_per_second)} rows/s, {sent}"
 
 
 def _retries(report: LoadReport) -> str:
@@ -301,7 +301,7 @@ def _retries(report: LoadReport) -> str:
 
 def _verified(verify: dict[str, Any]) -> str:
     note = f" ({verify['note']})" if verify.get("note") else ""
-    return f"{verify['level']}: {verify['status']}, {counted(verify['checked'], 'row')} checked{note}"
+    return f"{verify['level']}: {verify['status']}, {number_of(verify['checked'], 'row')} checked{note}"
 
 
 def _advice(report: LoadReport) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.quantities import count, counted, duration, size
+from headrace.quantities import count, duration, number_of, size
 
 
 @pytest.mark.parametrize(
@@ -36,4 +36,4 @@ def test_numbers_have_separators():
 
 @pytest.mark.parametrize(("number", "text"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (12345, "12,345 rows")])
 def test_what_is_counted_is_in_the_singular_where_there_is_one(number, text):
-    assert counted(number, "row") == text
+    assert number_of(number, "row") == text
