@@ -293,7 +293,7 @@ def test_a_load_says_of_which_collection_its_columns_become_fields(changes, line
     ]
 
 
-LONG = "/home/somebody/.local/state/headrace/of a name with spaces/and-more-than-eighty-characters-in-all/docs-1"
+LONG = "/var/lib/headrace/state/of a name with spaces/and-more-than-eighty-characters-in-all/docs-1"
 FAILED = "ended early: " + "no request succeeded " * 12
 
 
