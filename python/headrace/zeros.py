@@ -37,6 +37,6 @@ def count_zeros(column: pa.Array, dtype: DataType) -> int:
 def zeros_text(field: str) -> str:
     """What it means for a search that some vectors of ``field`` are zero; their number goes before it.
 
-    Milvus 2.3.5 returns them for no query, Milvus Lite 3.2 with the similarity 0 for each.
+    Milvus 2.3.5 returns them for no query, Milvus Lite with the similarity 0 for each (docs/packing.md).
     """
     return f"of the vectors of {field!r} had only zeros, no direction for {DIRECTED}: searches miss or rank them at 0"
