@@ -312,6 +312,8 @@ def _advice(report: LoadReport) -> str | None:
     if report.dry_run and report.rows_rejected:
         without = "" if report.failure else ", or load without them: they go to the rejects file"
         return f"mend the rows that would be rejected{without}"
+    if report.dry_run and status == 4:
+        return "see to what stopped it, and check again"
     if status == 3:
         return "mend the rejected rows and load them again"
     if status == 4 or status >= 128:

@@ -176,6 +176,18 @@ def test_a_dry_run_that_ended_early_is_not_to_be_run_again_as_it_is():
 DAMAGE = "docs.jsonl, line 9: expected one JSON object, found damage; correct the line or leave it out"
 
 
+def test_a_dry_run_that_was_stopped_is_not_said_to_be_resumed():
+    failure = "a.jsonl, from row 8 on: column 'new': expected a field of the collection"
+    dry = {
+        "dry_run": True,
+        "rows_stored": 0,
+        "rows_skipped": 1000,
+        "would_store": {"rows": 9, "requests": 1, "bytes": 1},
+    }
+    lines = report_lines(report(**dry, source_exhausted=False, failure=failure))
+    assert lines[-1] == "  next       see to what stopped it, and check again"
+
+
 def test_a_damaged_source_is_told_from_one_that_was_read_to_its_end():
     damaged = {
         "status": f"ended early: {DAMAGE}",
