@@ -223,22 +223,70 @@ def test_who_reads_a_journal_without_a_log_of_its_own_holds_its_loader_up_and_no
         assert store._connection.execute("PRAGMA busy_timeout").fetchone()[0] == 60_000
 
 
-def test_a_lock_that_was_removed_while_it_was_waited_for_is_no_lock(tmp_path, monkeypatch):
+@pytest.mark.parametrize("left", [True, False], ids=["directory stays", "directory too"])
+def test_a_lock_that_was_removed_while_it_was_waited_for_is_made_again(tmp_path, monkeypatch, left):
     """Two loaders would have one directory otherwise: the second one locks a file that the third does not find."""
-    first = StateLock(tmp_path)
+    directory = tmp_path / "state"
+    first = StateLock(directory)
     flock = fcntl.flock
 
     def removed_just_before(descriptor, how):
-        if how & fcntl.LOCK_EX:
-            (tmp_path / "journal.lock").unlink()
+        if how & fcntl.LOCK_EX and first.owned:
+            first.clear()
+            if not left:
+                directory.rmdir()
             first.release()
         return flock(descriptor, how)
 
     monkeypatch.setattr(fcntl, "flock", removed_just_before)
-    with pytest.raises(JournalError, match="found one that was just removed"):
-        StateLock(tmp_path)
-    monkeypatch.undo()
-    StateLock(tmp_path).release()
+    second = StateLock(directory)
+    with pytest.raises(JournalError, match=rf"found process {os.getpid()} on "):
+        StateLock(directory)
+    second.release()
+
+
+def test_a_directory_that_is_removed_time_and_again_is_named(tmp_path, monkeypatch):
+    flock, directory = fcntl.flock, tmp_path / "state"
+
+    def removed_just_before(descriptor, how):
+        (directory / "journal.lock").unlink(missing_ok=True)
+        return flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_just_before)
+    with pytest.raises(JournalError, match="expected a directory that stays, found one that was just removed"):
+        StateLock(directory)
+
+
+def test_the_directory_may_be_gone_before_its_lock_is_made(tmp_path, monkeypatch):
+    """A loader that has nothing to keep there removes it as it ends."""
+    opened, directory = os.open, tmp_path / "state"
+    ends = iter([True])
+
+    def removed_just_before(path, *args, **options):
+        if next(ends, False):
+            directory.rmdir()
+        return opened(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", removed_just_before)
+    StateLock(directory).release()
+    assert (directory / "journal.lock").exists()
+
+
+def test_what_is_cleared_is_named_and_the_lock_goes_last(tmp_path, monkeypatch):
+    """Files of the next loader, which makes a lock of its own, are not taken for those of the last one."""
+    for name in ("a.parquet", "b.parquet", "other"):
+        (tmp_path / name).write_text("")
+    lock, unlink, seen = StateLock(tmp_path), Path.unlink, []
+
+    def noted(path, **options):
+        seen.append(path.name)
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", noted)
+    lock.clear("*.lock", "*.parquet")
+    lock.release()
+    assert (sorted(seen[:-1]), seen[-1]) == (["a.parquet", "b.parquet"], "journal.lock")
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
 
 def test_readers_look_while_a_loader_is_at_work_and_leave_nothing_behind(tmp_path):
@@ -305,7 +353,7 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
     with pytest.raises(JournalError, match=r"expected a journal that can be written.*--state-dir"):
         JournalStore(tmp_path)
     with pytest.raises(JournalError, match="No such file"):
-        JournalStore(tmp_path / "missing")
+        JournalStore(tmp_path / "missing" / "below")
 
 
 def test_a_file_that_became_read_only_is_named(tmp_path):
