@@ -169,6 +169,29 @@ def test_lists_of_bfloat16_vectors_are_a_column():
     assert found == [None if row is None else row.tobytes() for row in rows]
     with pytest.raises(CellError, match=r"row 1, field 'c': expected a bfloat16 vector in every row, found list"):
         to_array([rows[0], [1.0]], name="c")
+    with pytest.raises(CellError, match=r"row 1, .*expected a bfloat16 vector in every row, found bfloat16 of shape"):
+        to_array([rows[0], np.zeros((1, 2), ml_dtypes.bfloat16)], name="c")
+
+
+def test_rows_of_bfloat16_become_the_same_float_vectors():
+    rows = list(np.array([[1, -0.0], [2**-133, 3.3895314e38]], ml_dtypes.bfloat16))
+    column = to_array(rows, FieldSchema("v", DataType.FLOAT_VECTOR, dim=2))
+    assert column.type == pa.list_(pa.float32(), 2)
+    assert column.values.to_numpy().tobytes() == np.stack(rows).astype(np.float32).tobytes()
+    exact = to_array(rows, FieldSchema("v", DataType.BFLOAT16_VECTOR, dim=2))
+    assert exact.to_pylist() == [row.tobytes() for row in rows]
+
+
+@pytest.mark.parametrize("of_a_row", [lambda value: value, np.array], ids=["scalars", "arrays without dimensions"])
+def test_bfloat16_numbers_in_rows_become_the_same_floats(of_a_row):
+    numbers = np.array([1.5, -2], ml_dtypes.bfloat16)
+    column = to_array([of_a_row(numbers[0]), None, of_a_row(numbers[1])])
+    assert (column.type, column.to_pylist()) == (pa.float32(), [1.5, None, -2.0])
+
+
+def test_masked_bfloat16_numbers_are_null():
+    numbers = np.ma.array(np.array([1.5, -2], ml_dtypes.bfloat16), mask=[0, 1])
+    assert to_array(numbers).to_pylist() == [1.5, None]
 
 
 def test_producers_without_a_numpy_form_are_refused_by_name():
