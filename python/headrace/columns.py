@@ -154,7 +154,7 @@ def _from_dlpack(value: Any, name: str) -> np.ndarray:
     try:
         return np.from_dlpack(value)
     except (BufferError, RuntimeError, TypeError, ValueError) as error:
-        expected, found = "numbers of a type that numpy has, on the CPU", f"{type(value).__name__} ({error})"
+        expected, found = "a column on the CPU, of a type that numpy has", f"{type(value).__name__} ({error})"
         remedy = "copy it to the CPU, and convert it to float32"
         raise SchemaError(explain(f"column {name!r}", expected, found, remedy), field=name) from error
 
