@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from headrace.schema import DataType
-from tests.fake_milvus import FakeMilvus
 from tests.servers.libraries import run_with_torch
 
 pytestmark = pytest.mark.long
@@ -21,12 +20,6 @@ SMALL = {
     "bfloat16, transposed": (DataType.BFLOAT16_VECTOR, VECTORS.astype(ml_dtypes.bfloat16)),
     "rows of bfloat16": (DataType.BFLOAT16_VECTOR, VECTORS.astype(ml_dtypes.bfloat16)),
 }
-
-
-@pytest.fixture(scope="module")
-def server():
-    with FakeMilvus() as fake:
-        yield fake
 
 
 @pytest.fixture(scope="module")
