@@ -27,7 +27,7 @@ from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_REJECTED, EXIT_UNEXP
 from headrace.reporting import close_report
 from headrace.schema import CollectionSchema
 from headrace.session import LoadSession
-from headrace.sources import SourceBatch, decoded_bytes, keyed_rows
+from headrace.sources import SourceBatch, keyed_rows, row_slices
 from headrace.target import Sharing
 
 __all__ = ["AsyncLoader", "BlockingLoader", "Loader", "check_report"]
@@ -114,13 +114,13 @@ class _Putting:
             first = self._rows
             self._rows += batch.num_rows
         # Slices share the caller's memory; each is packed or copied before the next one is looked at.
-        rows = max(1, batch.num_rows * session.target_bytes // max(decoded_bytes(batch), 1))
-        for offset in range(0, batch.num_rows, rows):
-            part = SourceBatch(batch.slice(offset, rows), SOURCE, first + offset)
+        start, stop = first, first + batch.num_rows
+        for piece in row_slices(batch, session.target_bytes):
+            part, start = SourceBatch(piece, SOURCE, start), start + piece.num_rows
             try:
                 session.feed(part, patience)
             except BaseException:
-                self._leave_unsent(first + offset + part.batch.num_rows, first + batch.num_rows)
+                self._leave_unsent(start, stop)
                 raise
 
     def _leave_unsent(self, start: int, stop: int) -> None:

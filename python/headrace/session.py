@@ -47,7 +47,7 @@ from headrace.target import Sharing, Target, check_same, missing_collection, ope
 from headrace.tracing import Trace
 from headrace.waits import result_of
 from headrace.watching import linger, repeat, show_progress
-from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, make_window, open_partitions, request_size
+from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, make_window, open_partitions, source_size
 
 __all__ = ["LoadSession"]
 
@@ -87,8 +87,8 @@ class LoadSession:
         self.options = options
         self.part = part
         self.state_dir = make_state_dir(endpoint, collection, options, part=part, resumable=resumable)
-        #: Bytes of a source batch.
-        self.target_bytes = request_size(options)
+        #: Bytes of a source batch, as decoded.
+        self.target_bytes = source_size(options)
         self.throttle = make_throttle(options, lite=endpoint.is_embedded)
         self.window = make_window(options)
         rejects, limit = RejectsFile(self.state_dir), RejectLimit(options.max_rejects)
@@ -221,11 +221,11 @@ class LoadSession:
         if self.resumption is not None:
             resumed = self.resumption.begin(plan, self.target, endpoint=self.endpoint, options=options, run=self.run)
             self.target, self.landing = resumed, self.resumption.landing
-        self._start(schema, plan, self.target, lite=lite)
+        self._start(plan, self.target, sample, lite=lite)
 
-    def _start(self, schema: CollectionSchema, plan: ConformPlan, target: Target, *, lite: bool) -> None:
+    def _start(self, plan: ConformPlan, target: Target, sample: pa.RecordBatch | None, *, lite: bool) -> None:
         options = self.options
-        self.key = schema.primary_key.name if target.keyed else None
+        self.key = target.info.schema.primary_key.name if target.keyed else None
         size = sample_rows(options.partition_column)
         self.evidence = Evidence(options.verify, self.key, counting=self.resumption is not None, size=size)
         self.throttle = make_throttle(options, lite=lite, round_trip=self._connection.transport.round_trip)
@@ -243,6 +243,7 @@ class LoadSession:
             submit=self._submit,
             highest_key=None if self.resumption is None else self.resumption.highest_key,
         )
+        self.target_bytes = source_size(options, self._parts, sample)
         self._sending = self._connection.submit(send_all(self._parts.sender))
         lost, stop = self.ledger.measurements.lost, self._parts.sender.stop
         watching = watch_identity(self._connection.transport, target.info, lost, stop)

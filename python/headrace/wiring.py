@@ -17,7 +17,7 @@ from headrace.calls import Operation
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan
 from headrace.connection import Connection
-from headrace.errors import SchemaError, explain
+from headrace.errors import CellError, SchemaError, explain
 from headrace.feeding import Feeder
 from headrace.freshness import LiveSchema
 from headrace.keyfilter import KeyFilter
@@ -28,6 +28,7 @@ from headrace.partitions import PartitionColumn, Partitions
 from headrace.plans import PlanPart
 from headrace.schema import DYNAMIC_FIELD_NAME
 from headrace.sending import Sender
+from headrace.sources import decoded_bytes
 from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Target
 from headrace.throttle import FIRST_BYTES, Limits, Throttle
@@ -42,6 +43,7 @@ __all__ = [
     "make_window",
     "open_partitions",
     "request_size",
+    "source_size",
 ]
 
 
@@ -50,10 +52,12 @@ _COPIED = 2
 #: Connections, and connections to servers that are further away than that. Each has no more on its way than the
 #: kernels' buffers hold, which is a few megabytes: at 50 ms two of them carry 170 MB/s at best.
 _CONNECTIONS, _FAR_CONNECTIONS, _FAR_SECONDS = 2, 8, 0.005
+#: Rows that tell how much the rows of a source are as a request.
+_MEASURED_ROWS = 1000
 
 
 def request_size(options: LoadOptions) -> int:
-    """Bytes of a source batch, and of a request at first.
+    """Bytes of a request at first, and of a source batch of which it is not known what requests its rows make.
 
     Three source batches, a request that waits, and twice what is in flight at first must fit into the window.
     """
@@ -173,6 +177,30 @@ def make_parts(
         limit=feeder.limit,
     )
     return Parts(plan, schema, sender, feeder)
+
+
+def source_size(options: LoadOptions, parts: Parts | None = None, sample: pa.RecordBatch | None = None) -> int:
+    """Bytes of a source batch, as decoded, whose rows make a request of the first size.
+
+    Indices of 64 bits are half as long in a request, float64 becomes float32, some columns are not sent at all: batches
+    that are cut by what they have in memory would make smaller requests, each of which costs as much as a large one.
+
+    Args:
+        options: How to load; three source batches have to fit into the window, see :func:`request_size`.
+        parts: What rows are conformed and packed with, once that is known.
+        sample: Some of the first rows, or None.
+    """
+    size = request_size(options)
+    if parts is None or sample is None:
+        return size
+    names = set(parts.plan.source_columns)
+    rows = sample.slice(0, _MEASURED_ROWS).select([name for name in sample.schema.names if name in names])
+    try:
+        encoded = parts.packer.encoded_len(parts.plan.apply(rows).batch)
+    except (SchemaError, CellError):
+        return size  # whoever feeds these rows finds that, too, and says where
+    most = max(size, (options.window_bytes - _copied_bytes(options) - 5 * size) // 3)
+    return max(size // 4, min(most, size * decoded_bytes(rows) // max(1, encoded)))
 
 
 def open_partitions(

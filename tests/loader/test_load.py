@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import scipy.sparse as sp
 
 from headrace import Endpoint, LoadOptions
 from headrace.loader import LoadJob
@@ -143,3 +144,14 @@ def test_a_dry_run_packs_the_bytes_that_a_load_sends(fake):
     wet = load(fake, source)
     assert (dry.rows_superseded, dry.would_store["rows"]) == (wet.rows_superseded, wet.rows_stored)
     assert (dry.would_store["bytes"], dry.would_store["requests"]) == (wet.bytes_sent, wet.batches)
+
+
+def test_requests_are_of_their_size_whatever_rows_take_in_memory(fake):
+    # 12 bytes a term in memory, 8 in a request: batches that are cut by the former make requests of two thirds.
+    rows, terms = 8000, 120
+    indices = np.tile(np.arange(terms, dtype=np.int64), rows)
+    matrix = sp.csr_array((np.ones(rows * terms, np.float32), indices, np.arange(rows + 1) * terms))
+    assert matrix.indices.dtype == np.int64
+    report = load(fake, {"id": np.arange(rows), "v": matrix}, batch_bytes=1 << 20)
+    assert report.bytes_sent > 7_000_000
+    assert report.bytes_sent / report.batches > 0.85 * (1 << 20)

@@ -163,7 +163,7 @@ def test_rejected_rows_stay_rejected_and_their_file_stays(fake, tmp_path):
     again = load(fake, path, check=False)
     assert counts(again) == counts(first)
     assert (again.exit_status, again.rejects_file, again.already_complete) == (3, first.rejects_file, True)
-    assert pq.read_table(again.rejects_file)["_row"].to_pylist() == [7, 211]
+    assert set(pq.read_table(again.rejects_file)["_row"].to_pylist()) == {7, 211}
 
 
 def test_rows_that_an_earlier_run_rejected_are_not_looked_for(fake, tmp_path):

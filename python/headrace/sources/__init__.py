@@ -15,7 +15,7 @@ from headrace.config import LoadOptions
 from headrace.errors import ConfigError, explain
 from headrace.schema import CollectionSchema
 from headrace.sources.ahead import at_once
-from headrace.sources.base import Part, Source, SourceBatch, SourceFile, decoded_bytes
+from headrace.sources.base import Part, Source, SourceBatch, SourceFile, decoded_bytes, row_slices
 from headrace.sources.division import RowRange, divide, ranged
 from headrace.sources.files import open_files
 from headrace.sources.identity import FileIdentity
@@ -37,6 +37,7 @@ __all__ = [
     "keyed_rows",
     "open_source",
     "ranged",
+    "row_slices",
 ]
 
 

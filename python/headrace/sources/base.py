@@ -28,7 +28,7 @@ __all__ = [
     "unique_names",
 ]
 
-#: ``(max_bytes, columns)`` to the batches of a part, in row order; larger ones are sliced by the part.
+#: ``(max_bytes, columns)`` to the batches of a part, in row order; those that are too large are sliced by the part.
 Read = Callable[[int, Sequence[str] | None], Iterator[pa.RecordBatch]]
 
 
@@ -63,10 +63,10 @@ class Part:
     read: Read = field(repr=False, compare=False)
 
     def batches(self, *, max_bytes: int, columns: Sequence[str] | None = None) -> Iterator[SourceBatch]:
-        """The part's rows in order, in batches of at most ``max_bytes`` as decoded, but of one row at least.
+        """The part's rows in order, in batches of about ``max_bytes`` as decoded (:func:`row_slices`).
 
         Args:
-            max_bytes: The bound, in bytes.
+            max_bytes: What a batch should have, in bytes.
             columns: Which columns to read, in this order; None for all of the source's schema.
 
         Raises:
@@ -310,22 +310,33 @@ def row_bits(array: pa.Array) -> int | None:
 
 
 def row_slices(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
-    """The batch in zero-copy slices of at most ``max_bytes`` as decoded, but of one row at least; none if empty."""
-    start, likely = 0, batch.num_rows
+    """The batch in even zero-copy slices of about ``max_bytes`` as decoded; none if empty.
+
+    They have a sixteenth more at most, but one row at least: so a batch of about the wanted size stays whole, and no
+    slice is a sliver, which would have to be joined, by a copy, with the next.
+    """
+    rows, most = batch.num_rows, max_bytes + max_bytes // 16
     bits = [row_bits(column) for column in batch.columns]
     if None not in bits:
-        rows = max(1, 8 * max_bytes // max(1, sum(filter(None, bits))))
-        yield from (batch.slice(offset, rows) for offset in range(0, batch.num_rows, rows))
+        step = _even(rows, 8 * most // max(1, sum(filter(None, bits))))
+        yield from (batch.slice(offset, step) for offset in range(0, rows, step))
         return
-    while start < batch.num_rows:
-        rows = min(likely, batch.num_rows - start)
-        piece = batch.slice(start, rows)
+    start, likely = 0, _even(rows, rows * most // max(1, decoded_bytes(batch)))
+    while start < rows:
+        taken = min(likely, rows - start)
+        piece = batch.slice(start, taken)
         size = decoded_bytes(piece)
-        while size > max_bytes and rows > 1:
-            rows = max(1, min(rows - 1, rows * max_bytes // size))
-            piece = batch.slice(start, rows)
+        while size > most and taken > 1:
+            taken = max(1, min(taken - 1, taken * max_bytes // size))
+            piece = batch.slice(start, taken)
             size = decoded_bytes(piece)
         yield piece
-        start += rows
-        # What fits is the same for every piece of rows of one size, and each look at a piece costs something.
-        likely = max(1, rows * max_bytes // max(1, size))
+        start += taken
+        if taken < likely or 2 * size < most:
+            # These rows are of another size than the rest, and so the next ones may be.
+            likely = max(1, taken * most // max(1, size))
+
+
+def _even(rows: int, most: int) -> int:
+    """How many of ``rows`` each of the fewest parts has that hold ``most`` of them at most, but the last."""
+    return max(1, -(-rows // max(1, -(-rows // max(1, most)))))

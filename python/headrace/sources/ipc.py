@@ -1,26 +1,30 @@
 """Arrow IPC files (also Feather v2) and streams.
 
-A record batch is the smallest unit of the format. Of a local uncompressed file only the rows in use are in memory:
-each slice has a memory map of its own, which goes with it. Compressed batches, and those of streams and of other
-file systems, are decoded whole. A mapped file that shrinks while it is loaded ends the process (SIGBUS), as with
-every reader of memory maps.
+A record batch is the smallest unit of the format. A local uncompressed file is mapped, and only the pages of the rows
+in use are in memory. Compressed batches, and those of streams and of other file systems, are decoded whole.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 
 import pyarrow as pa
 
 from headrace.sources.base import Part, row_slices, select
+from headrace.sources.mapping import Mapping
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged
 
 __all__ = ["IpcFileReader", "IpcStreamReader"]
 
 #: Bits a value of columns that may be read to count rows, as those of text.
 _NARROW = 1024
+#: Slices of a mapped file whose pages stay mapped: about as many are read, packed and looked at by others at once.
+_SLICES_KEPT = 4
+#: Larger buffers of a mapped batch are fetched slice by slice.
+_SMALL_BUFFER = 4 << 20
 
 
 class IpcFileReader:
@@ -48,50 +52,69 @@ class IpcFileReader:
 
     def _read(self, names: Sequence[str], max_bytes: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         wanted = names if columns is None else columns
-        with self._far() as far:
-            for index in range(self._batches):
-                try:
-                    yield from self._read_batch(index, wanted, max_bytes, far)
-                except READ_ERRORS as error:
-                    raise damaged(self.ref, "a readable Arrow IPC file", error, f"record batch {index}") from error
-
-    @contextmanager
-    def _far(self) -> Iterator[pa.ipc.RecordBatchFileReader | None]:
-        """A reader of a file that is not local, for all batches; None for one that is mapped batch by batch."""
-        if self.ref.is_local:
-            yield None
-            return
+        position = "footer"
         with ExitStack() as stack:
             try:
-                reader = stack.enter_context(pa.ipc.open_file(stack.enter_context(self.ref.open())))
+                mapped = _MappedSlices(self.ref.path) if self.ref.is_local else None
+                reader = self._reader(stack) if mapped is None else pa.ipc.open_file(pa.BufferReader(mapped.buffer))
+                for index in range(self._batches):
+                    position = f"record batch {index}"
+                    batch = reader.get_batch(index)
+                    # Lengths against buffers first: even to measure a slice its offsets are followed.
+                    batch.validate()
+                    batch = select(batch, wanted, self.ref.label)
+                    if mapped is not None and not mapped.hold(batch):
+                        # It was decoded into memory, as those that follow will be.
+                        mapped, reader = None, self._reader(stack)
+                    for piece in row_slices(batch, max_bytes) if mapped is None else mapped.of(batch, max_bytes):
+                        piece.validate(full=True)
+                        yield piece
             except READ_ERRORS as error:
-                raise damaged(self.ref, "a readable Arrow IPC file", error, "footer") from error
-            yield reader
+                raise damaged(self.ref, "a readable Arrow IPC file", error, position) from error
 
-    def _read_batch(
-        self, index: int, columns: Sequence[str], max_bytes: int, far: pa.ipc.RecordBatchFileReader | None
-    ) -> Iterator[pa.RecordBatch]:
-        batch, mapped = self._get(index) if far is None else (far.get_batch(index), False)
-        # Lengths against buffers first: even to measure a slice its offsets are followed.
-        batch.validate()
-        batch = select(batch, columns, self.ref.label)
-        sizes = [piece.num_rows for piece in row_slices(batch, max_bytes)]
+    def _reader(self, stack: ExitStack) -> pa.ipc.RecordBatchFileReader:
+        return stack.enter_context(pa.ipc.open_file(stack.enter_context(self.ref.open())))
+
+
+class _MappedSlices:
+    """Slices of the batches of a mapped file, which are fetched before they are handed out, and dropped some later."""
+
+    def __init__(self, path: str) -> None:
+        self._mapping = Mapping(path)
+        self.buffer = self._mapping.buffer
+        self._kept: deque[list[range]] = deque()
+
+    def hold(self, batch: pa.RecordBatch) -> bool:
+        """Whether all values of a batch lie in the file as they are."""
+        return all(self._mapping.holds(buffer) or not buffer.size for buffer in _buffers(batch))
+
+    def of(self, batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
+        """The slices of a batch; see :func:`row_slices`."""
+        found = (range(each.address, each.address + each.size) for each in _buffers(batch))
+        buffers = sorted(found, key=lambda each: each.start)
+        # Those by which slices are measured, of texts for example, are among the small ones.
+        self._mapping.fetch(each for each in buffers if len(each) <= _SMALL_BUFFER)
         start = 0
-        for rows in sizes:
-            if mapped and start:
-                # The old map, and the pages that were read through it, go with the last slice of it.
-                batch = select(self._get(index)[0], columns, self.ref.label)
-            piece = batch.slice(start, rows)
-            piece.validate(full=True)
+        for piece in row_slices(batch, max_bytes):
+            stop = start + piece.num_rows
+            # Where values differ in length, about the slice's.
+            parts = [_share(each, start, stop, batch.num_rows) for each in buffers]
+            self._mapping.fetch(part for each, part in zip(buffers, parts, strict=True) if len(each) > _SMALL_BUFFER)
             yield piece
-            start += rows
+            self._kept.append(parts)
+            if len(self._kept) > _SLICES_KEPT:
+                self._mapping.drop(self._kept.popleft())
+            start = stop
 
-    def _get(self, index: int) -> tuple[pa.RecordBatch, bool]:
-        """A record batch, and whether its buffers lie in a memory map."""
-        file = pa.memory_map(self.ref.path)
-        batch = pa.ipc.open_file(file).get_batch(index)
-        file.seek(0)
-        return batch, _lies_in(batch, file.read_buffer())
+
+def _buffers(batch: pa.RecordBatch) -> Iterator[pa.Buffer]:
+    return (buffer for column in batch.columns for buffer in column.buffers() if buffer is not None)
+
+
+def _share(addresses: range, start: int, stop: int, rows: int) -> range:
+    """The part of a buffer that rows ``start`` to ``stop`` of ``rows`` take, where all take the same."""
+    first, size = addresses.start, len(addresses)
+    return range(first + size * start // rows, first + size * stop // rows)
 
 
 def _open(ref: FileRef) -> pa.NativeFile:
@@ -134,11 +157,6 @@ def _bits(kind: pa.DataType) -> int:
         return int(kind.bit_width)
     except ValueError:
         return _NARROW
-
-
-def _lies_in(batch: pa.RecordBatch, whole: pa.Buffer) -> bool:
-    buffers = [buffer for column in batch.columns for buffer in column.buffers() if buffer is not None]
-    return all(whole.address <= buffer.address < whole.address + whole.size or not buffer.size for buffer in buffers)
 
 
 class IpcStreamReader:

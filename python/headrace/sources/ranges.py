@@ -1,25 +1,23 @@
 """Files whose rows lie at known places: any range of them is read without the rest.
 
 Local files are mapped, range by range: a map, and the pages that were read through it, goes with its batch, so memory
-stays flat however large the file is. Other file systems are asked for the bytes of the range. A mapped file that
-shrinks while it is loaded ends the process (SIGBUS), as with every reader of memory maps.
+stays flat however large the file is. Other file systems are asked for the bytes of the range.
 """
 
 from __future__ import annotations
 
 import math
-import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
 from headrace.sources.base import Part
+from headrace.sources.mapping import Mapping
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged
 
 __all__ = ["FixedRows", "RangeReader"]
@@ -57,7 +55,7 @@ class FixedRows:
         return np.frombuffer(data, self.dtype, count=length // max(1, self.dtype.itemsize)).reshape(-1, *self.shape)
 
 
-def read_bytes(ref: FileRef, offset: int, length: int, file: pa.NativeFile | None = None) -> memoryview | bytes:
+def read_bytes(ref: FileRef, offset: int, length: int, file: pa.NativeFile | None = None) -> pa.Buffer | bytes:
     """``length`` bytes from ``offset``: a map of a local file, else a copy, of ``file`` where it is open.
 
     Raises:
@@ -71,10 +69,9 @@ def read_bytes(ref: FileRef, offset: int, length: int, file: pa.NativeFile | Non
         if len(data) != length:
             raise OSError(f"the file ends {length - len(data)} bytes early")
         return data
-    before = offset % mmap.ALLOCATIONGRANULARITY
-    with Path(ref.path).open("rb") as local:
-        memory = mmap.mmap(local.fileno(), before + length, access=mmap.ACCESS_READ, offset=offset - before)
-    return memoryview(memory)[before:]
+    mapping = Mapping(ref.path, offset, length)
+    mapping.fetch([range(mapping.buffer.address, mapping.buffer.address + length)])
+    return mapping.buffer
 
 
 class _Pass:
