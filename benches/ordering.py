@@ -54,9 +54,10 @@ class Ordering:
         """Order the next batch."""
         keys = next(self.keys)
         codes = key_codes(keys)
-        ordered = sorted_codes(codes)
-        last_of_each_key(keys, codes, ordered)
-        repeated = self.order.repeated(codes)
+        ordered, distinct = sorted_codes(codes)
+        if not distinct:
+            last_of_each_key(keys, codes, ordered)
+        repeated = self.order.repeated(codes, ordered)
         self.repeated += 0 if repeated is None else int(repeated.sum())
         self.open.append(self.order.enter(ordered, late=False))
         if len(self.open) > IN_FLIGHT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,14 +20,15 @@ MOST_KEPT = 4_000_000
 class DistinctKeys:
     """Counts distinct keys while they pass by.
 
-    Strictly ascending keys are distinct and cost nothing. Of others the codes are kept, up to a limit; past it, and for
-    texts of which two have one code, the number stays unknown rather than guessed.
+    Rows whose keys all differ, and are above all those that came before, are distinct and cost nothing. Of others the
+    codes are kept, up to a limit; past it, and for texts of which two have one code, the number stays unknown rather
+    than guessed.
     """
 
     def __init__(self) -> None:
         self._rows = 0
         self._ascending = True
-        self._last: object = None
+        self._last: Any = None
         self._exact = True
         self._kept: list[Codes] | None = []
 
@@ -35,7 +37,7 @@ class DistinctKeys:
 
         Args:
             keys: Int64 or string, without nulls.
-            codes: Their codes (:func:`headrace.keyfilter.key_codes`), in any order; kept, so nobody may change them.
+            codes: Their codes (:func:`headrace.keyfilter.key_codes`), ascending; kept, so nobody may change them.
             keep: Whether there is room for them, where several of these share it.
         """
         if not len(keys):
@@ -43,8 +45,7 @@ class DistinctKeys:
         self._rows += len(keys)
         self._exact = pa.types.is_int64(keys.type)
         if self._ascending:
-            self._ascending = self._continues(keys)
-            self._last = keys[-1].as_py()
+            self._ascending = self._continues(keys, codes)
         if self._rows > MOST_KEPT or not keep:
             self._kept = None
         elif self._kept is not None:
@@ -64,7 +65,12 @@ class DistinctKeys:
             return len(found)
         return len(np.setdiff1d(found, key_codes(pa.array(list(without))), assume_unique=True))
 
-    def _continues(self, keys: pa.Array) -> bool:
-        if self._last is not None and not keys[0].as_py() > self._last:
-            return False
-        return bool(pc.all(pc.less(keys[:-1], keys[1:]), min_count=0).as_py())
+    def _continues(self, keys: pa.Array, codes: Codes) -> bool:
+        """Whether all keys differ and are above the highest so far; of texts, which are not sorted, in their order."""
+        last = self._last
+        if self._exact:
+            self._last = int(codes[-1])
+            return (last is None or int(codes[0]) > last) and bool((codes[1:] > codes[:-1]).all())
+        self._last = keys[-1].as_py()
+        ascending = pc.all(pc.less(keys[:-1], keys[1:]), min_count=0).as_py()
+        return bool(ascending) and (last is None or bool(keys[0].as_py() > last))

@@ -47,7 +47,7 @@ class Evidence:
 
         Args:
             rows: The rows.
-            codes: Their keys' codes, in any order, which nobody changes any more; None where rows carry no key.
+            codes: Their keys' codes, ascending, which nobody changes any more; None where rows carry no key.
         """
         with self._lock:
             if self._key is not None and codes is not None:

@@ -22,6 +22,7 @@ from headrace.intervals import IntervalSet
 from headrace.journal_records import FileRecord, KeyRange
 from headrace.journal_store import SAMPLE_KEYS
 from headrace.journal_writer import JournalWriter
+from headrace.keyfilter import Codes
 from headrace.report import Verdict
 
 __all__ = ["MARK_REQUESTS", "Journal", "Kept"]
@@ -232,10 +233,20 @@ class Journal:
                 (doubtful if inside else others).append(Span(span.source, start, stop - start))
         return tuple(doubtful), tuple(others)
 
-    def key_ranges(self, spans: Sequence[Span], keys: pa.Array) -> tuple[KeyRange | None, ...]:
-        """What can be noted of the keys of a request's rows, which are all different, for each of its spans."""
+    def key_ranges(
+        self, spans: Sequence[Span], keys: pa.Array, codes: Codes | None = None
+    ) -> tuple[KeyRange | None, ...]:
+        """What can be noted of the keys of a request's rows, which are all different, for each of its spans.
+
+        Args:
+            spans: The rows.
+            keys: Their keys.
+            codes: Their keys' codes, ascending, where these are known.
+        """
         if self._writer is None or len(spans) > _MOST_SPANS:
             return ()
+        if codes is not None and len(spans) == 1 and pa.types.is_int64(keys.type):
+            return (KeyRange(spans[0].start, spans[0].start + spans[0].count, int(codes[0]), int(codes[-1])),)
         found: list[KeyRange | None] = []
         offset = 0
         for span in spans:

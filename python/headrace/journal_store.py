@@ -272,7 +272,8 @@ class JournalStore(JournalReader):
     def keys(self, ranges: Iterable[tuple[int, KeyRange]]) -> None:
         """Note what is known of the keys of stored rows, each with its file."""
         self._connection.executemany(
-            "INSERT INTO keys VALUES (?, ?, ?, ?, ?)", ((file, *astuple(known)) for file, known in ranges)
+            "INSERT INTO keys VALUES (?, ?, ?, ?, ?)",
+            ((file, each.start, each.stop, each.low, each.high) for file, each in ranges),
         )
 
     def sample(self, rows: Iterable[tuple[int, int, int, int, int | str]]) -> None:

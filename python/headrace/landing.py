@@ -93,7 +93,8 @@ def admit(
     if keys is None:
         return doubtful
     ledger.journal.sample(request.spans, keys)
-    request.key_ranges = ledger.journal.key_ranges(request.spans, keys)
+    codes = None if request.claim is None else request.claim.codes
+    request.key_ranges = ledger.journal.key_ranges(request.spans, keys, codes)
     if landing is not None:
         overtaken = landing.any_key and clock() < landing.over
         request.replaces = overtaken or (request.claim is not None and bool(request.claim.replaced))

@@ -98,7 +98,7 @@ class Lanes:
         if self._key is None:
             return [Outgoing(piece, self._upsert, late=False)]
         piece, codes, ordered = self._collapsed(piece)
-        repeated = self._order.repeated(codes)
+        repeated = self._order.repeated(codes, ordered)
         self._since += self._later.waiting_rows > 0
         later: list[Piece] = []
         if repeated is None:
@@ -121,7 +121,7 @@ class Lanes:
         if self._key is None:
             return None
         if ordered is None:
-            ordered = sorted_codes(key_codes(batch.column(self._key)))
+            ordered, _ = sorted_codes(key_codes(batch.column(self._key)))
         claim = self._order.enter(ordered, late=late)
         for codes, rows, spans in self._replaced:
             claim.replaced += take_spans(spans, rows[claim.meets(codes)])
@@ -142,8 +142,8 @@ class Lanes:
         """The last row of each key, the others being superseded; their codes as they stand, and ascending."""
         keys = piece.batch.column(self._key)
         codes = key_codes(keys)
-        ordered = sorted_codes(codes)
-        last = last_of_each_key(keys, codes, ordered)
+        ordered, distinct = sorted_codes(codes)
+        last = None if distinct else last_of_each_key(keys, codes, ordered)
         if last is None:
             return piece, codes, ordered
         # A row that cannot be sent replaces nothing: its own refusal comes when it is packed.
@@ -159,11 +159,12 @@ class Lanes:
             self._replaced.append((codes[superseded], superseded, piece.spans))
         self._ledger.settle(spans, len(superseded), Verdict.SUPERSEDED)
         codes = codes[last]
-        return kept, codes, sorted_codes(codes)
+        return kept, codes, sorted_codes(codes)[0]
 
     def _last(self, keys: pa.Array) -> npt.NDArray[np.int64] | None:
         codes = key_codes(keys)
-        return last_of_each_key(keys, codes, sorted_codes(codes))
+        ordered, distinct = sorted_codes(codes)
+        return None if distinct else last_of_each_key(keys, codes, ordered)
 
     def _rows(self, piece: Piece, mask: npt.NDArray[np.bool_]) -> Piece:
         rows = np.flatnonzero(mask).astype(np.int64, copy=False)

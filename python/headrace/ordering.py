@@ -127,15 +127,18 @@ class KeyOrder:
         self._waiting: list[Codes] = []
         self._lock = threading.Lock()
 
-    def repeated(self, codes: Codes) -> npt.NDArray[np.bool_] | None:
+    def repeated(self, codes: Codes, ordered: Codes) -> npt.NDArray[np.bool_] | None:
         """Which of the next rows have to wait their turn, as a mask; None where none has to.
 
-        They are remembered as seen. No code may stand in ``codes`` twice. The rows of the mask count as locked until
-        :meth:`lane_enters`.
+        They are remembered as seen. The rows of the mask count as locked until :meth:`lane_enters`.
+
+        Args:
+            codes: The codes of their keys, none of which may stand there twice.
+            ordered: The same, ascending.
         """
         if not len(codes):
             return None
-        low, high = int(codes.min()), int(codes.max())
+        low, high = int(ordered[0]), int(ordered[-1])
         if self._highest is None or low > self._highest:
             self._remember(codes, low=low, high=high)
             return None
@@ -213,22 +216,23 @@ def _share(one: Claim, other: Claim) -> bool:
     return bool(many.meets(few.codes).any())
 
 
-def sorted_codes(codes: Codes) -> Codes:
-    """A copy in ascending order."""
+def sorted_codes(codes: Codes) -> tuple[Codes, bool]:
+    """A copy in ascending order, and whether no code stands in it twice."""
     # Most sources are in order already, and a look is cheaper than a sort.
-    return codes.copy() if (codes[1:] >= codes[:-1]).all() else np.sort(codes)
+    if (codes[1:] > codes[:-1]).all():
+        return codes.copy(), True
+    ordered = np.sort(codes)
+    return ordered, bool((ordered[1:] != ordered[:-1]).all())
 
 
-def last_of_each_key(keys: pa.Array, codes: Codes, ordered: Codes) -> npt.NDArray[np.int64] | None:
-    """The ascending positions of the last row of each key; None where no key stands twice.
+def last_of_each_key(keys: pa.Array, codes: Codes, ordered: Codes) -> npt.NDArray[np.int64]:
+    """The ascending positions of the last row of each key.
 
     Args:
         keys: The keys.
         codes: Their codes.
         ordered: The codes in ascending order.
     """
-    if (ordered[1:] != ordered[:-1]).all():
-        return None
     order = np.argsort(codes, kind="stable")
     last = np.append(ordered[1:] != ordered[:-1], True)
     if not pa.types.is_int64(keys.type):

@@ -41,8 +41,10 @@ def test_texts_are_counted_where_all_are_different(batches, expected):
     assert keys.count() == expected
 
 
-@pytest.mark.parametrize(("batches", "expected"), [([[1, 2], [3, 4]], 4), ([[2, 1], [3, 4]], None)])
-def test_past_the_limit_only_ascending_keys_are_counted(monkeypatch, batches, expected):
+@pytest.mark.parametrize(
+    ("batches", "expected"), [([[1, 2], [3, 4]], 4), ([[2, 1], [3, 4]], 4), ([[3, 2], [1, 4]], None)]
+)
+def test_past_the_limit_only_keys_above_the_earlier_ones_are_counted(monkeypatch, batches, expected):
     monkeypatch.setattr(distinct, "MOST_KEPT", 3)
     keys = DistinctKeys()
     for batch in batches:
