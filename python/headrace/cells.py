@@ -17,8 +17,8 @@ import pyarrow as pa
 from headrace.casts import jsontext
 from headrace.errors import CellError
 from headrace.matrices import BrokenMatrixError, compressed_rows, is_sparse_matrix
-from headrace.ndarrays import bfloat16_values, is_bfloat16, list_column, plain_values
-from headrace.tensors import without_gradient
+from headrace.ndarrays import bfloat16_numbers, bfloat16_values, is_bfloat16, list_column, plain_values
+from headrace.tensors import as_numpy
 
 __all__ = ["cells_to_array", "checked_times", "has_double_rows", "json_cells", "sparse_cells"]
 
@@ -80,7 +80,7 @@ def _readable(cells: Sequence[Any], name: str) -> Sequence[Any]:
     kinds = set(map(type, cells))
     if any(issubclass(kind, date) for kind in kinds):
         cells = checked_times(cells, name)
-    changed = {kind for kind in kinds if _is_array_kind(kind) or issubclass(kind, np.datetime64 | np.timedelta64)}
+    changed = {kind for kind in kinds if _is_array_kind(kind) or _is_odd_scalar(kind)}
     if not changed:
         return cells
     return [_readable_cell(row, cell, name) if type(cell) in changed else cell for row, cell in enumerate(cells)]
@@ -90,18 +90,27 @@ def _is_array_kind(kind: type) -> bool:
     """Whether values of this type are arrays to numpy alone: ndarrays, tensors."""
     if issubclass(kind, np.generic) or hasattr(kind, "__arrow_c_array__") or hasattr(kind, "__arrow_c_stream__"):
         return False
-    return hasattr(kind, "__array__")
+    return hasattr(kind, "__array__") or hasattr(kind, "__dlpack__")
+
+
+def _is_odd_scalar(kind: type) -> bool:
+    """Whether values of this type are scalars of numpy that pyarrow reads wrong, or not at all."""
+    return issubclass(kind, np.generic) and (
+        issubclass(kind, np.datetime64 | np.timedelta64) or is_bfloat16(np.dtype(kind))
+    )
 
 
 def _readable_cell(row: int, cell: Any, name: str) -> Any:
     if type(cell) is np.ndarray and cell.ndim and cell.dtype.kind in "biuf" and cell.dtype.isnative:
         return cell
     try:
-        values = np.asanyarray(without_gradient(cell))
+        values = as_numpy(cell)
         if is_bfloat16(values.dtype):
-            return values
+            if values.ndim:
+                return values
+            values = bfloat16_numbers(values)
         plain = plain_values(np.asarray(values))
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
         expected, found = "a value of one type in every row", f"{type(cell).__name__} ({error})"
         raise CellError(row=row, field=name, expected=expected, found=found, remedy="convert the values") from error
     if plain.ndim == 0:
@@ -168,8 +177,11 @@ def _is_bfloat16_cell(cell: object) -> bool:
 def _bfloat16_cells(cells: Sequence[Any], name: str) -> pa.Array:
     for row, cell in enumerate(cells):
         if cell is not None and not (_is_bfloat16_cell(cell) and cell.ndim == 1):
-            expected, found = "a bfloat16 vector in every row", f"{type(cell).__name__} {getattr(cell, 'dtype', '')}"
-            raise CellError(row=row, field=name, expected=expected, found=found.strip(), remedy="convert the values")
+            found = f"{type(cell).__name__} {getattr(cell, 'dtype', '')}".strip()
+            if _is_bfloat16_cell(cell):
+                found = f"bfloat16 of shape {cell.shape}"
+            expected = "a bfloat16 vector in every row"
+            raise CellError(row=row, field=name, expected=expected, found=found, remedy="convert the values")
     values = [bfloat16_values(cell) for cell in cells if cell is not None]
     lengths = np.fromiter((0 if cell is None else len(cell) for cell in cells), np.int64, count=len(cells))
     return list_column(lengths, pa.concat_arrays(values), _nulls(cells))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from headrace.haste import LONGEST_TRIP, Haste
 from headrace.opening import Opening
 from headrace.trials import FIRST, Bounds, Direction, Setting, Trial, find_rival, scheduled, threshold
 
@@ -28,9 +29,6 @@ SLOT_TRIPS = 6.0
 SHORTEST_SLOT, SLOTS, SLOT_MISFIT = 0.25, (4.0, 16.0, 64.0), 2.25
 #: Seconds after which a load begins to search on its own, and after which it stops: a short load needs no search.
 FIRST_AFTER, FIRST_SECONDS = 3.0, 45.0
-#: Seconds that a request should take at most. Where it takes longer in slots of so many seconds in all, requests of
-#: more than these bytes are halved, and where more than these are in flight there will be fewer.
-LONGEST_TRIP, LONG_SECONDS, PATIENT_BYTES, PATIENT_IN_FLIGHT = 1.0, 4.0, 1 << 20, 4
 #: Seconds that the first requests may be with the server for twice as many to be tried at once. Those that are longer
 #: wait for others' requests, or for work: what a load then gets by having more in flight, it takes from others.
 OPENING_WAIT = 0.08
@@ -131,7 +129,7 @@ class Climber:
         self._before: float | None = None
         self._spread = FIRST_SPREAD
         self._trip = 0.0
-        self._long = 0.0
+        self._haste = Haste()
         self._normal: tuple[float, float] | None = None
         self._crowded = 0
         self._shrunk_at = -math.inf
@@ -293,19 +291,18 @@ class Climber:
         self._before = found
         trip = epoch.latency / epoch.answers
         self._trip += (trip - self._trip) / (2.0 if self._trip else 1.0)
-        self._long = self._long + self._slot if self._trip > LONGEST_TRIP else 0.0
-        if self._long >= LONG_SECONDS:
-            self._hasten()
+        wanted = self._haste.wanted(self._best, self._bounds, slot=self._slot, trip=trip, usual=self._trip)
+        if wanted is not None:
+            self._hasten(wanted)
         self._watch(now, found, trip)
 
-    def _hasten(self) -> None:
-        """Requests take so long that little is learnt of them, and deadlines come near."""
-        best, self._long = self._best, 0.0
-        if best.request_bytes > max(PATIENT_BYTES, self._bounds.smallest):
-            self._size = best.request_bytes // 2
-            self._move(self._bounds.fit(best.in_flight, self._size))
-        elif best.in_flight > PATIENT_IN_FLIGHT:
-            self._move(self._bounds.fit(max(PATIENT_IN_FLIGHT, best.in_flight * 2 // 3), self._size))
+    def _hasten(self, wanted: Setting) -> None:
+        """Requests take long: less of them, or as much as before where that did not help."""
+        if self._haste.patient:
+            self._bounds = self._far
+        if wanted.request_bytes != self._best.request_bytes:
+            self._size = wanted.request_bytes
+        self._move(self._bounds.fit(wanted.in_flight, self._size))
 
     def _watch(self, now: float, found: float, trip: float) -> None:
         """Have others come?"""

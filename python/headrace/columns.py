@@ -154,8 +154,9 @@ def _from_dlpack(value: Any, name: str) -> np.ndarray:
     try:
         return np.from_dlpack(value)
     except (BufferError, RuntimeError, TypeError, ValueError) as error:
-        # Memory of another device, or a type that numpy does not have.
-        raise _no_column(name, f"{type(value).__name__} ({error})") from error
+        expected, found = "a column on the CPU, of a type that numpy has", f"{type(value).__name__} ({error})"
+        remedy = "copy it to the CPU, and convert it to float32"
+        raise SchemaError(explain(f"column {name!r}", expected, found, remedy), field=name) from error
 
 
 def _no_column(name: str, found: str) -> SchemaError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -93,9 +92,9 @@ class DumpFiles:
             with contextlib.suppress(*(() if error is None else (OSError, pa.ArrowException))):
                 self._close_segment()
         finally:
-            self._lock.release()
             if not self._segments:
                 self._remove()
+            self._lock.release()
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take rows, which are behind all former ones.
@@ -132,9 +131,7 @@ class DumpFiles:
         return self._directory / f"segment-{len(self._segments) + 1:06d}.parquet"
 
     def _open(self, *, again: bool) -> StateLock:
-        remedy = "name another file, or give --again to replace it"
-        if self._path.exists() and not again:
-            raise ConfigError(explain(str(self._path), "no file of that name", "one", remedy))
+        self._check_free(again=again)
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
@@ -142,11 +139,18 @@ class DumpFiles:
             raise ConfigError(explain(str(self._path), "a writable place", found, "name another file")) from error
         lock = StateLock(self._directory)
         try:
+            # Whoever had the lock may just have finished the file.
+            self._check_free(again=again)
             self._resume(again=again)
         except BaseException:
             lock.release()
             raise
         return lock
+
+    def _check_free(self, *, again: bool) -> None:
+        if self._path.exists() and not again:
+            remedy = "name another file, or give --again to replace it"
+            raise ConfigError(explain(str(self._path), "no file of that name", "one", remedy))
 
     def _resume(self, *, again: bool) -> None:
         record = self._directory / RECORD
@@ -179,7 +183,9 @@ class DumpFiles:
 
     def _remove(self) -> None:
         # What cannot be removed does no harm: the next dump into this file takes it over.
-        shutil.rmtree(self._directory, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self._lock.clear("*")
+            self._directory.rmdir()
 
 
 def _columns(schema: pa.Schema) -> list[str]:

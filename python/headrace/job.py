@@ -6,7 +6,6 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from headrace.batching import Placed
@@ -132,8 +131,6 @@ class LoadJob:
             try:
                 if source is not None and self._resumable:
                     session.resumption = self._open_journal(source)
-                    if session.resumption.begun and session.sharing is not None:
-                        session.sharing = replace(session.sharing, first_attempt=False)
                 session.open()
                 source = source or open_source(self._given, schema=session.schema, options=self._options)
                 self._check(source)

@@ -30,7 +30,7 @@ from headrace.journal_records import (
 )
 from headrace.report import Verdict
 from headrace.sources.identity import FileIdentity
-from headrace.state import LOCK, StateLock, is_on_network
+from headrace.state import StateLock, is_on_network
 
 __all__ = ["SAMPLE_KEYS", "JournalStore"]
 
@@ -89,7 +89,7 @@ class JournalStore(JournalReader):
     """A journal that is open for one loader.
 
     Args:
-        directory: An existing directory; the journal is made in it where there is none.
+        directory: Where it is; directory and journal are made where there are none.
         clock: Seconds since the epoch.
         network: Whether other machines share the file system; None to find out.
 
@@ -128,11 +128,9 @@ class JournalStore(JournalReader):
         unused = self._is_unused()
         super().close()
         if unused:
-            # Whoever waits for the lock finds that its file is another one, or none. Where they cannot be removed, the
-            # journal stays: the next load takes it as it takes a new one.
+            # Where they cannot be removed, the journal stays: the next load takes it as it takes a new one.
             with contextlib.suppress(OSError):
-                for name in (*(f"{JOURNAL}{end}" for end in _BESIDE), JOURNAL, LOCK):
-                    self.path.with_name(name).unlink(missing_ok=True)
+                self._lock.clear(*(f"{JOURNAL}{end}" for end in _BESIDE), JOURNAL)
         self._lock.release()
 
     def _is_unused(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import time
 from collections import Counter
@@ -12,12 +14,12 @@ from pathlib import Path
 from headrace.errors import ConfigError, JournalError, explain
 from headrace.journal_records import JOURNAL, JournalReader, TargetRecord
 from headrace.report import Verdict
-from headrace.state import LOCK, StateLock, state_home
+from headrace.state import StateLock, state_home
 
 __all__ = ["FileState", "JournalState", "find_journals", "journals_json", "remove_journals"]
 
-#: What a load leaves in its directory.
-_OURS = (JOURNAL, f"{JOURNAL}-*", LOCK, "report.json", "rejects.parquet", "rejects-*.parquet")
+#: What a load leaves in its directory, beside its lock.
+_OURS = (JOURNAL, f"{JOURNAL}-*", "report.json", "rejects.parquet", "rejects-*.parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +117,12 @@ def remove_journals(journals: Sequence[JournalState]) -> tuple[list[str], list[s
 def _remove(directory: Path) -> None:
     lock = StateLock(directory)
     try:
-        for pattern in _OURS:
-            for path in directory.glob(pattern):
-                path.unlink()
-        if not any(directory.iterdir()):
-            directory.rmdir()
+        lock.clear(*_OURS)
+        directory.rmdir()
     except OSError as error:
+        # Other files stay, as those of a loader that came meanwhile do.
+        if error.errno in (errno.ENOTEMPTY, errno.ENOENT):
+            return
         found = error.strerror or str(error)
         message = explain(str(directory), "files that can be removed", found, "remove them by hand")
         raise JournalError(message, path=str(directory)) from error
@@ -143,18 +145,30 @@ def _directories(name: str) -> Iterator[Path]:
 
 
 def _read(directory: Path, now: float) -> list[JournalState]:
-    # A log that is empty was left by somebody who looked.
-    logs = [path.stat() for path in directory.glob(f"{JOURNAL}-wal")]
-    written = max([(directory / JOURNAL).stat().st_mtime, *(log.st_mtime for log in logs if log.st_size)])
-    running, age = StateLock.holder(directory), max(0.0, now - written)
+    running, age = StateLock.holder(directory), max(0.0, now - _written(directory))
     try:
         with JournalReader(directory) as store:
             states = [
                 _state(store, target, directory=directory, running=running, age=age) for target in store.targets()
             ]
     except JournalError as error:
+        if not (directory / JOURNAL).exists():
+            # Whoever had it ended with nothing to keep.
+            return []
         return [JournalState(str(directory), age=age, running=running, problem=str(error))]
     return states or [JournalState(str(directory), age=age, running=running)]
+
+
+def _written(directory: Path) -> float:
+    """When anything was written to a journal, in seconds since the epoch; a loader that ends removes files of it."""
+    times = [0.0]
+    for name in (JOURNAL, f"{JOURNAL}-wal"):
+        with contextlib.suppress(FileNotFoundError):
+            found = (directory / name).stat()
+            # A log that is empty was left by somebody who looked.
+            if found.st_size or name == JOURNAL:
+                times.append(found.st_mtime)
+    return max(times)
 
 
 def _state(

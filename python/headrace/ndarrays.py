@@ -1,7 +1,8 @@
 """numpy arrays as Arrow columns: on the same memory where Arrow lays values out alike, else with one copy.
 
-bfloat16 is ml_dtypes' (JAX, TensorFlow): known by the name of its dtype, so that ml_dtypes need not be installed. In
-Arrow its values are ``fixed_size_binary[2]``, which nothing else is taken for.
+bfloat16 is ml_dtypes' (JAX, TensorFlow): known by the name of its dtype, so that ml_dtypes need not be installed; what
+others give is seen as :data:`BFLOAT16`. In Arrow its values are ``fixed_size_binary[2]``, which nothing else is taken
+for.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import pyarrow as pa
 from headrace.errors import SchemaError, explain
 
 __all__ = [
+    "BFLOAT16",
+    "bfloat16_numbers",
     "bfloat16_values",
-    "from_bfloat16",
     "from_numpy",
     "is_bfloat16",
     "list_column",
@@ -26,6 +28,8 @@ __all__ = [
     "widened",
 ]
 
+#: bfloat16 by its bits, for whoever has it without ml_dtypes: PyTorch, files.
+BFLOAT16 = np.dtype([("bfloat16", "u2")])
 #: numpy kinds that Arrow can hold: bool, integers, floats, text, bytes, objects, dates, durations, numpy 2 strings.
 _KINDS = frozenset("biufSUOMmT")
 #: numpy's names where Arrow's differ.
@@ -85,16 +89,27 @@ def _has_inner_nul(value: np.ndarray) -> bool:
 
 
 def is_bfloat16(dtype: np.dtype) -> bool:
-    """Whether it is ml_dtypes' bfloat16."""
-    return dtype.kind == "V" and dtype.name == "bfloat16"
+    """Whether it is ml_dtypes' bfloat16, or :data:`BFLOAT16`."""
+    return dtype.kind == "V" and (dtype.name == "bfloat16" or dtype == BFLOAT16)
 
 
 def bfloat16_values(value: np.ndarray) -> pa.Array:
     """The elements of a bfloat16 array in C order, as ``fixed_size_binary[2]``; masked ones are null."""
-    order = "=" if value.dtype.isnative else ">" if sys.byteorder == "little" else "<"
-    flat = native(np.ascontiguousarray(np.asarray(value)).view(f"{order}u2")).reshape(-1)
+    flat = _patterns(value)
     valid = None if not np.ma.is_masked(value) else pa.array(~np.ma.getmaskarray(value).reshape(-1)).buffers()[1]
     return pa.Array.from_buffers(pa.binary(2), len(flat), [valid, pa.py_buffer(flat)])
+
+
+def bfloat16_numbers(value: np.ndarray) -> np.ndarray:
+    """A bfloat16 array as float32 of the same values, shape and mask."""
+    wide = widened(_patterns(value)).reshape(value.shape)
+    return np.ma.array(wide, mask=np.ma.getmaskarray(value)) if np.ma.is_masked(value) else wide
+
+
+def _patterns(value: np.ndarray) -> np.ndarray:
+    """The bits of a bfloat16 array in C order, as uint16 of shape (n,); on the same memory where it lies so."""
+    order = "=" if value.dtype.isnative else ">" if sys.byteorder == "little" else "<"
+    return native(np.ascontiguousarray(np.asarray(value)).view(f"{order}u2")).reshape(-1)
 
 
 def from_numpy(value: np.ndarray, name: str) -> pa.Array:
@@ -113,25 +128,12 @@ def from_numpy(value: np.ndarray, name: str) -> pa.Array:
         remedy = "give shape (n,) for scalars or (n, d) for vectors"
         raise _error(name, "an array of one or two dimensions", f"shape {value.shape}", remedy)
     if small and value.ndim == 1:
-        value = value.astype(np.float32)
+        value = bfloat16_numbers(value)
     values = bfloat16_values(value) if small and value.ndim == 2 else _flat(value, name)
     if value.ndim == 1:
         return values
     kind = pa.list_(values.type, value.shape[1])
     return pa.Array.from_buffers(kind, value.shape[0], [None], 0, 0, [values])
-
-
-def from_bfloat16(bits: np.ndarray, name: str) -> pa.Array:
-    """A column of bfloat16 values that are given as uint16, of shape (n,) or (n, d); as :func:`from_numpy` makes it.
-
-    Raises:
-        SchemaError: If the array has another number of dimensions.
-    """
-    column = from_numpy(widened(bits) if bits.ndim == 1 else bits, name)
-    if bits.ndim == 1:
-        return column
-    values = pa.Array.from_buffers(pa.binary(2), bits.size, column.values.buffers())
-    return pa.FixedSizeListArray.from_arrays(values, bits.shape[1])
 
 
 def list_column(lengths: np.ndarray, values: pa.Array, nulls: np.ndarray | None, *, small: bool = False) -> pa.Array:

@@ -12,11 +12,9 @@ from headrace import operations as ops
 from headrace.calls import Operation, drive_sync
 from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions, choose_endpoint
-from headrace.conform import plan_conform
-from headrace.inference import infer_schema
+from headrace.fitting import fit
 from headrace.plans import Plan, PlanPart
 from headrace.reading import iterate
-from headrace.releases import has_timestamptz
 from headrace.remembered import remembered_indexes
 from headrace.schema import CollectionSchema, IndexParam
 from headrace.sources import open_source
@@ -135,14 +133,15 @@ def prepare_collection(
         info = drive_sync(transport, ops.describe_collection(collection))
         if info is not None and schema is not None:
             check_same(collection, schema, info.schema)
-        wanted = info.schema if info is not None else schema
-        inferred = wanted is None
-        if wanted is None:
-            times = has_timestamptz(transport.server_version, lite=transport.server_kind == "lite")
-            wanted = infer_schema(opened.schema, sample=first, options=options, nulls=opened.nulls, timestamptz=times)
-        later = opened.open_ended
-        conform = plan_conform(
-            opened.schema, wanted, options=options, sample=first, later_columns=later, inferred=inferred
+        wanted, conform = fit(
+            opened.schema,
+            schema if info is None else info.schema,
+            first,
+            options,
+            nulls=opened.nulls,
+            later_columns=opened.open_ended,
+            version=transport.server_version,
+            lite=transport.server_kind == "lite",
         )
         known = remembered_indexes(opened.schema, options) if schema is None else []
         target = drive_sync(transport, _settle(collection, options, info, wanted, plan=plan, indexes=known))

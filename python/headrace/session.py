@@ -11,6 +11,7 @@ import functools
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TypeVar
 
 import pyarrow as pa
@@ -21,13 +22,13 @@ from headrace.batching import Placed
 from headrace.calls import Operation
 from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
-from headrace.conform import ConformPlan, plan_conform
+from headrace.conform import ConformPlan
 from headrace.connection import Connection
 from headrace.errors import HeadraceError, InternalError, StoppedError, explain
 from headrace.evidence import Evidence, sample_rows
 from headrace.feeding import reserve_each
+from headrace.fitting import fit
 from headrace.identity import watch_identity
-from headrace.inference import infer_schema
 from headrace.journal import Journal
 from headrace.landing import Landing, admit
 from headrace.ledger import Ledger
@@ -35,7 +36,6 @@ from headrace.patience import Patience
 from headrace.plans import PlanPart
 from headrace.readback import VerifyResult
 from headrace.rejects import RejectLimit, RejectsFile
-from headrace.releases import has_timestamptz, needs_defaults
 from headrace.remembered import remembered_indexes
 from headrace.report import Account, Phase, Progress, Verdict
 from headrace.reporting import look_at, progress_of
@@ -86,7 +86,6 @@ class LoadSession:
         self.endpoint = endpoint
         self.options = options
         self.part = part
-        self.sharing = sharing
         self.state_dir = make_state_dir(endpoint, collection, options, part=part, resumable=resumable)
         #: Bytes of a source batch, as decoded.
         self.target_bytes = source_size(options)
@@ -111,6 +110,7 @@ class LoadSession:
         self.key: str | None = None
         self.began, self.cpu_began = time.monotonic(), time.process_time()
         self._schema = schema
+        self._sharing = sharing
         self._progress = progress
         self._trace = Trace()
         self._copy_waiting = copy_waiting
@@ -202,28 +202,24 @@ class LoadSession:
         options, schema = self.options, self.schema
         transport = self._connection.transport
         version, lite = transport.server_version, transport.server_kind == "lite"
-        inferred = schema is None and options.create
-        if inferred:
-            tz = has_timestamptz(version, lite=lite)
-            schema = infer_schema(
-                arrow_schema, sample=sample, options=options, nulls=nulls, timestamptz=tz, later_columns=later_columns
-            )
+        if schema is None and not options.create:
+            raise self.run(missing_collection(self.collection))
         if self.info is not None and self._schema is not None:
             check_same(self.collection, self._schema, self.info.schema)
-        if schema is None:
-            raise self.run(missing_collection(self.collection))
-        old = needs_defaults(version, lite=lite)
-        known = {"fill_defaults": old, "later_columns": later_columns, "inferred": inferred}
-        plan = plan_conform(arrow_schema, schema, options=options, sample=sample, **known)
+        schema, plan = fit(
+            arrow_schema, schema, sample, options, nulls=nulls, later_columns=later_columns, version=version, lite=lite
+        )
         create, embedded = options.create or self._schema is not None, self.endpoint.is_embedded
         indexes = remembered_indexes(arrow_schema, options) if self._schema is None else []
-        opening = functools.partial(open_target, self.collection, options, self.info, schema, sharing=self.sharing)
+        sharing = self._sharing
+        if sharing is not None and self.resumption is not None and self.resumption.begun:
+            sharing = replace(sharing, first_attempt=False)
+        opening = functools.partial(open_target, self.collection, options, self.info, schema, sharing=sharing)
         self.target = self.run(opening(create=create, embedded=embedded, indexes=indexes))
         ready_plan(plan, self.target, options, sample, run=self.run)
         if self.resumption is not None:
-            found = self.target
-            self.target = self.resumption.begin(plan, found, endpoint=self.endpoint, options=options, run=self.run)
-            self.landing = self.resumption.landing
+            resumed = self.resumption.begin(plan, self.target, endpoint=self.endpoint, options=options, run=self.run)
+            self.target, self.landing = resumed, self.resumption.landing
         self._start(plan, self.target, sample, lite=lite)
 
     def _start(self, plan: ConformPlan, target: Target, sample: pa.RecordBatch | None, *, lite: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -37,6 +38,8 @@ _NETWORK = frozenset(
 )
 #: Seconds before each further attempt to take a lock.
 _PAUSES = (0.01, 0.05)
+#: How often a directory, or its lock, is made again that another loader removed just then, because it ended.
+_TRIES = 100
 _MOUNTS = Path("/proc/self/mounts")
 
 
@@ -60,6 +63,8 @@ def fresh_name(collection: str) -> str:
 def open_state_dir(wanted: Path | None, name: str) -> Path:
     """Create the directory, readable by its owner only, and return it.
 
+    Another loader that has nothing to keep there may remove it before it is locked: :class:`StateLock` makes it again.
+
     Args:
         wanted: The directory; None for one under :func:`state_home`.
         name: The name that it has there.
@@ -69,14 +74,28 @@ def open_state_dir(wanted: Path | None, name: str) -> Path:
     """
     directory = state_home() / name if wanted is None else wanted
     remedy = "give a writable directory with --state-dir"
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        found = error.strerror or str(error)
-        raise ConfigError(explain("state directory", f"{directory} to be a directory", found, remedy)) from error
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise ConfigError(explain("state directory", f"{directory} to be writable", "no permission", remedy))
-    return directory
+    for _ in range(_TRIES):
+        try:
+            _make(directory, parents=True)
+        except OSError as error:
+            found = error.strerror or str(error)
+            raise ConfigError(explain("state directory", f"{directory} to be a directory", found, remedy)) from error
+        if os.access(directory, os.W_OK | os.X_OK):
+            return directory
+    raise ConfigError(explain("state directory", f"{directory} to be writable", "no permission", remedy))
+
+
+def _make(directory: Path, *, parents: bool) -> None:
+    """Make the directory, readable by its owner only, where there is none; others may be removing it.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    for _ in range(_TRIES):
+        # Said of a file, and of a directory that was there a moment ago.
+        with contextlib.suppress(FileExistsError):
+            return directory.mkdir(mode=0o700, parents=parents, exist_ok=True)
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(directory))
 
 
 def write_private(path: Path, text: str) -> None:
@@ -113,19 +132,19 @@ class StateLock:
     """A directory that belongs to this loader alone, until :meth:`release` or the end of the process.
 
     Args:
-        directory: An existing directory.
+        directory: The directory; made where there is none, as it is where another loader just removed it.
 
     Raises:
         JournalError: If another loader has it (the message names its process and host), or there can be no lock.
     """
 
     def __init__(self, directory: Path) -> None:
-        path = directory / LOCK
+        self._directory = directory
         self._owner = os.getpid()
         self._descriptor = -1
+        path = directory / LOCK
         try:
-            self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            self._take(path)
+            self._open(path)
             #: Up to when what loaders sent that had it before may still be applied, in seconds since the epoch.
             self.may_land_until = os.fstat(self._descriptor).st_mtime
             self._sign()
@@ -137,6 +156,19 @@ class StateLock:
         except BaseException:
             self.release()
             raise
+
+    def _open(self, path: Path) -> None:
+        for _ in range(_TRIES):
+            _make(path.parent, parents=False)
+            with contextlib.suppress(FileNotFoundError):
+                self._descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+                self._take(path)
+                if _is_same(path, self._descriptor):
+                    return
+                # Whoever removed it had it until now: nobody else would look at this file.
+                self.release()
+        message = explain(str(path.parent), "a directory that stays", "one that was just removed", "run this again")
+        raise JournalError(message, path=str(path.parent))
 
     def _take(self, path: Path) -> None:
         try:
@@ -151,10 +183,6 @@ class StateLock:
             found = f"{error.strerror} from flock"
             remedy = "give a --state-dir on a file system with locks"
             raise JournalError(explain(str(path), "a lock", found, remedy), path=str(path)) from error
-        if not _is_same(path, self._descriptor):
-            # Whoever removed the journal had it open until now: nobody else would look at this lock.
-            message = explain(str(path.parent), "a directory that stays", "one that was just removed", "run this again")
-            raise JournalError(message, path=str(path.parent))
 
     def _flock(self) -> None:
         # Who only looks (holder) has the lock for a moment too.
@@ -184,6 +212,18 @@ class StateLock:
     def owned(self) -> bool:
         """Whether this process took it: one that was forked meanwhile did not."""
         return self._descriptor >= 0 and os.getpid() == self._owner
+
+    def clear(self, *patterns: str) -> None:
+        """Remove the files of these names from the directory, and the lock's own after them; what else is there stays.
+
+        Whoever waits for the lock makes a new one. So must this loader: nothing protects what it does there now.
+
+        Raises:
+            OSError: If one of them cannot be removed; those after it stay, and the lock is as it was.
+        """
+        for path in [path for pattern in patterns for path in self._directory.glob(pattern) if path.name != LOCK]:
+            path.unlink(missing_ok=True)
+        (self._directory / LOCK).unlink(missing_ok=True)
 
     def release(self) -> None:
         """Let others have the directory; twice does no harm."""

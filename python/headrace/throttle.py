@@ -31,6 +31,8 @@ FIRST_IN_FLIGHT, FIRST_BYTES, FIRST_ROWS = 2, 4 * MIB, 8_192
 FIRST_RATE = 100e6
 #: What the search may reach. A server that needs more in flight than that is far away, and better loaded by several.
 MOST_IN_FLIGHT, SMALLEST_BYTES, LARGEST_BYTES = 64, 256 << 10, 16 * MIB
+#: Seconds to a server and back within which it is on the same site.
+NEAR_SECONDS = 0.002
 #: Answers by which a server shows that it is well.
 _WELL = frozenset({AnswerClass.STORED, AnswerClass.REJECT, AnswerClass.SPLIT, AnswerClass.FATAL})
 #: How many of these answers in a row it takes until only a probe tells whether it is.
@@ -95,6 +97,7 @@ class Throttle:
     ) -> None:
         self._limits = limits
         self._clock = clock
+        self._far = round_trip > NEAR_SECONDS
         fixed = limits.request_bytes
         first = fixed or max(1, min(FIRST_BYTES, limits.bytes_in_flight // 7))
         bounds = Bounds(
@@ -161,10 +164,12 @@ class Throttle:
     def spares_copies(self) -> bool:
         """Whether gRPC's copy of a request has to be given back once it is on the wire, not only with the answer.
 
-        That takes a little longer, and is for when there is no room for copies of all that may be in flight.
+        That takes a little longer, and is for when there is no room for copies of all that may be in flight; and, where
+        answers are long in coming, for when twice as many requests may be in flight before they are there.
         """
         setting = self._climber.setting
-        return self._climber.opening or setting.in_flight * setting.request_bytes > self._limits.copied_bytes
+        more = self._far and self._climber.opening
+        return more or setting.in_flight * setting.request_bytes > self._limits.copied_bytes
 
     @property
     def settled(self) -> Setting:

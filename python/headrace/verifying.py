@@ -15,14 +15,14 @@ from headrace.batching import Placed
 from headrace.calls import drive_sync
 from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions, choose_endpoint
-from headrace.conform import ConformPlan, plan_conform
+from headrace.conform import ConformPlan
 from headrace.errors import MismatchError
 from headrace.evidence import sample_rows
+from headrace.fitting import fit
 from headrace.packing import make_packer
 from headrace.proving import conformed_batches, prove_rows
 from headrace.readback import DOUBLED_NAMED, REMEMBERED, VerifyResult, watched
 from headrace.reading import iterate
-from headrace.releases import needs_defaults
 from headrace.repairing import Repair, check_repairable, repair_rows
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_UNSENT
 from headrace.sampling import Samples
@@ -227,14 +227,14 @@ def verify_source(
             if repair:
                 check_repairable(opened, info, level)
             sample = next(_batches(opened, options), None)
-            old = needs_defaults(transport.server_version, lite=transport.server_kind == "lite")
-            plan = plan_conform(
+            _, plan = fit(
                 opened.schema,
                 info.schema,
-                options=options,
-                sample=None if sample is None else sample.batch,
-                fill_defaults=old,
+                None if sample is None else sample.batch,
+                options,
                 later_columns=opened.open_ended,
+                version=transport.server_version,
+                lite=transport.server_kind == "lite",
             )
             reader = _Reader(_batches(opened, options, plan), plan, info)
             result = _compare(transport, info, reader, level, options, repair=repair)

@@ -7,7 +7,6 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from tests.fake_milvus import FakeMilvus
 from tests.servers.libraries import run_with_datasets
 
 pytestmark = pytest.mark.long
@@ -33,12 +32,6 @@ KINDS = {
     "of a generator, streamed": (5000, False),
     "of a generator": (5000, True),
 }
-
-
-@pytest.fixture(scope="module")
-def server():
-    with FakeMilvus() as fake:
-        yield fake
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from headrace.schema import DataType
-from tests.fake_milvus import FakeMilvus
 from tests.servers.libraries import run_with_torch
 
 pytestmark = pytest.mark.long
@@ -19,13 +18,8 @@ SMALL = {
     "float16": (DataType.FLOAT16_VECTOR, VECTORS.astype(np.float16)),
     "bfloat16": (DataType.BFLOAT16_VECTOR, VECTORS.astype(ml_dtypes.bfloat16)),
     "bfloat16, transposed": (DataType.BFLOAT16_VECTOR, VECTORS.astype(ml_dtypes.bfloat16)),
+    "rows of bfloat16": (DataType.BFLOAT16_VECTOR, VECTORS.astype(ml_dtypes.bfloat16)),
 }
-
-
-@pytest.fixture(scope="module")
-def server():
-    with FakeMilvus() as fake:
-        yield fake
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +38,8 @@ def rows_of(server, answer, name):
 
 
 def test_every_value_of_a_tensor_arrives(server, answer):
-    names = answer["loaded"].keys() - {"scalars"}
-    assert len(names) == 11
+    names = answer["loaded"].keys() - {"scalars", "rows of scalars", "edges", "edges as floats"}
+    assert len(names) == 12
     for name in names:
         expected_type, values = SMALL.get(name, (DataType.FLOAT_VECTOR, VECTORS))
         dtype, rows = rows_of(server, answer, name)
@@ -59,8 +53,19 @@ def as_numbers(vector, dtype):
     return found.astype(np.float32).tolist()
 
 
-def test_scalars_of_tensors_arrive(server, answer):
-    _, rows = rows_of(server, answer, "scalars")
+def test_rows_of_bfloat16_keep_their_bits_and_become_the_same_floats(server, answer):
+    patterns = np.array([0, 0x8000, 1, 0x8001, 0x7F, 0x80, 0x7F7F, 0xFF7F], "<u2")
+    dtype, rows = rows_of(server, answer, "edges")
+    assert dtype is DataType.BFLOAT16_VECTOR
+    assert {row["vector"] for row in rows} == {patterns.tobytes()}
+    dtype, rows = rows_of(server, answer, "edges as floats")
+    assert dtype is DataType.FLOAT_VECTOR
+    assert {np.array(row["vector"], "<f4").tobytes() for row in rows} == {(patterns.astype("<u4") << 16).tobytes()}
+
+
+@pytest.mark.parametrize("name", ["scalars", "rows of scalars"])
+def test_scalars_of_tensors_arrive(server, answer, name):
+    _, rows = rows_of(server, answer, name)
     # bfloat16 has eight bits for the digits of a number.
     assert [row["score"] for row in rows] == np.arange(ROWS).astype(ml_dtypes.bfloat16).astype(float).tolist()
     assert [row["flag"] for row in rows] == [key % 2 == 0 for key in range(ROWS)]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import headrace
-from headrace import CollectionSchema, ConfigError, DataType, Endpoint, FieldSchema
+from headrace import CollectionSchema, ConfigError, DataType, Endpoint, FieldSchema, dump_files
 from headrace.dumping import DumpJob
 from tests.fake.behaviours import ok, refuse
 from tests.fake_milvus import FakeMilvus
@@ -285,6 +285,37 @@ def test_a_file_that_exists_is_kept_unless_asked_for(fake, tmp_path):
         job(fake, path).run()
     assert path.read_text() == "mine"
     assert job(fake, path, again=True).run().rows == 10
+
+
+def test_a_file_that_another_dump_finishes_meanwhile_is_kept(fake, tmp_path, monkeypatch):
+    filled(fake, 10)
+    path = tmp_path / "docs.parquet"
+    lock = dump_files.StateLock
+
+    def after_the_other(directory):
+        monkeypatch.undo()
+        job(fake, path).run()
+        return lock(directory)
+
+    monkeypatch.setattr(dump_files, "StateLock", after_the_other)
+    with pytest.raises(ConfigError, match="give --again to replace it"):
+        job(fake, path).run()
+    assert pq.read_table(path).num_rows == 10
+
+
+def test_a_dump_lets_go_of_its_directory_when_nothing_of_its_own_is_there(fake, tmp_path, monkeypatch):
+    """The next dump would lose what it wrote there meanwhile."""
+    filled(fake, 10)
+    release, left = dump_files.StateLock.release, []
+
+    def look(lock):
+        left.append(sorted(tmp_path.glob("*.part/*")))
+        release(lock)
+
+    monkeypatch.setattr(dump_files.StateLock, "release", look)
+    job(fake, tmp_path / "docs.parquet").run()
+    assert left == [[]]
+    assert [path.name for path in tmp_path.iterdir()] == ["docs.parquet"]
 
 
 def test_the_start_of_another_dump_is_not_gone_on_with(fake, tmp_path):

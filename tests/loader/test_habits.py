@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 
+import ml_dtypes
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -207,6 +208,21 @@ class Tensor:
 
     def __len__(self):
         return len(self._values)
+
+
+def test_rows_of_tensors_come_through_dlpack(fake):
+    rows = ({"id": key, "vector": Tensor(vector)} for key, vector in enumerate(VECTORS))
+    assert counts(load(fake, rows)) == {"stored": ROWS}
+    assert {key: row["vector"] for key, row in stored(fake).items()} == dict(enumerate(VECTORS.tolist()))
+
+
+@pytest.mark.parametrize("rows", [False, True], ids=["column", "rows"])
+def test_tensors_that_numpy_cannot_have_are_refused(fake, rows):
+    """numpy has no bfloat16 of its own, and DLPack asks for one."""
+    vectors = VECTORS.astype(ml_dtypes.bfloat16)
+    vector = [Tensor(row) for row in vectors] if rows else Tensor(vectors)
+    with pytest.raises(InputError, match=r"found Tensor \(DLPack only supports .*; (convert|copy) "):
+        load(fake, {"id": np.arange(ROWS), "vector": vector})
 
 
 def test_tensors_come_through_dlpack(fake):

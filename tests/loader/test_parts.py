@@ -132,6 +132,14 @@ def test_numbered_keys_are_those_of_the_whole_source(fake, source):
     assert [row for row in fake.collections["docs"].dicts() if row["text"] != f"row {row[key]}"] == []
 
 
+def test_a_column_to_leave_out_may_come_later(fake, tmp_path):
+    """As in a load: the first rows of JSON lines do not tell all columns."""
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": 1, "vector": [0.5, 1.5]}\n')
+    assert prepare(fake, path, drop=["later"]).created
+    assert counts(load(fake, path, drop=["later"])) == {"stored": 1}
+
+
 def test_of_several_that_prepare_at_once_one_creates(fake, source):
     plan = headrace.plan(source)
     with ThreadPoolExecutor(4) as workers:

@@ -11,8 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import headrace
-from headrace import JournalError, RowsUnsentError
+from headrace import Endpoint, InputError, JournalError, LoadOptions, RowsUnsentError, journals
+from headrace.job import LoadJob
 from headrace.journal_store import JournalStore
+from headrace.journals import find_journals, remove_journals
+from headrace.state import StateLock
 from tests.fake.behaviours import apply_then, ok, refuse_rows, stall_forever, vanish, vanish_and_die
 from tests.loader.rows import counts, interrupted, load, rows_sent, table, write_parquet, writes
 
@@ -193,6 +196,47 @@ def test_two_loaders_cannot_share_a_journal(fake, tmp_path):
         load(fake, path)
     other = load(fake, path, state_dir=tmp_path / "own")
     assert counts(other) == {"stored": 100}
+
+
+def test_a_load_that_fails_takes_no_directory_from_one_that_begins(fake, tmp_path):
+    """Both have the same directory, and the first to end with nothing to keep removes it."""
+    path = write_parquet(tmp_path / "a.parquet", 100)
+    options = LoadOptions(create=True)
+    job = LoadJob(path, collection="docs", endpoint=Endpoint.resolve(fake.uri), options=options)
+    with pytest.raises(InputError):
+        load(fake, tmp_path / "missing.parquet")
+    assert not job.state_dir.exists()
+    assert counts(job.run()) == {"stored": 100}
+    assert (job.state_dir / "report.json").exists()
+
+
+def test_a_journal_that_goes_away_while_it_is_looked_at_is_none(fake, tmp_path, monkeypatch):
+    directory = tmp_path / "state"
+    store = JournalStore(directory)
+    opened = journals.JournalReader
+
+    def removed_just_before(looked_at):
+        store.close()
+        return opened(looked_at)
+
+    assert [state.directory for state in find_journals([str(directory)])] == [str(directory)]
+    monkeypatch.setattr(journals, "JournalReader", removed_just_before)
+    assert find_journals([str(directory)]) == []
+
+
+def test_what_a_loader_makes_meanwhile_is_not_removed_with_an_old_journal(fake, tmp_path, monkeypatch):
+    path = write_parquet(tmp_path / "a.parquet", 100)
+    first = load(fake, path)
+    directory, clear = Path(first.state_dir), StateLock.clear
+
+    def then_somebody_comes(lock, *patterns):
+        clear(lock, *patterns)
+        monkeypatch.undo()
+        StateLock(directory).release()
+
+    monkeypatch.setattr(StateLock, "clear", then_somebody_comes)
+    assert remove_journals(find_journals([str(directory)])) == ([str(directory)], [])
+    assert [path.name for path in directory.iterdir()] == ["journal.lock"]
 
 
 def test_a_journal_that_cannot_be_written_stops_the_load_with_its_account(fake, tmp_path, monkeypatch):

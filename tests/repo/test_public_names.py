@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import pkgutil
 import subprocess
 import sys
@@ -94,6 +95,16 @@ def test_the_public_names_are_these():
         "verify",
         "verify_journal",
     ]
+
+
+def test_whoever_takes_an_endpoint_takes_the_same_words_for_a_server():
+    """Written out in each signature, because ``**where: Unpack[...]`` would hide them from ``help()``."""
+    functions = [name for name in headrace.__all__ if inspect.isfunction(getattr(headrace, name))]
+    taken = {name: inspect.signature(getattr(headrace, name)).parameters for name in (*functions, "Loader")}
+    names = ["uri", "token", "user", "password", "db_name", "endpoint"]
+    words = {name: [found[it] for it in names if it in found] for name, found in taken.items()}
+    assert [it.name for it in words["load"]] == names
+    assert [name for name in words if words[name] not in ([], words["load"])] == []
 
 
 @pytest.mark.parametrize("name", ["headrace", *MODULES])

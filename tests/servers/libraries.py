@@ -6,13 +6,10 @@ The first use installs them under ``.cache/servers`` (some 15 seconds each, 150 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 
 from tests.servers.debian import INTERPRETER, library_path, unpack
 from tests.servers.installing import install
-from tests.servers.linking import ROOT, link, runtime
-from tests.servers.process import clean_environment
+from tests.servers.linking import ROOT, run_linked, runtime
 
 __all__ = ["run_with_datasets", "run_with_torch"]
 
@@ -45,30 +42,7 @@ def run_with_torch(program, folder, **values):
 
 
 def _run(home, program, folder, values, **environ):
-    """Run a program of ``tests/libraries/inside``; its argument is ``values`` as JSON, its answer JSON on its output.
-
-    Raises:
-        RuntimeError: With what it wrote, if it fails.
-    """
-    link(home)
-    surroundings = {
-        **clean_environment(),
-        "HOME": str(folder),
-        "PYTHONPATH": str(ROOT),
-        "XDG_STATE_HOME": str(folder / "state"),
-        **environ,
-    }
+    """The answer, JSON on its output, of a program of ``tests/libraries/inside``; see :func:`run_linked`."""
     program = ROOT / "tests" / "libraries" / "inside" / program
-    done = subprocess.run(
-        [str(home / "venv" / "bin" / "python"), str(program), json.dumps(values)],
-        cwd=folder,
-        env={**surroundings, "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=PROGRAM_SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{program} ended with {done.returncode}:\n{done.stdout[-6000:]}{done.stderr[-12000:]}")
+    done = run_linked(home, program, folder, values=values, seconds=PROGRAM_SECONDS, environ=environ)
     return json.loads(done.stdout)

@@ -43,6 +43,12 @@ def test_a_server_that_waits_before_it_answers_is_as_good(wait):
     assert seconds(model, 1_000, fixed=BEST) / seconds(model, 1_000) >= 0.8
 
 
+@pytest.mark.parametrize(("wait", "least"), [(1.0, 30 * MB), (1.5, 10 * MB)])
+def test_a_server_that_is_slow_to_answer_whatever_it_gets_is_given_more(wait, least):
+    # Two requests of the first size are 8 MB; smaller ones, which teach more where time is work, would be 2.
+    assert run(far(0.0005, wait=wait), seconds=180.0).throughput(60.0) >= least
+
+
 @pytest.mark.parametrize("rtt", [0.005, 0.05])
 def test_a_narrow_line_is_used_up(rtt):
     model = far(rtt, bandwidth=125 * MB)

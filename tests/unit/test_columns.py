@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array as stdlib_array
 
-import ml_dtypes
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from headrace.columns import is_frame, is_row, to_array, to_batch
-from headrace.errors import CellError, SchemaError
+from headrace.errors import SchemaError
 from headrace.schema import CollectionSchema, DataType, FieldSchema
 
 VECTOR = FieldSchema("v", DataType.FLOAT_VECTOR, dim=4)
@@ -146,29 +145,6 @@ def test_masked_values_are_null():
     masked = np.ma.array([1, 2, 3], mask=[0, 1, 0])
     assert to_array(masked).to_pylist() == [1, None, 3]
     assert to_array(np.ma.array(MATRIX, mask=MATRIX > 22)).to_pylist()[-1] == [20, 21, 22, None]
-
-
-def test_bfloat16_is_told_by_its_name_and_never_taken_for_numbers():
-    matrix = np.array([[1, -2], [0.5, np.inf]], ml_dtypes.bfloat16)
-    column = to_array(matrix)
-    assert column.type == pa.list_(pa.binary(2), 2)
-    assert address(column.values) == matrix.ctypes.data
-    assert [b"".join(row) for row in column.to_pylist()] == [row.tobytes() for row in matrix]
-    assert to_array(matrix, VECTOR).type == pa.list_(pa.binary(2), 2)
-    assert to_array(matrix, FieldSchema("v", DataType.FLOAT_VECTOR, dim=2)).to_pylist() == [[1, -2], [0.5, np.inf]]
-    assert to_array(matrix[0]).to_pylist() == [1.0, -2.0]
-    masked = to_array(np.ma.array(matrix, mask=[[0, 1], [0, 0]]))
-    assert masked.to_pylist()[0] == [matrix[0, :1].tobytes(), None]
-
-
-def test_lists_of_bfloat16_vectors_are_a_column():
-    rows = [np.array([1, 2], ml_dtypes.bfloat16), None, np.array([3], ml_dtypes.bfloat16)]
-    column = to_array(rows)
-    assert column.type == pa.large_list(pa.binary(2))
-    found = [row and b"".join(row) for row in column.to_pylist()]
-    assert found == [None if row is None else row.tobytes() for row in rows]
-    with pytest.raises(CellError, match=r"row 1, field 'c': expected a bfloat16 vector in every row, found list"):
-        to_array([rows[0], [1.0]], name="c")
 
 
 def test_producers_without_a_numpy_form_are_refused_by_name():

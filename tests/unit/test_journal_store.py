@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import resource
 import sqlite3
@@ -175,70 +174,10 @@ def test_the_lock_goes_with_the_process_that_had_it(tmp_path):
         JournalStore(tmp_path).close()
 
 
-def test_a_short_run_does_not_forget_what_the_one_before_it_has_on_its_way(tmp_path):
-    first = StateLock(tmp_path)
-    first.beat(60.0)
-    first.release()
-    second = StateLock(tmp_path)
-    second.release()
-    third = StateLock(tmp_path)
-    third.release()
-    assert third.may_land_until == second.may_land_until > first.may_land_until + 50.0
-
-
-def test_the_lock_does_not_stay_with_processes_that_were_forked_meanwhile(tmp_path):
-    lock = StateLock(tmp_path)
-    # What a forked process has: another number for the same open file.
-    inherited = os.dup(lock._descriptor)
-    lock.release()
-    StateLock(tmp_path).release()
-    os.close(inherited)
-
-
-def test_a_forked_process_cannot_give_its_parents_lock_away(tmp_path, monkeypatch):
-    lock = StateLock(tmp_path)
-    inherited, number = os.dup(lock._descriptor), os.getpid()
-    monkeypatch.setattr(os, "getpid", lambda: number + 1)
-    lock.release()
-    with pytest.raises(JournalError, match="no other loader"):
-        StateLock(tmp_path)
-    os.close(inherited)
-
-
-def test_who_only_looks_stops_no_loader(tmp_path, monkeypatch):
-    flock, looks = fcntl.flock, iter([True])
-
-    def busy_at_first(descriptor, how):
-        if next(looks, False):
-            raise BlockingIOError
-        return flock(descriptor, how)
-
-    monkeypatch.setattr(fcntl, "flock", busy_at_first)
-    StateLock(tmp_path).release()
-
-
 def test_who_reads_a_journal_without_a_log_of_its_own_holds_its_loader_up_and_no_more(tmp_path):
     """A minute, as long as an answer of the server may take."""
     with JournalStore(tmp_path, network=True) as store:
         assert store._connection.execute("PRAGMA busy_timeout").fetchone()[0] == 60_000
-
-
-def test_a_lock_that_was_removed_while_it_was_waited_for_is_no_lock(tmp_path, monkeypatch):
-    """Two loaders would have one directory otherwise: the second one locks a file that the third does not find."""
-    first = StateLock(tmp_path)
-    flock = fcntl.flock
-
-    def removed_just_before(descriptor, how):
-        if how & fcntl.LOCK_EX:
-            (tmp_path / "journal.lock").unlink()
-            first.release()
-        return flock(descriptor, how)
-
-    monkeypatch.setattr(fcntl, "flock", removed_just_before)
-    with pytest.raises(JournalError, match="found one that was just removed"):
-        StateLock(tmp_path)
-    monkeypatch.undo()
-    StateLock(tmp_path).release()
 
 
 def test_readers_look_while_a_loader_is_at_work_and_leave_nothing_behind(tmp_path):
@@ -305,7 +244,7 @@ def test_a_place_that_cannot_be_written_to_is_named(tmp_path):
     with pytest.raises(JournalError, match=r"expected a journal that can be written.*--state-dir"):
         JournalStore(tmp_path)
     with pytest.raises(JournalError, match="No such file"):
-        JournalStore(tmp_path / "missing")
+        JournalStore(tmp_path / "missing" / "below")
 
 
 def test_a_file_that_became_read_only_is_named(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from headrace.config import Endpoint
@@ -43,3 +45,35 @@ def test_a_directory_that_cannot_be_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="--state-dir"):
         open_state_dir(tmp_path / "file" / "below", "any")
+
+
+def removed_before(monkeypatch, directory, name):
+    """Another loader removes the directory, which it had made, right before the first call of ``os.<name>`` for it."""
+    called, ends = getattr(os, name), iter([True])
+
+    def raced(path, *args, **options):
+        if os.fspath(path) == str(directory) and next(ends, False):
+            directory.rmdir()
+        return called(path, *args, **options)
+
+    monkeypatch.setattr(os, name, raced)
+
+
+@pytest.mark.parametrize("name", ["stat", "access"])
+def test_a_directory_that_another_loader_removes_meanwhile_is_made_again(tmp_path, monkeypatch, name):
+    directory = tmp_path / "state"
+    directory.mkdir()
+    removed_before(monkeypatch, directory, name)
+    assert open_state_dir(directory, "any").is_dir()
+
+
+def test_a_file_of_that_name_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="to be a directory, found File exists"):
+        open_state_dir(tmp_path / "file", "any")
+
+
+def test_a_directory_of_others_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(ConfigError, match="to be writable, found no permission"):
+        open_state_dir(tmp_path, "any")

@@ -67,7 +67,9 @@ def test_writes_no_more_than_there_is_room_for_copies_of():
 def test_copies_are_spared_where_there_is_no_room_for_all():
     assert not Rig(in_flight=2).throttle.spares_copies
     assert Rig(in_flight=2, copied_bytes=FIRST_BYTES).throttle.spares_copies
-    assert Rig().throttle.spares_copies, "at first, when there may be more in flight at any moment"
+    far = Throttle(Limits(), clock=lambda: 0.0, round_trip=0.005)
+    assert far.spares_copies, "at first, when there may be more in flight before an answer comes"
+    assert not Throttle(Limits(), clock=lambda: 0.0, round_trip=0.0005).spares_copies
 
 
 @pytest.mark.parametrize(("round_trip", "in_flight"), [(0.001, 2), (0.01, 2), (0.05, 3), (0.2, 7)])

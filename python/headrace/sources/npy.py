@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.errors import SchemaError, SourceError, explain
-from headrace.ndarrays import from_bfloat16, from_numpy
+from headrace.ndarrays import BFLOAT16, from_numpy
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged
 from headrace.sources.ranges import FixedRows, RangeReader
 
@@ -95,7 +95,7 @@ def array_columns(value: np.ndarray, name: str) -> dict[str, pa.Array]:
         return {field: from_numpy(value[field], field) for field in value.dtype.names}
     if value.dtype.str[1:] == "V2" and value.ndim == 2:
         # What numpy.save makes of ml_dtypes' bfloat16, whose dtype numpy does not know.
-        return {name: from_bfloat16(np.ascontiguousarray(value).view(np.uint16), name)}
+        value = value.view(BFLOAT16)
     return {name: from_numpy(value, name)}
 
 

@@ -34,10 +34,21 @@ REFUSED = {
 }
 
 
-def stored(uri, source, number):
+#: Bit patterns of bfloat16 that no rounding gives: both zeros, subnormal numbers, the largest ones.
+EDGES = torch.tensor([0, -0x8000, 1, -0x7FFF, 0x7F, 0x80, 0x7F7F, -0x81], dtype=torch.int16).view(torch.bfloat16)
+#: For rows that go where the source's type alone would not take them.
+FLOATS = headrace.CollectionSchema(
+    [
+        headrace.FieldSchema("id", headrace.DataType.INT64, is_primary=True),
+        headrace.FieldSchema("vector", headrace.DataType.FLOAT_VECTOR, dim=DIM),
+    ]
+)
+
+
+def stored(uri, source, number, **options):
     """The rows and the schema of a collection that the source is loaded into."""
     collection = f"tensors_{number}"
-    report = headrace.load(source, collection=collection, uri=uri, create=True)
+    report = headrace.load(source, collection=collection, uri=uri, create=True, **options)
     return {"collection": collection, "rows_stored": report.rows_stored}
 
 
@@ -59,11 +70,25 @@ def main(uri):
         "refused": {name: refused(uri, {"id": ids, "vector": vector}) for name, vector in REFUSED.items()},
         "copied": [name for name, vector in LOADED.items() if is_copied(vector)],
     }
-    rows = ({"id": key, "vector": vector} for key, vector in enumerate(LOADED["with a gradient"]))
-    answer["loaded"]["rows of tensors"] = stored(uri, rows, len(LOADED))
-    scalars = {"id": ids, "vector": VECTORS, "score": torch.arange(ROWS).bfloat16(), "flag": ids % 2 == 0}
-    answer["loaded"]["scalars"] = stored(uri, scalars, len(LOADED) + 1)
+    scores = torch.arange(ROWS).bfloat16()
+    edges = EDGES.repeat(ROWS, 1)
+    further = {
+        "rows of tensors": rows(vector=LOADED["with a gradient"]),
+        "rows of bfloat16": rows(vector=LOADED["bfloat16, transposed"]),
+        "scalars": {"id": ids, "vector": VECTORS, "score": scores, "flag": ids % 2 == 0},
+        "rows of scalars": rows(vector=VECTORS, score=scores, flag=ids % 2 == 0),
+        "edges": rows(vector=edges),
+    }
+    for number, (name, source) in enumerate(further.items(), len(LOADED)):
+        answer["loaded"][name] = stored(uri, source, number)
+    answer["loaded"]["edges as floats"] = stored(uri, rows(vector=edges), "floats", schema=FLOATS)
     sys.stdout.write(json.dumps(answer))
+
+
+def rows(**columns):
+    """A dict with tensors for each row."""
+    for key in range(ROWS):
+        yield {"id": key, **{name: values[key] for name, values in columns.items()}}
 
 
 def is_copied(vector):

@@ -72,9 +72,11 @@ def everything_shown(dashboard_url):
     from ray.util import state
 
     job = ray.get_runtime_context().get_job_id()
-    found = {"tasks": state.list_tasks(detail=True, limit=10_000)}
+    # Without an address it looks for the only Ray of this machine, and others may be at work on it.
+    asking = {"address": f"http://{dashboard_url}", "detail": True}
+    found = {"tasks": state.list_tasks(**asking, limit=10_000)}
     for name in ("actors", "jobs", "objects", "placement_groups", "runtime_envs", "workers"):
-        found[name] = getattr(state, f"list_{name}")(detail=True)
+        found[name] = getattr(state, f"list_{name}")(**asking)
     # Ray makes a token of its own for its dashboard.
     may_look = {"Authorization": f"Bearer {(Path.home() / '.ray' / 'auth_token').read_text().strip()}"}
     pages = [f"api/data/datasets/{job}", "api/jobs/", "logical/actors", "nodes?view=summary", "api/v0/tasks/timeline"]
@@ -86,7 +88,7 @@ def everything_shown(dashboard_url):
 
 
 def main(given):
-    context = ray.init(num_cpus=WORKERS, include_dashboard=given["shown"], log_to_driver=True)
+    context = ray.init("local", num_cpus=WORKERS, include_dashboard=given["shown"], log_to_driver=True)
     dataset = ray.data.range(given["rows"], override_num_blocks=2 * WORKERS).map_batches(rows)
     kind = DyingOnce if given["kill"] else MilvusDatasink
     sink = kind(collection="rows", uri=given["uri"], **given["options"])
