@@ -29,6 +29,7 @@ def test_a_finished_load_answers_already_complete(fake, tmp_path):
     assert counts(again) == {"stored": 500}
     assert (again.rows_resumed, again.exit_status) == (500, 0)
     assert (again.already_complete, again.status) == (True, "already complete")
+    assert again.rows_per_second == 0.0
     assert len(writes(fake)) == sent, "nothing was sent"
     assert again.state_dir == first.state_dir
     assert again.journal == str(Path(first.state_dir) / "journal.sqlite")
