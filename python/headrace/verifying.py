@@ -34,7 +34,7 @@ __all__ = ["Level", "Verification", "verify", "verify_source"]
 
 Level = Literal["count", "sample", "full"]
 
-#: Most bytes of a source batch.
+#: Bytes of a source batch, about.
 BATCH_BYTES = 8 << 20
 
 

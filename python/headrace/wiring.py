@@ -186,6 +186,7 @@ def source_size(options: LoadOptions, parts: Parts | None = None, sample: pa.Rec
 
     Indices of 64 bits are half as long in a request, float64 becomes float32, some columns are not sent at all: batches
     that are cut by what they have in memory would make smaller requests, each of which costs as much as a large one.
+    Rows that grow in a request make several of a batch, which is never below a quarter of a request's size.
 
     Args:
         options: How to load; three source batches have to fit into the window, see :func:`request_size`.
@@ -201,6 +202,7 @@ def source_size(options: LoadOptions, parts: Parts | None = None, sample: pa.Rec
         encoded = parts.packer.encoded_len(parts.plan.apply(rows).batch)
     except (SchemaError, CellError):
         return size  # whoever feeds these rows finds that, too, and says where
+    # Beside three of them a request waits, and twice the two that are in flight at first are with the server.
     most = max(size, (options.window_bytes - _copied_bytes(options) - 5 * size) // 3)
     return max(size // 4, min(most, size * decoded_bytes(rows) // max(1, encoded)))
 

@@ -44,6 +44,21 @@ def test_what_did_not_make_them_quicker_is_given_back_for_good(in_flight):
     server = Server(lambda _: 3.0, in_flight)
     assert server.slots(5) == [(in_flight, 2), *[(in_flight, 4)] * 4]
     assert server.haste.patient
+    # The search may go on from there.
+    assert server.haste.wanted(server.best, BOUNDS, slot=60.0, trip=3.0, usual=3.0) is None
+
+
+def test_trouble_that_comes_after_less_has_helped_is_new():
+    server = Server(work(4 * MIB))
+    assert server.slots(2) == [(2, 2), (2, 2)]
+    server.seconds = work(1 * MIB)
+    assert server.slots(2) == [(2, 1), (2, 1)]
+    assert not server.haste.patient
+
+
+def test_less_that_helped_too_little_is_remembered():
+    trips = iter([1.04, 0.99, 1.02])
+    assert Server(lambda _: next(trips)).slots(3) == [(2, 2), (2, 2), (2, 4)]
 
 
 def test_quick_requests_are_left_alone():
