@@ -199,12 +199,16 @@ def source_size(options: LoadOptions, parts: Parts | None = None, sample: pa.Rec
     names = set(parts.plan.source_columns)
     rows = sample.slice(0, _MEASURED_ROWS).select([name for name in sample.schema.names if name in names])
     try:
-        encoded = parts.packer.encoded_len(parts.plan.apply(rows).batch)
+        sent = parts.plan.apply(rows).batch
+        encoded = parts.packer.encoded_len(sent)
     except (SchemaError, CellError):
         return size  # whoever feeds these rows finds that, too, and says where
+    if not sent.num_rows:
+        return size
+    decoded = decoded_bytes(rows) * sent.num_rows // rows.num_rows
     # Beside three of them a request waits, and twice the two that are in flight at first are with the server.
     most = max(size, (options.window_bytes - _copied_bytes(options) - 5 * size) // 3)
-    return max(size // 4, min(most, size * decoded_bytes(rows) // max(1, encoded)))
+    return max(size // 4, min(most, size * decoded // max(1, encoded)))
 
 
 def ready_plan(

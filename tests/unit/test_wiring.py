@@ -82,6 +82,16 @@ def test_rows_that_cannot_be_sent_decide_no_size():
     assert source_size(options, parts, sample) == request_size(options)
 
 
+@pytest.mark.parametrize("refused", [1, 2])
+def test_neither_do_those_that_are_refused_before(refused):
+    vectors = [None if row % 2 < refused else [1.0] * DIM for row in range(1000)]
+    sample = pa.record_batch({"id": range(1000), "v": pa.array(vectors, pa.list_(pa.float32(), DIM))})
+    plan = plan_conform(sample.schema, SCHEMA, options=LoadOptions(), sample=sample)
+    parts = SimpleNamespace(plan=plan, packer=make_packer(SCHEMA, collection_name="docs"))
+    assert plan.apply(sample).batch.num_rows == 500 * (2 - refused)
+    assert source_size(LoadOptions(), parts, sample) == pytest.approx(FIRST_BYTES, rel=0.1)
+
+
 def test_the_first_requests_are_of_the_size_of_source_batches():
     for window in (64 * MIB, 16 * MIB, 1 * MIB):
         options = LoadOptions(window_bytes=window)
