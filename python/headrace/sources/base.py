@@ -293,11 +293,20 @@ def _array_bytes(array: pa.Array) -> int:
         views = array.buffers()[1]
         shown = len(array) * 16 / views.size if views is not None and views.size else 0.0
         return int(buffers * min(1.0, shown))
+    if _has_union(array.type):
+        # .nbytes ends the process where a union has no values, as it does in empty lists.
+        return int(array.get_total_buffer_size())
     try:
         return int(array.nbytes)
     except pa.ArrowException:
         # Views inside nested types, in pyarrow 16.
         return int(array.get_total_buffer_size())
+
+
+def _has_union(kind: pa.DataType) -> bool:
+    """Whether values of this type are unions, or have some in them."""
+    # The name of a type spells out those that it is made of.
+    return "_union<" in str(kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind)
 
 
 def row_bits(array: pa.Array) -> int | None:
