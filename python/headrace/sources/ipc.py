@@ -62,6 +62,8 @@ class IpcFileReader:
                 reader = self._reader(stack) if mapped is None else pa.ipc.open_file(pa.BufferReader(mapped.buffer))
                 for index in range(self._batches):
                     position = f"record batch {index}"
+                    if mapped is not None:
+                        mapped.check()
                     batch = reader.get_batch(index)
                     # Lengths against buffers first: even to measure a slice its offsets are followed.
                     batch.validate()
@@ -98,7 +100,7 @@ class _MappedSlices:
 
     def __init__(self, path: str) -> None:
         self._mapping = Mapping(path)
-        self.buffer = self._mapping.buffer
+        self.buffer, self.check = self._mapping.buffer, self._mapping.check
         self._kept: deque[list[range]] = deque()
 
     def hold(self, batch: pa.RecordBatch) -> bool:
