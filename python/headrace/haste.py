@@ -39,6 +39,9 @@ class Haste:
             usual: Seconds that requests take, of this slot and those before.
         """
         self._long = self._long + slot if usual > LONGEST_TRIP else 0.0
+        if not self._long and self._before is not None and usual <= QUICKER * self._before[1]:
+            # Less has helped. If requests take long again, that has another reason, of which nothing is known yet.
+            self._before = None
         if self._long < LONG_SECONDS or self.patient:
             return None
         self._long = 0.0
