@@ -18,7 +18,7 @@ CARGO_FUZZ := .cache/tools/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
 # named, build scripts and proc macros are built without. Memory that is never freed is none of our findings.
 SANITIZED := RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0
 RUST_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
-BENCHES := packing sizes mixed threads allocation ordering journal blocking memory growth startup client latency requests ingest files parts rotation \
+BENCHES := packing sizes mixed threads allocation ordering journal blocking memory growth startup client latency requests loops ingest files parts rotation \
 	ingest_milvus model
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs')
 

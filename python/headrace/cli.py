@@ -214,7 +214,7 @@ def status(console: Console, _signals: Signals, journals: tuple[str, ...], older
     from headrace.summary import journal_lines
 
     found = find_journals(journals, older_than=older_than)
-    lines = journal_lines(found, files=bool(journals))
+    lines = journal_lines(found, files=bool(journals), width=console.width)
     removed, refusals = remove_journals(found) if remove else ([], [])
     # In a terminal the document comes first, so that what people read stays in sight.
     write_document(journals_json(found, removed))

@@ -22,7 +22,19 @@ Settings = Mapping[str, Any]
 
 
 class Commands(click.Group):
-    """A group that suggests a command for one that it does not have."""
+    """A group that suggests a command for one that it does not have, and where an option of a command belongs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what stands before the command; a usage error that says so for an option that belongs behind it."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+            known = {option for it in commands.values() if it is not None for each in it.params for option in each.opts}
+            if like := difflib.get_close_matches(error.option_name, known, n=1):
+                name = like[0]
+                ctx.fail(f"No such option {error.option_name!r} before the command. Did you mean {name!r} behind it?")
+            raise
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -55,17 +55,17 @@ def dump(
     endpoint = endpoint_of(values)
 
     from headrace import progress
-    from headrace.console import count, duration, size
     from headrace.dumping import DumpJob
+    from headrace.quantities import count, duration, number_of, size
 
     with progress.view(console) as view:
         job = DumpJob(collection, path, endpoint=endpoint, partition_name=partition_name, again=again, progress=view)
         signals.stop = job.stop
         report = job.run()
     write_document(report.to_json())
-    console.line(f"headrace: {report.status}: {count(report.rows)} rows of {report.collection} in {report.path}")
+    console.line(f"headrace: {report.status}: {number_of(report.rows, 'row')} of {report.collection} in {report.path}")
     if report.rows_resumed:
-        console.line(f"  resumed    {count(report.rows_resumed)} rows that earlier runs had read")
+        console.line(f"  resumed    {number_of(report.rows_resumed, 'row')} that earlier runs had read")
     speed = f"{duration(report.seconds)}, {count(report.rows_per_second)} rows/s, {size(report.bytes)} on disk"
     console.line(f"  speed      {speed}")
     if report.metrics:

@@ -241,7 +241,8 @@ mapping_options: Callable[[F], F] = _all(
         type=Pair("COLUMN:TYPE", ":"),
         callback=_as_dict,
         metavar="COLUMN:TYPE",
-        help="Cast this column first: bool, int8 to int64, float, double, varchar, uuid, date, timestamp[ms].",
+        help="Cast this column first: bool, int8 to int64, float, double, varchar, uuid, date, timestamp (text), "
+        "timestamp[ms] (numbers; s, us and ns alike).",
     ),
     click.option(
         "--truncate",

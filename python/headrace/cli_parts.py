@@ -18,6 +18,7 @@ from headrace.cli_options import (
     source_options,
 )
 from headrace.cli_values import endpoint_of, options_of, schema_of, source_of
+from headrace.quantities import number_of
 
 if TYPE_CHECKING:
     from headrace.config import LoadOptions
@@ -132,8 +133,8 @@ def plan(
 
     found = make_plan(list(sources), parts=parts, rows_per_part=rows_per_part, **_given(values))
     write_document(found.to_json())
-    rows = "rows unknown" if found.rows is None else f"{found.rows:,} rows"
-    console.line(f"headrace: {rows} of {len(found.files)} file(s) in {len(found.parts)} part(s)")
+    rows = "rows unknown" if found.rows is None else number_of(found.rows, "row")
+    console.line(f"headrace: {rows} of {number_of(len(found.files), 'file')} in {number_of(len(found.parts), 'part')}")
     return 0
 
 

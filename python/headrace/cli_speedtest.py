@@ -46,7 +46,7 @@ def speedtest(console: Console, signals: Signals, dim: int, seconds: float, *, y
     endpoint = endpoint_of(values)
 
     from headrace import progress
-    from headrace.console import count, size
+    from headrace.quantities import count, number_of, size
     from headrace.speedtest import SpeedTest
 
     view = progress.view(console)
@@ -61,7 +61,9 @@ def speedtest(console: Console, signals: Signals, dim: int, seconds: float, *, y
     rates = f"{count(report.rows_per_second)} rows/s, {size(report.bytes_per_second)}/s in the second half"
     console.line(f"  speed      {rates}")
     best = report.concurrency
-    console.line(f"  best       {best['in_flight']} requests in flight, {size(best['request_bytes'])} each")
+    console.line(
+        f"  best       {number_of(best['in_flight'], 'request')} in flight, {size(best['request_bytes'])} each"
+    )
     if report.latency_ms:
         console.line(f"  latency    {report.latency_ms['p50']:,.0f} ms, p99 {report.latency_ms['p99']:,.0f} ms")
     console.line(f"  collection {'removed' if report.removed else report.collection + ' is left: drop it'}")

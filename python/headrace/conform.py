@@ -27,6 +27,7 @@ from headrace.remembered import remembered_schema
 from headrace.schema import DYNAMIC_FIELD_NAME, MAX_VARCHAR_BYTES, CollectionSchema, DataType, FieldSchema
 from headrace.shaping import Shape, shape_of
 from headrace.steps import Step, absent_step, column_step, dynamic_step
+from headrace.zeros import count_zeros, zeros_text
 
 __all__ = ["ColumnMapping", "ConformPlan", "Conformed", "Refusal", "plan_conform"]
 
@@ -88,6 +89,7 @@ class ConformPlan:
         notes: What else a person should know.
         partition_name: The partition of all rows; empty for the default one.
         partition_column: What names each row's partition instead, or None.
+        directed: Vector fields in which vectors of zeros are noted, because of their metric; may be set before a load.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class ConformPlan:
         # Of the batch before, whose columns are those of the next one nearly always. Replaced as one, for threads.
         self._last_shape: tuple[pa.Schema, Shape] | None = None
         self._last_steps: tuple[pa.Schema, Sequence[Step]] | None = None
+        self.directed: tuple[str, ...] = ()
 
     def apply(self, batch: pa.RecordBatch) -> Conformed:
         """Conform one batch. Columns that need no cast are not copied; the input is never changed.
@@ -150,7 +153,7 @@ class ConformPlan:
                 refused.setdefault(refusal.row, refusal)
         conformed = pa.RecordBatch.from_arrays(arrays, names=list(self.columns))
         if not refused:
-            return Conformed(conformed, None, [], notes, partitions)
+            return Conformed(conformed, None, [], notes | self._zeros(conformed), partitions)
         remain = np.ones(batch.num_rows, bool)
         remain[list(refused)] = False
         kept = np.flatnonzero(remain).astype(np.int64, copy=False)
@@ -160,7 +163,13 @@ class ConformPlan:
             name: array.null_count - left.column(name).null_count
             for name, array in zip(self.columns, arrays, strict=True)
         }
+        notes |= self._zeros(left)
         return Conformed(left, kept, [refused[row] for row in sorted(refused)], notes, partitions, nulls)
+
+    def _zeros(self, batch: pa.RecordBatch) -> dict[str, int]:
+        fields = (self._steps[name].field for name in self.directed if name in self._steps)
+        zeros = {zeros_text(field.name): count_zeros(batch.column(field.name), field.dtype) for field in fields}
+        return {text: rows for text, rows in zeros.items() if rows}
 
     def _shape_for(self, schema: pa.Schema) -> Shape:
         last = self._last_shape

@@ -1,4 +1,4 @@
-"""What goes to standard error: numbers, lines and tables as text for a person, or JSON lines for a log.
+"""What goes to standard error: lines and tables as text for a person, or JSON lines for a log.
 
 Standard output belongs to the one JSON document of a command; nothing here writes to it.
 """
@@ -16,39 +16,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal, TextIO
 
-__all__ = ["Console", "LogFormat", "count", "duration", "size", "table"]
+__all__ = ["Console", "LogFormat", "table", "wrap"]
 
 LogFormat = Literal["text", "json"]
 
 #: A last column with less room than this goes below its row, so far from the left.
 _NARROW, _BELOW = 24, 4
-_UNITS = ("B", "kB", "MB", "GB", "TB")
-
-
-def count(number: float) -> str:
-    """``1234567`` as ``1,234,567``."""
-    return f"{number:,.0f}"
-
-
-def size(number: float) -> str:
-    """Bytes in decimal units: ``4194304`` as ``4.2 MB``."""
-    for unit in _UNITS[:-1]:
-        if abs(number) < 999.5:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:,.0f} {_UNITS[-1]}"
-
-
-def duration(seconds: float) -> str:
-    """``0.42 s``, ``12.3 s``, ``2 min 05 s``, ``3 h 02 min``, ``8 d 03 h``."""
-    if seconds < 59.95:
-        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{minutes // 1440} d {minutes // 60 % 24:02d} h"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 0, numbers: Sequence[int] = ()) -> str:
@@ -72,6 +45,24 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int = 
         blocks = [[_aligned(row, widths, numbers)] for row in cells]
     blocks.insert(1, ["  ".join("-" * w for w in widths)[: width or None].rstrip()])
     return "\n".join(line for block in blocks for line in block)
+
+
+def wrap(text: str, *, width: int = 0, indent: int = 0) -> list[str]:
+    """The lines of ``text``, each behind ``indent`` spaces and none beyond ``width``, except for a longer word.
+
+    ``width`` 0 is for no limit. Line breaks in the text become spaces; an empty one has no lines.
+    """
+    margin, whole = " " * indent, " ".join(text.split())
+    if not width:
+        return [margin + whole] if whole else []
+    return textwrap.wrap(
+        whole,
+        width,
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _wrapped(

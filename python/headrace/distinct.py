@@ -13,7 +13,7 @@ from headrace.keyfilter import Codes, key_codes
 
 __all__ = ["DistinctKeys"]
 
-#: Keys whose codes are kept (32 MB); past that only ascending keys can be counted.
+#: Keys whose codes are kept (32 MB); past that only keys that are above all earlier ones can be counted.
 MOST_KEPT = 4_000_000
 
 
@@ -66,7 +66,8 @@ class DistinctKeys:
         return len(np.setdiff1d(found, key_codes(pa.array(list(without))), assume_unique=True))
 
     def _continues(self, keys: pa.Array, codes: Codes) -> bool:
-        """Whether all keys differ and are above the highest so far; of texts, which are not sorted, in their order."""
+        """Note the last key; whether all differ and are above the highest so far. Texts have to ascend row by row."""
+        # The codes of texts are hashes, whose order is not theirs.
         last = self._last
         if self._exact:
             self._last = int(codes[-1])

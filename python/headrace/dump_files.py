@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from headrace.casts import listed
 from headrace.errors import ConfigError, TransportError, explain
-from headrace.state import StateLock, write_private
+from headrace.state import LOCK, StateLock, write_private
 
 __all__ = ["DumpFiles", "local_path"]
 
@@ -93,7 +93,7 @@ class DumpFiles:
                 self._close_segment()
         finally:
             if not self._segments:
-                self._remove()
+                _remove(self._lock, self._directory)
             self._lock.release()
 
     def write(self, batch: pa.RecordBatch) -> None:
@@ -143,6 +143,9 @@ class DumpFiles:
             self._check_free(again=again)
             self._resume(again=again)
         except BaseException:
+            # Of nothing but a lock nobody has any use.
+            if [path.name for path in self._directory.iterdir()] == [LOCK]:
+                _remove(lock, self._directory)
             lock.release()
             raise
         return lock
@@ -181,11 +184,12 @@ class DumpFiles:
         record = {"origin": self._origin, "columns": _columns(self.schema), "segments": self._segments}
         write_private(self._directory / RECORD, json.dumps(record, indent=2, ensure_ascii=False))
 
-    def _remove(self) -> None:
-        # What cannot be removed does no harm: the next dump into this file takes it over.
-        with contextlib.suppress(OSError):
-            self._lock.clear("*")
-            self._directory.rmdir()
+
+def _remove(lock: StateLock, directory: Path) -> None:
+    # What cannot be removed does no harm: the next dump into this file takes it over.
+    with contextlib.suppress(OSError):
+        lock.clear("*")
+        directory.rmdir()
 
 
 def _columns(schema: pa.Schema) -> list[str]:

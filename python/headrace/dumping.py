@@ -342,5 +342,5 @@ def _status(rows: int, counted: int | None, stopped: str | None) -> str:
     if counted == rows:
         return "done"
     if counted > rows:
-        return f"done, but the server counts {counted} rows: keys are stored twice, or another writer is at work"
-    return f"done, but the server counts {counted} rows: another writer is at work"
+        return f"done, but the server counts {counted:,} rows: keys are stored twice, or another writer is at work"
+    return f"done, but the server counts {counted:,} rows: another writer is at work"

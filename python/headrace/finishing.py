@@ -15,6 +15,7 @@ from headrace.config import Endpoint, LoadOptions, VerifyLevel, choose_endpoint
 from headrace.errors import ConfigError, explain
 from headrace.merging import MergedReport, merge_reports
 from headrace.plans import Plan
+from headrace.quantities import number_of
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, LoadReport
 from headrace.target import missing_collection
 from headrace.transport import SyncTransport
@@ -69,7 +70,7 @@ class FinishReport:
 
     def sentence(self) -> str:
         """The outcome in one line."""
-        rows = "rows not counted" if self.rows is None else f"{self.rows:,} rows"
+        rows = "rows not counted" if self.rows is None else number_of(self.rows, "row")
         indexes = ", ".join(f"{it['field']} {it['state']}" for it in self.indexes) or "none"
         verified = "" if self.verify is None else f"; verify {self.verify['level']}: {self.verify['status']}"
         memory = "in memory" if self.loaded else "not in memory"

@@ -1,16 +1,42 @@
-"""Why columns became the fields of a new collection that they became, where nobody said it: a guess is never silent."""
+"""Which column may be the key, and why columns became the fields of a new collection: a guess is never silent."""
 
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from headrace.casts import plain_type
+from headrace.casts import plain, plain_type
 from headrace.casts.layouts import is_text
+from headrace.casts.texts import is_uuid
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
 from headrace.schema import CollectionSchema, DataType, FieldSchema
 
-__all__ = ["check_dim", "why_created"]
+__all__ = ["check_dim", "key_rank", "why_created"]
+
+#: How the names of keys end, in any case.
+_KEY_NAMES = ("id", "key", "pk")
+_UUID = r"^\{?[0-9A-Fa-f]{8}(-?[0-9A-Fa-f]{4}){3}-?[0-9A-Fa-f]{12}\}?$"
+
+
+def key_rank(name: str, kind: pa.DataType, values: pa.Array | None) -> int:
+    """How much a column of integers, text or UUIDs looks like a key; the least the most.
+
+    0 by its name, or as UUIDs, also as text; 1 for integers and text without spaces; 2 for prose.
+
+    Args:
+        name: The column's name.
+        kind: Its type.
+        values: Some of its values, no two of them equal; None where nobody knows any.
+    """
+    if is_uuid(kind) or name.casefold().endswith(_KEY_NAMES):
+        return 0
+    if not is_text(kind) or values is None:
+        return 1
+    texts = plain(values)
+    if len(texts) and pc.all(pc.match_substring_regex(texts, _UUID)).as_py():
+        return 0
+    return 2 if pc.any(pc.match_substring_regex(texts, r"\s")).as_py() else 1
 
 
 def why_created(kind: pa.DataType, field: FieldSchema, options: LoadOptions) -> str:

@@ -14,7 +14,7 @@ QUICKER = 0.9
 
 
 class Haste:
-    """Hears of every slot. Pure.
+    """Says after each slot whether requests take too long, and what to do then. Pure: it has neither clock nor I/O.
 
     Requests that take so long teach little, and their deadlines come near. A server that answers everything a second
     later, however little it was, takes more the more is in flight: there what was taken is given back, for good.
@@ -23,7 +23,8 @@ class Haste:
     def __init__(self) -> None:
         #: Seconds for which requests have taken too long.
         self._long = 0.0
-        #: The setting before the last that was less, and the seconds that its requests took; None where none was.
+        #: The setting from which less was taken last, and the seconds that its requests took; None before that, and
+        #: once it has helped.
         self._before: tuple[Setting, float] | None = None
         #: Whether requests take their time whatever they are.
         self.patient = False
@@ -38,10 +39,12 @@ class Haste:
             trip: Seconds that its requests took.
             usual: Seconds that requests take, of this slot and those before.
         """
-        self._long = self._long + slot if usual > LONGEST_TRIP else 0.0
-        if not self._long and self._before is not None and usual <= QUICKER * self._before[1]:
-            # Less has helped. If requests take long again, that has another reason, of which nothing is known yet.
-            self._before = None
+        if usual <= LONGEST_TRIP:
+            self._long = 0.0
+            if self._before is not None and trip <= QUICKER * self._before[1]:
+                self._before = None  # less was of use; whatever takes long after this has a reason of its own
+            return None
+        self._long += slot
         if self._long < LONG_SECONDS or self.patient:
             return None
         self._long = 0.0

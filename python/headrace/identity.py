@@ -116,10 +116,10 @@ def _look(target: Target, stored: Stored, partition: str) -> Operation[Proof]:
     if not target.keyed:
         # Inserts never replace a row, so there are at least as many.
         least = stored.rows + (stored.rows_before or 0)
-        return Proof("there" if count >= least else "lost", f"{count} rows of at least {least}")
+        return Proof("there" if count >= least else "lost", f"{count:,} rows of at least {least:,}")
     if not stored.keys:
         # None of the rows that were drawn was stored; that there are any has to do.
-        return Proof("there", f"{count} rows")
+        return Proof("there", f"{count:,} rows")
     key = target.info.schema.primary_key.name
     found = yield from ops.query(
         name,

@@ -34,7 +34,7 @@ from headrace.casts.vectors import (
 from headrace.casts.written import misprint, written_lengths
 from headrace.config import LoadOptions
 from headrace.errors import SchemaError, explain
-from headrace.guesses import check_dim
+from headrace.guesses import check_dim, key_rank
 from headrace.matching import ignored_columns
 from headrace.remembered import remembered_schema
 from headrace.schema import (
@@ -197,7 +197,8 @@ class _Inference:
         return None
 
     def _no_key(self, expected: str, found: str) -> SchemaError:
-        offered = [name for name in self._names if self._could_be_key(name)][:_MOST_OFFERED]
+        ranks = {name: self._key_rank(name) for name in self._names if self._could_be_key(name)}
+        offered = [name for name, rank in ranks.items() if rank == min(ranks.values())][:_MOST_OFFERED]
         would_do = f" ({', '.join(offered)} would do)" if offered else ""
         remedy = (
             f"name the key's column with --key COLUMN{would_do}, make keys of row numbers with --key @row or "
@@ -214,6 +215,9 @@ class _Inference:
         if values is None:
             return True
         return values.null_count == 0 and len(plain(values).unique()) == len(values)
+
+    def _key_rank(self, name: str) -> int:
+        return key_rank(name, self._types[name], self._sampled(name))
 
     # The other fields
 

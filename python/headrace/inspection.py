@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,18 +18,19 @@ from headrace.casts.jsontext import type_name
 from headrace.collection_messages import CollectionInfo
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan, Refusal, plan_conform
-from headrace.console import count
-from headrace.errors import InputError, explain
+from headrace.errors import InputError, MilvusException, explain
 from headrace.inference import infer_schema
 from headrace.packing import Packer, make_packer
 from headrace.profiling import Refusals, profile_rows
+from headrace.quantities import count
 from headrace.reading import iterate
 from headrace.releases import has_timestamptz
 from headrace.remembered import remembered_indexes
-from headrace.schema import CollectionSchema
+from headrace.schema import CollectionSchema, IndexParam
 from headrace.sources import Part, Source, SourceBatch, SourceFile, open_source
 from headrace.target import index_params
 from headrace.transport import SyncTransport
+from headrace.zeros import DIRECTED, zeros_text
 
 __all__ = ["Inspection", "inspect_source"]
 
@@ -56,7 +58,7 @@ class Inspection:
         rows_before: Rows of an existing collection that is loaded, strongly consistent.
         primary_key: The key field of the collection, existing or to be created.
         mapping: Per column: ``source``, ``source_type``, ``field``, ``field_type``, ``note``.
-        indexes: Per vector field of a collection to be created: ``field``, ``metric``.
+        indexes: Per vector field that is indexed, or would be: ``field``, ``metric``.
         notes: What a person should know: narrowed columns, guesses, fields that the server fills.
         request_bytes_per_row: Bytes of one row in a request, of the rows that were looked at and would be stored.
         profile: What a sample of the rows looks like, as :class:`headrace.profiling.Profile` has it.
@@ -165,8 +167,12 @@ def _ask(found: Inspection, collection: str, endpoint: Endpoint) -> tuple[Collec
         if info is None:
             names = drive_sync(transport, ops.list_collections())
             found.like = difflib.get_close_matches(collection, names)
-        elif drive_sync(transport, ops.is_loaded(collection)):
-            found.rows_before = drive_sync(transport, ops.count(collection))
+        else:
+            # Who may not ask goes without.
+            with contextlib.suppress(MilvusException):
+                found.indexes = _index_lines(drive_sync(transport, ops.describe_index(collection)))
+            if drive_sync(transport, ops.is_loaded(collection)):
+                found.rows_before = drive_sync(transport, ops.count(collection))
         return info, has_timestamptz(transport.server_version, lite=transport.server_kind == "lite")
 
 
@@ -192,10 +198,8 @@ def _plan(
             later_columns=later,
         )
     if not exists:
-        found.indexes = [
-            {"field": index.field_name, "metric": index.metric_type}
-            for index in index_params(schema, options.metric, remembered_indexes(source.schema, options))
-        ]
+        known = remembered_indexes(source.schema, options)
+        found.indexes = _index_lines(index_params(schema, options.metric, known))
     found.primary_key = schema.primary_key.name
     plan = plan_conform(source.schema, schema, options=options, sample=first, later_columns=later, inferred=inferred)
     found.mapping = [asdict(entry) for entry in plan.mapping]
@@ -206,6 +210,11 @@ def _plan(
         found.profile = asdict(profile_rows(map(looking.conform, batches), schema, looking.refusals))
         found.request_bytes_per_row = looking.bytes_per_row
         found.notes += _losses(found.profile["rows"], looking.refusals)
+        found.notes += _zeros(found)
+
+
+def _index_lines(indexes: Sequence[ops.IndexInfo] | Sequence[IndexParam]) -> list[dict[str, str]]:
+    return [{"field": index.field_name, "metric": index.metric_type} for index in indexes if index.metric_type]
 
 
 def _spread(source: Source, sample: SourceBatch, columns: Sequence[str], options: LoadOptions) -> Iterator[SourceBatch]:
@@ -273,6 +282,16 @@ class _Looking:
     def _reject(self, found: SourceBatch, cell: Refusal) -> None:
         where = f"row {found.first_row + cell.row} of {found.source}"
         self.refusals.add(cell.field, explain(where, cell.expected, cell.found, cell.remedy))
+
+
+def _zeros(found: Inspection) -> list[str]:
+    """A note for each field of which some rows that were looked at have no direction, where that counts."""
+    directed = {index["field"] for index in found.indexes if index["metric"] == DIRECTED}
+    return [
+        f"{count(it['zeros'])} {zeros_text(it['field'])}"
+        for it in found.profile["fields"]
+        if it["zeros"] and it["field"] in directed
+    ]
 
 
 def _losses(rows: int, refusals: Refusals) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from headrace.console import count, size, table
+from headrace.console import table
+from headrace.quantities import count, number_of, size
 from headrace.summary import created_text, existing_text, mapping_table
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ __all__ = ["inspection_lines"]
 def inspection_lines(found: Inspection, *, width: int = 0) -> Iterator[str]:
     """The inspection for a person to read."""
     total = found.rows_about if found.rows is None else found.rows
-    rows = "rows unknown" if total is None else f"{'about ' if found.rows is None else ''}{count(total)} rows"
+    rows = "rows unknown" if total is None else f"{'about ' if found.rows is None else ''}{number_of(total, 'row')}"
     yield f"{found.source}: {rows}{_kept(found.files)}"
     if len(found.files) > 1:
         yield ""
@@ -48,7 +49,7 @@ def _profile_lines(profile: dict[str, Any], rows: int | None, width: int) -> Ite
     yield ""
     rejected = f", {count(profile['rejected'])} of which would be rejected" if profile["rejected"] else ""
     keys = "" if repeats is None else f"; {count(repeats)} of them have a key that stands before"
-    yield f"{count(profile['rows'])} rows were looked at{rejected}{keys}"
+    yield f"{number_of(profile['rows'], 'row')} looked at{rejected}{keys}"
     shown = [
         [it["field"], it["type"], count(it["nulls"]), count(it["rejected"]), _remarks(it)] for it in profile["fields"]
     ]
@@ -74,7 +75,7 @@ def _remarks(entry: dict[str, Any]) -> str:
 
 def _kept(files: list[dict[str, Any]]) -> str:
     sizes = [entry["bytes"] for entry in files if entry["bytes"] is not None]
-    return f", {len(files)} file(s) of {size(sum(sizes))}" if sizes else ""
+    return f", {number_of(len(files), 'file')} of {size(sum(sizes))}" if sizes else ""
 
 
 def _size(number: int | None) -> str:

@@ -45,7 +45,7 @@ class LoadJob:
         options: How to load.
         schema: Schema of a collection to create, where it is not to be made from the source's.
         progress: Called about four times a second from another thread; must return quickly.
-        announce: Called with lines for people, the first of which names the state directory.
+        announce: Called with lines for people once the load is not refused; the first names the state directory.
         first_attempt: Whether nobody ever began to load this part of a plan.
         planned: Called once with how columns become fields, and of which collection, before anything is sent.
 
@@ -124,8 +124,6 @@ class LoadJob:
                 sent.
         """
         session = self._session
-        kept = "journal, rejects and report" if self._resumable else "rejects and report"
-        self._announce(f"{kept}: {session.state_dir}")
         # Files are looked at before anybody is called; plain values wait for the collection's schema.
         source: Source | None = None
         try:
@@ -207,6 +205,8 @@ class LoadJob:
             nulls=source.nulls if self._options.create else (),
             later_columns=source.open_ended or not self._files,
         )
+        kept = "journal, rejects and report" if self._resumable else "rejects and report"
+        self._announce(f"{kept}: {session.state_dir}")
         if session.target is not None:
             self._planned(session.parts.plan, session.target)
         if not source.replayable:

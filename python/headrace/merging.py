@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import ConfigError, explain
+from headrace.quantities import number_of
 from headrace.report import (
     EXIT_DIFFERENT,
     EXIT_DONE,
@@ -95,7 +96,7 @@ class MergedReport:
 
     def sentence(self) -> str:
         """The outcome in one line."""
-        return f"{self.status}: {self.rows_stored:,} of {self.rows_read:,} rows in {self.collection}"
+        return f"{self.status}: {self.rows_stored:,} of {number_of(self.rows_read, 'row')} in {self.collection}"
 
 
 def merge_reports(reports: Iterable[LoadReport | Mapping[str, Any] | str | os.PathLike[str]]) -> MergedReport:
@@ -164,7 +165,7 @@ def _document(report: LoadReport | Mapping[str, Any] | str | os.PathLike[str]) -
 def _check_sum(document: Mapping[str, Any]) -> None:
     total = sum(document[name] for name in _VERDICTS)
     if total != document["rows_read"]:
-        found = f"verdicts for {total} of {document['rows_read']} rows"
+        found = f"verdicts for {total:,} of {number_of(document['rows_read'], 'row')}"
         raise ConfigError(explain(_name(document), "a report that adds up", found, "take the report as it was written"))
 
 
@@ -206,5 +207,5 @@ def _status(sums: Mapping[str, int], found: list[Mapping[str, Any]], missing: li
         return f"not complete: no report of part {', '.join(map(str, missing))}"
     unfinished = [document for document in found if document["exit_status"] not in (EXIT_DONE, EXIT_REJECTED)]
     if unfinished:
-        return f"ended early: {len(unfinished)} of {len(found)} loads are not complete"
-    return f"finished, {sums['rows_rejected']} rows rejected" if sums["rows_rejected"] else "done"
+        return f"ended early: {len(unfinished):,} of {number_of(len(found), 'load')} not complete"
+    return f"finished, {number_of(sums['rows_rejected'], 'row')} rejected" if sums["rows_rejected"] else "done"

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from headrace.console import Console, count, duration, size
+from headrace.console import Console
+from headrace.quantities import count, duration, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

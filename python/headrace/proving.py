@@ -21,6 +21,7 @@ from headrace.conform import ConformPlan
 from headrace.errors import HeadraceError
 from headrace.evidence import sample_rows
 from headrace.identity import changed_error, identity_of
+from headrace.quantities import number_of
 from headrace.readback import (
     DOUBLED_NAMED,
     Findings,
@@ -205,7 +206,7 @@ def prove_count(target: Target, *, stored: int, distinct: int | None, doubled: i
         result = yield from verify_count(info, before=before, sent=stored, replaced_possible=False)
         more = result.checked - before - stored
         if 0 < more <= doubled:
-            note = f"{more} rows more, of the {doubled} that were sent again after an unclear answer"
+            note = f"{number_of(more, 'row')} more, of the {doubled:,} that were sent again after an unclear answer"
             return replace(result, note=note)
         return result
     result = yield from verify_count(info, before=before, sent=distinct or stored, replaced_possible=upsert)

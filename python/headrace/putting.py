@@ -50,7 +50,7 @@ def check_report(report: LoadReport, cause: BaseException | None = None) -> Load
         return report
     if status == EXIT_REJECTED:
         remedy = "mend them and load that file, or look at report.files"
-        found = f"{report.rows_rejected} of {report.rows_read} rows refused, kept in {report.rejects_file}"
+        found = f"{report.rows_rejected:,} of {report.rows_read:,} rows refused, kept in {report.rejects_file}"
         raise RowsRejectedError(explain(where, "every row stored", found, remedy), report=report) from cause
     if status == EXIT_DIFFERENT:
         found = f"differences in what was read back ({(report.verify or {}).get('note') or 'see report.verify'})"
@@ -62,7 +62,8 @@ def check_report(report: LoadReport, cause: BaseException | None = None) -> Load
         raise LoadError(
             explain(where, "every step after the last row to succeed", report.status, remedy), report=report
         ) from cause
-    found = f"{report.rows_unsent} unsent and {report.rows_unknown} unknown of {report.rows_read} rows; {report.status}"
+    left = f"{report.rows_unsent:,} unsent and {report.rows_unknown:,} unknown"
+    found = f"{left} of {report.rows_read:,} rows; {report.status}"
     raise RowsUnsentError(explain(where, "every row stored", found, "load again"), report=report) from cause
 
 

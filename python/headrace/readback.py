@@ -165,7 +165,7 @@ class Findings:
         mismatches = [mismatch for _, _, found in rows for mismatch in found]
         total, checked = len(mismatches) + self._unnamed, self._checked.total()
         if total:
-            text = f"{total} differences in {len(rows)} rows" + (" or more" if self._forgotten else "")
+            text = f"{total:,} differences in {len(rows):,} rows" + (" or more" if self._forgotten else "")
             status: Status = "mismatch"
         elif checked:
             text, status = "", "ok"
@@ -208,12 +208,12 @@ def verify_count(info: CollectionInfo, *, before: int, sent: int, replaced_possi
     most = before + sent
     least = max(before, sent) if replaced_possible else most
     if not least <= found <= most:
-        expected = f"{most} rows" if least == most else f"{least} to {most} rows"
+        expected = f"{most:,} rows" if least == most else f"{least:,} to {most:,} rows"
         note = "another writer may be at work" if found > most or found >= before else "rows were deleted or lost"
-        mismatch = {"key": None, "field": "count(*)", "expected": expected, "found": f"{found} rows"}
+        mismatch = {"key": None, "field": "count(*)", "expected": expected, "found": f"{found:,} rows"}
         return VerifyResult("count", "mismatch", found, [mismatch], note)
     if least != most:
-        note = f"{found} rows fit, but how many of {sent} replaced some of the {before} before is not known"
+        note = f"{found:,} rows fit, but how many of {sent:,} replaced some of the {before:,} before is not known"
         return VerifyResult("count", "not applicable", found, [], note)
     return VerifyResult("count", "ok", found)
 
@@ -225,7 +225,7 @@ def watched(info: CollectionInfo, proof: Operation[VerifyResult]) -> Operation[V
     after = yield from ops.count(info.name)
     if after == before:
         return result
-    note = f"count(*) went from {before} to {after} rows meanwhile: another writer is at work"
+    note = f"count(*) went from {before:,} to {after:,} rows meanwhile: another writer is at work"
     return replace(result, note="; ".join(part for part in (result.note, note) if part))
 
 
@@ -340,8 +340,8 @@ def _doubled(info: CollectionInfo, keys: list[Any], partition_name: str, named: 
     name = info.schema.primary_key.name
     surplus = (yield from _count(info, keys, partition_name)) - len(keys)
     if surplus < 0:
-        found = f"{len(keys) + surplus} rows, {len(keys)} when they were read"
-        return [{"key": None, "field": name, "expected": f"{len(keys)} rows", "found": found}]
+        found = f"{len(keys) + surplus:,} rows, {len(keys):,} when they were read"
+        return [{"key": None, "field": name, "expected": f"{len(keys):,} rows", "found": found}]
     mismatches: list[Mismatch] = []
     waiting = [(keys, surplus)]
     more = 0
@@ -363,7 +363,7 @@ def _doubled(info: CollectionInfo, keys: list[Any], partition_name: str, named: 
 
 
 def _odd(name: str, key: Any, rows: int) -> Mismatch:
-    found = NO_ROW if rows == 0 else f"{rows} rows"
+    found = NO_ROW if rows == 0 else f"{rows:,} rows"
     return {"key": key, "field": name, "expected": "1 row", "found": found}
 
 

@@ -23,6 +23,7 @@ from headrace.errors import ConfigError, MismatchError, explain
 from headrace.identity import identity_of
 from headrace.intervals import IntervalSet
 from headrace.journal_records import JOURNAL, FileRecord, JournalReader, Key, TargetRecord, distinct_keys
+from headrace.quantities import number_of
 from headrace.readback import NO_ROW, Status, VerifyResult, verify_key_counts
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, Verdict
 from headrace.state import StateLock, state_home, target_name
@@ -87,7 +88,7 @@ class Recount:
         """The outcome in one line."""
         found = self.result
         note = f" ({found.note})" if found.note else ""
-        return f"verify journal: {found.status}, {found.checked:,} rows in {self.collection}{note}"
+        return f"verify journal: {found.status}, {number_of(found.checked, 'row')} in {self.collection}{note}"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values."""

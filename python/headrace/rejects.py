@@ -66,8 +66,8 @@ class RejectLimit:
             return None
         return explain(
             "rejects",
-            f"at most {allowed} refused rows",
-            f"{rejected}",
+            f"at most {allowed:,} refused rows",
+            f"{rejected:,}",
             "look into the rejects file, mend the source or raise --max-rejects",
         )
 

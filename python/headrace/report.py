@@ -237,7 +237,7 @@ class LoadReport:
         retries: Requests sent again, by the class of the answer.
         throttled_seconds: Seconds that the server's answers made the load wait.
         seconds: Wall-clock seconds of the whole load.
-        rows_per_second: ``rows_stored / seconds``.
+        rows_per_second: Rows that this run stored, by its seconds; those of earlier runs are not among them.
         client_cpu_seconds: CPU seconds of this process during the load.
         peak_in_flight_bytes: The most bytes the window held: source batches, packed requests, gRPC's copies.
         batch_rows: Rows of the smallest, median and largest acknowledged request.
@@ -253,6 +253,8 @@ class LoadReport:
             ``request_bytes``, the size aimed at; ``request_rows``, the median of the last requests.
         interrupted: ``"SIGINT"`` or ``"SIGTERM"`` where a signal ended the load.
         failure: Why the load ended early, or None.
+        unreadable: The file (or the label of another source) of which the rest could not be read, where that is the
+            failure; else None.
         mapping: Source column, field, types and a note, per column.
         notes: What a person should know: narrowed columns, guesses.
         part: Of what the source is one part, where others are loaded elsewhere: ``plan`` (its id), ``part``, ``of``,
@@ -312,6 +314,7 @@ class LoadReport:
     partitions: dict[str, int] = field(default_factory=dict)
     reject_reasons: dict[str, int] = field(default_factory=dict)
     trace: dict[str, Any] = field(default_factory=dict)
+    unreadable: str | None = None
 
     @property
     def exit_status(self) -> int:

@@ -7,8 +7,8 @@ from html import escape
 from importlib import resources
 from typing import Any
 
-from headrace.console import count, duration, size
 from headrace.plots import Line, Plot
+from headrace.quantities import count, duration, number_of, size
 
 __all__ = ["GENERATOR", "report_page"]
 
@@ -104,7 +104,8 @@ def _verdicts(report: Report) -> str:
     names = "".join(f'<span><i class="{name}"></i>{count(number)} {name}</span>' for name, number in rows.items())
     total = report["rows_total"]
     of_total = "" if total is None or total == read else f" of {count(total)}"
-    sentence = f"<p>{count(read)} rows read{of_total}: {names or 'none'}</p>"
+    unread = "" if report["source_exhausted"] else "; the rest was not read"
+    sentence = f"<p>{number_of(read, 'row')} read{of_total}: {names or 'none'}{unread}</p>"
     return f'<section class="verdicts"><div class="bar">{bar}</div>{sentence}</section>'
 
 
@@ -219,8 +220,8 @@ def _details(report: Report) -> str:
         "settled at": f"{settled['in_flight']} in flight, {size(settled['request_bytes'])} a request",
         "verified": "not asked for"
         if verify is None
-        else f"{verify['level']}: {verify['status']}, {count(verify['checked'])} rows checked",
-        "resumed": f"{count(report['rows_resumed'])} rows that earlier runs had stored",
+        else f"{verify['level']}: {verify['status']}, {number_of(verify['checked'], 'row')} checked",
+        "resumed": f"{number_of(report['rows_resumed'], 'row')} that earlier runs had stored",
         "throttled": duration(report["throttled_seconds"]),
         "client": f"{duration(report['client_cpu_seconds'])} CPU, {size(report['peak_in_flight_bytes'])} of window",
         "rejects file": report["rejects_file"] or "none",

@@ -6,7 +6,9 @@ import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from headrace.errors import SourceError
 from headrace.journal_records import JOURNAL
+from headrace.quantities import number_of
 from headrace.report import Guarantee, LoadReport, Progress, Verdict
 from headrace.state import write_private
 
@@ -101,7 +103,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
     plan = session.parts.plan if session.prepared else None
     account.check()
     seconds = time.monotonic() - session.began
-    stored = account.rows(Verdict.STORED)
+    stored, resumed = account.rows(Verdict.STORED), session.ledger.journal.rows_resumed()
     resumption = session.resumption
     rejects = [*(() if resumption is None else resumption.rejects), *session.ledger.rejects.paths]
     return LoadReport(
@@ -116,7 +118,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         rows_rejected=account.rows(Verdict.REJECTED),
         rows_unknown=account.rows(Verdict.UNKNOWN),
         rows_unsent=account.rows(Verdict.UNSENT),
-        rows_resumed=session.ledger.journal.rows_resumed(),
+        rows_resumed=resumed,
         rows_possibly_duplicated=measured.possibly_duplicated + session.ledger.journal.rows_doubled(),
         rows_total=session.rows_total,
         source_exhausted=source_exhausted,
@@ -130,7 +132,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         retries=dict(measured.retries),
         throttled_seconds=round(session.throttle.throttled_seconds, 3),
         seconds=round(seconds, 3),
-        rows_per_second=round(stored / seconds, 1) if seconds > 0 else 0.0,
+        rows_per_second=round((stored - resumed) / seconds, 1) if seconds > 0 else 0.0,
         client_cpu_seconds=round(time.process_time() - session.cpu_began, 3),
         peak_in_flight_bytes=session.window.peak,
         batch_rows=measured.batch_rows_summary(),
@@ -144,6 +146,7 @@ def _build(session: LoadSession, *, source_exhausted: bool) -> LoadReport:
         concurrency={**asdict(session.throttle.settled), "request_rows": measured.recent_rows()},
         interrupted=session.interrupted,
         failure=None if session.failure is None else str(session.failure),
+        unreadable=session.failure.source if isinstance(session.failure, SourceError) else None,
         mapping=[] if plan is None else [_mapping_line(line) for line in plan.mapping],
         partitions=dict(session.ledger.stored_in) if session.options.partition_column is not None else {},
         notes=[*_notes(session), *(f"more refused rows are in {path}" for path in rejects[1:])],
@@ -160,7 +163,7 @@ def _notes(session: LoadSession) -> list[str]:
     notes += [] if session.resumption is None else session.resumption.notes
     if session.target is not None and not session.target.created:
         notes += _ignored(session.options)
-    return notes + [f"{rows} {text}" for text, rows in session.ledger.notes.items()]
+    return notes + [f"{rows:,} {text}" for text, rows in session.ledger.notes.items()]
 
 
 def _files(session: LoadSession) -> list[dict[str, object]]:
@@ -212,14 +215,14 @@ def _status(session: LoadSession, *, source_exhausted: bool) -> str:
     if session.failure is not None:
         return f"{'dry run ' if session.options.dry_run else ''}ended early: {session.failure}"
     if left or not source_exhausted:
-        return f"ended early: {left} rows unsent or unknown"
+        return f"ended early: {number_of(left, 'row')} unsent or unknown"
     if session.verification is not None and session.verification.status == "mismatch":
         return "finished, but what was read back differs"
     rejected = account.rows(Verdict.REJECTED)
     if session.options.dry_run and rejected:
-        return f"dry run: nothing was sent; {rejected} rows would be rejected"
+        return f"dry run: nothing was sent; {number_of(rejected, 'row')} would be rejected"
     if rejected:
-        return f"finished, {rejected} rows rejected"
+        return f"finished, {number_of(rejected, 'row')} rejected"
     if session.options.dry_run:
         return "dry run: nothing was sent"
     if session.verification is not None and session.verification.status == "not applicable":

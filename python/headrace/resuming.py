@@ -250,9 +250,9 @@ class Resumption:
             self.notes.append(f"what earlier runs stored was not read back: {proof.detail}")
             return True
         if proof.outcome == "empty":
-            self.notes.append(f"earlier runs stored {stored.rows} rows, but {proof.detail}: all are sent again")
+            self.notes.append(f"earlier runs stored {stored.rows:,} rows, but {proof.detail}: all are sent again")
             return False
-        where, expected = f"collection {target.info.name!r}", f"the {stored.rows} rows that earlier runs stored"
+        where, expected = f"collection {target.info.name!r}", f"the {stored.rows:,} rows that earlier runs stored"
         remedy = "find out who deleted them; --again sends every row again"
         raise JournalError(explain(where, expected, proof.detail, remedy), path=str(self.path))
 

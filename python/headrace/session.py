@@ -47,7 +47,7 @@ from headrace.target import Sharing, Target, check_same, missing_collection, ope
 from headrace.tracing import Trace
 from headrace.waits import result_of
 from headrace.watching import linger, repeat, show_progress
-from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, make_window, open_partitions, source_size
+from headrace.wiring import Parts, make_parts, make_state_dir, make_throttle, make_window, ready_plan, source_size
 
 __all__ = ["LoadSession"]
 
@@ -216,8 +216,7 @@ class LoadSession:
             sharing = replace(sharing, first_attempt=False)
         opening = functools.partial(open_target, self.collection, options, self.info, schema, sharing=sharing)
         self.target = self.run(opening(create=create, embedded=embedded, indexes=indexes))
-        if plan.partition_column is not None:
-            open_partitions(plan.partition_column, self.target, options, sample, run=self.run)
+        ready_plan(plan, self.target, options, sample, run=self.run)
         if self.resumption is not None:
             resumed = self.resumption.begin(plan, self.target, endpoint=self.endpoint, options=options, run=self.run)
             self.target, self.landing = resumed, self.resumption.landing

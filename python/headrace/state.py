@@ -111,7 +111,7 @@ def is_on_network(directory: Path, mounts: Path = _MOUNTS) -> bool:
     """Whether ``directory`` lies on a file system that other machines share; False where that cannot be told.
 
     Args:
-        directory: An existing directory.
+        directory: A directory, which need not be there yet.
         mounts: The kernel's table of mounts (Linux).
     """
     try:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from headrace.console import count, duration, size, table
+from headrace.console import table, wrap
+from headrace.quantities import count, duration, number_of, size
 
 if TYPE_CHECKING:
     from headrace.config import LoadOptions
@@ -46,31 +47,30 @@ TYPE_WIDTH = 48
 def report_lines(report: LoadReport) -> list[str]:
     """What became of the rows, how fast, what was proven, and what to do next."""
     where = f"{report.collection} at {report.uri}" + (f", database {report.database}" if report.database else "")
-    done = f"{count(report.rows_stored)} of {_read(report)} rows in"
-    if report.dry_run:
-        done = f"{count(report.would_store['rows'])} of {_read(report)} rows would go to"
+    done, verb = (report.would_store["rows"], "would go to") if report.dry_run else (report.rows_stored, "in")
     lines = [
-        f"headrace: {_outcome(report)}: {done} {where}",
-        _entry("rows", _verdicts(report)),
+        f"headrace: {_outcome(report)}: {count(done)} {_of_all(report)} {verb} {where}",
+        _entry("rows", f"{_verdicts(report)}{_unread(report)}"),
         _entry("speed", _speed(report)),
         _entry("delivery", f"{report.guarantee}; {report.mode}: {report.mode_reason}"),
     ]
     if report.dry_run:
         would = report.would_store
-        text = f"{count(would['rows'])} rows in {count(would['requests'])} requests of {size(would['bytes'])} in all"
+        requests = number_of(would["requests"], "request")
+        text = f"{number_of(would['rows'], 'row')} in {requests} of {size(would['bytes'])} in all"
         lines.append(_entry("requests", text))
     if report.rows_resumed:
-        lines.append(_entry("resumed", f"{count(report.rows_resumed)} rows that earlier runs had stored"))
+        lines.append(_entry("resumed", f"{number_of(report.rows_resumed, 'row')} that earlier runs had stored"))
     if report.retries or report.throttled_seconds >= 0.05:
         lines.append(_entry("retries", _retries(report)))
     if report.rows_possibly_duplicated:
-        doubled = f"{count(report.rows_possibly_duplicated)} rows were sent again after an unclear answer"
+        doubled = f"{number_of(report.rows_possibly_duplicated, 'row')} sent again after an unclear answer"
         lines.append(_entry("doubles", doubled))
     if report.rejects_file is not None:
         lines.append(
-            _entry("rejects", f"{count(report.rows_rejected)} rows with their reasons in {report.rejects_file}")
+            _entry("rejects", f"{number_of(report.rows_rejected, 'row')} with their reasons in {report.rejects_file}")
         )
-    lines += file_lines(report.files, dry_run=report.dry_run)
+    lines += file_lines(report.files, dry_run=report.dry_run, unreadable=report.unreadable)
     if report.verify is not None:
         lines.append(_entry("verified", _verified(report.verify)))
         lines += mismatch_lines(report.verify["mismatches"])
@@ -82,14 +82,28 @@ def report_lines(report: LoadReport) -> list[str]:
     return lines if advice is None else [*lines, _entry("next", advice)]
 
 
-def file_lines(files: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> list[str]:
-    """A line per file where there are several, the worst first, and how many more there are."""
+def file_lines(
+    files: Sequence[Mapping[str, Any]], *, dry_run: bool = False, unreadable: str | None = None
+) -> list[str]:
+    """A line per file where there are several, the worst first, and how many more there are.
+
+    Args:
+        files: What became of the rows of each, as in a report.
+        dry_run: Whether nothing was sent on purpose.
+        unreadable: The file of which the rest could not be read.
+    """
     if len(files) < 2:
         return []
-    worst = sorted(files, key=lambda file: -sum(file.get(name, 0) for name in _TROUBLE))
-    troubled = sum(any(file.get(name, 0) for name in _TROUBLE) for file in files)
+
+    def trouble(file: Mapping[str, Any]) -> tuple[bool, int]:
+        return file["source"] == unreadable, sum(file.get(name, 0) for name in _TROUBLE)
+
+    worst = sorted(files, key=trouble, reverse=True)
+    troubled = sum(any(trouble(file)) for file in files)
     lines = [_entry("files", f"{count(len(files))}, {count(troubled)} of them with rows to look into")]
-    lines += [f"             {_file_line(file, dry_run=dry_run)}" for file in worst[:FILES]]
+    for file in worst[:FILES]:
+        rest = "; the rest could not be read" if file["source"] == unreadable else ""
+        lines.append(f"             {_file_line(file, dry_run=dry_run)}{rest}")
     if len(files) > FILES:
         more = max(0, troubled - FILES)
         lines.append(
@@ -129,27 +143,50 @@ def recount_lines(found: Recount) -> list[str]:
     return lines + mismatch_lines(found.result.mismatches) + [_entry("journal", found.journal)]
 
 
-def journal_lines(journals: Sequence[JournalState], *, files: bool = False) -> list[str]:
-    """A table of journals, and one of the files of each where that is wanted; paths are whole, to be copied."""
+def journal_lines(journals: Sequence[JournalState], *, files: bool = False, width: int = 0) -> list[str]:
+    """A few lines per journal, and one for each of its files where that is wanted.
+
+    Args:
+        journals: The journals.
+        files: Whether each file has a line.
+        width: Characters per line, 0 for no limit. Paths are never broken, to be copied.
+    """
     if not journals:
         return ["headrace: no journals"]
-    header = ("collection", "state", "rows", "age", "directory")
-    rows = [
-        [it.collection or "?", _journal_state(it), _tally(it.verdicts), duration(it.age), it.directory]
-        for it in journals
-    ]
-    lines = [table(header, rows)]
-    for journal in journals if files else ():
-        parts = [[_file_state(it.finished), _tally(it.verdicts), it.path] for it in journal.files]
-        lines += ["", f"{journal.directory}, to {journal.collection} at {journal.uri}"]
-        lines.append(table(("state", "rows", "file"), parts))
+    lines = [f"headrace: {number_of(len(journals), 'journal')}"]
+    for journal in journals:
+        lines += ["", _journal_place(journal), f"  {journal.directory}"]
+        for text in (_journal_state(journal), _journal_trouble(journal)):
+            lines += wrap(text, width=width, indent=2)
+        for file in journal.files if files else ():
+            lines += [f"  {file.path}", f"    {_file_state(file.finished)}: {_tally(file.verdicts)}"]
     return lines
 
 
+def _journal_place(journal: JournalState) -> str:
+    if not journal.collection:
+        return "no collection"
+    parts = {"database": journal.database, "partition": journal.partition}
+    inside = "".join(f", {name} {value}" for name, value in parts.items() if value)
+    return f"{journal.collection} at {journal.uri}{inside}"
+
+
 def _journal_state(journal: JournalState) -> str:
+    state = _file_state(journal.finished) if journal.runs else "empty"
+    if journal.problem is not None:
+        state = "not readable"
     if journal.running is not None:
-        return f"running ({journal.running})"
-    return journal.problem or (_file_state(journal.finished) if journal.finished else journal.status or "empty")
+        state = f"running ({journal.running})"
+    runs = f" in {number_of(journal.runs, 'run')}" if journal.runs else ""
+    rows = f": {_tally(journal.verdicts)}{runs}" if journal.collection else ""
+    return f"{state}{rows}; last written to {duration(journal.age)} ago"
+
+
+def _journal_trouble(journal: JournalState) -> str:
+    """What is wrong with the journal, else how the last run ended where files are left."""
+    if journal.problem is not None:
+        return journal.problem
+    return "" if journal.finished or journal.running or not journal.status else f"the last run: {journal.status}"
 
 
 def _file_state(finished: bool) -> str:
@@ -157,7 +194,7 @@ def _file_state(finished: bool) -> str:
 
 
 def _tally(verdicts: dict[str, int]) -> str:
-    return ", ".join(f"{count(rows)} {verdict}" for verdict, rows in verdicts.items()) or "none"
+    return ", ".join(f"{count(rows)} {verdict}" for verdict, rows in verdicts.items()) or "no rows"
 
 
 def plan_text(plan: ConformPlan, target: Target, *, options: LoadOptions, width: int = 0) -> str:
@@ -173,7 +210,7 @@ def plan_text(plan: ConformPlan, target: Target, *, options: LoadOptions, width:
 
 def existing_text(name: str | None, rows: int | None, key: str | None) -> str:
     """What a collection is that exists."""
-    holds = "" if rows is None else f" and holds {count(rows)} rows"
+    holds = "" if rows is None else f" and holds {number_of(rows, 'row')}"
     return f"collection {name!r} exists{holds}; its key is {key!r}"
 
 
@@ -217,10 +254,21 @@ def _outcome(report: LoadReport) -> str:
     return " ".join(status.split()).rstrip(": ")
 
 
-def _read(report: LoadReport) -> str:
-    if report.source_exhausted or report.rows_total is None:
-        return count(report.rows_read)
-    return f"{count(report.rows_total)} ({count(report.rows_read)} read)"
+def _of_all(report: LoadReport) -> str:
+    """The rows of which some are stored; how many a source has that was not read to its end may be unknown."""
+    if report.source_exhausted:
+        return f"of {number_of(report.rows_read, 'row')}"
+    if report.rows_total is None:
+        return f"of {number_of(report.rows_read, 'row')} (the rest was not read)"
+    return f"of {number_of(report.rows_total, 'row')} ({count(report.rows_read)} read)"
+
+
+def _unread(report: LoadReport) -> str:
+    if report.source_exhausted:
+        return ""
+    if report.unreadable is not None:
+        return f"; the rest of {report.unreadable} could not be read"
+    return "; the rest was not read" if report.rows_total != report.rows_read else ""
 
 
 def _verdicts(report: LoadReport) -> str:
@@ -239,8 +287,10 @@ def _speed(report: LoadReport) -> str:
     if report.dry_run:
         checked = report.rows_read / report.seconds if report.seconds else 0.0
         return f"{duration(report.seconds)}, {count(checked)} rows/s checked"
-    rate = f"{count(report.rows_per_second)} rows/s"
-    return f"{duration(report.seconds)}, {rate}, {size(report.bytes_sent)} sent in {count(report.batches)} requests"
+    if not report.bytes_sent:
+        return f"{duration(report.seconds)}, nothing was sent"
+    sent = f"{size(report.bytes_sent)} sent in {number_of(report.batches, 'request')}"
+    return f"{duration(report.seconds)}, {count(report.rows_per_second)} rows/s, {sent}"
 
 
 def _retries(report: LoadReport) -> str:
@@ -251,14 +301,19 @@ def _retries(report: LoadReport) -> str:
 
 def _verified(verify: dict[str, Any]) -> str:
     note = f" ({verify['note']})" if verify.get("note") else ""
-    return f"{verify['level']}: {verify['status']}, {count(verify['checked'])} rows checked{note}"
+    return f"{verify['level']}: {verify['status']}, {number_of(verify['checked'], 'row')} checked{note}"
 
 
 def _advice(report: LoadReport) -> str | None:
     status = report.exit_status
+    if report.unreadable is not None:
+        again = "check again" if report.dry_run else "run the same command again; a mended file needs --changed reload"
+        return f"mend {report.unreadable}, or leave it out, and {again}"
     if report.dry_run and report.rows_rejected:
         without = "" if report.failure else ", or load without them: they go to the rejects file"
         return f"mend the rows that would be rejected{without}"
+    if report.dry_run and status == 4:
+        return "see to what stopped it, and check again"
     if status == 3:
         return "mend the rejected rows and load them again"
     if status == 4 or status >= 128:

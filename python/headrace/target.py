@@ -343,7 +343,7 @@ def _choose_mode(
         return "insert", "a strongly consistent count found the collection empty"
     if rows_before is None:
         return "upsert", "whether the collection is empty could not be counted"
-    return "upsert", f"the collection already holds {rows_before} rows"
+    return "upsert", f"the collection already holds {rows_before:,} rows"
 
 
 def _needs_keys(collection: str) -> ConfigError:

@@ -34,7 +34,7 @@ __all__ = ["Level", "Verification", "verify", "verify_source"]
 
 Level = Literal["count", "sample", "full"]
 
-#: Most bytes of a source batch.
+#: Bytes of a source batch, about.
 BATCH_BYTES = 8 << 20
 
 
@@ -284,6 +284,6 @@ def _compare_counts(transport: SyncTransport, info: CollectionInfo, reader: _Rea
     found = drive_sync(transport, ops.count(info.name, partition_names=[partition] if partition else []))
     note = "the server makes the keys, so that rows cannot be looked up"
     if found < expected:
-        mismatch = {"key": None, "field": "count(*)", "expected": f"{expected} rows", "found": f"{found} rows"}
+        mismatch = {"key": None, "field": "count(*)", "expected": f"{expected:,} rows", "found": f"{found:,} rows"}
         return VerifyResult("count", "mismatch", found, [mismatch], note)
     return VerifyResult("count", "not applicable", found, [], note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from headrace.calls import Operation
 from headrace.config import Endpoint, LoadOptions
 from headrace.conform import ConformPlan
 from headrace.connection import Connection
-from headrace.errors import CellError, SchemaError, explain
+from headrace.errors import CellError, MilvusException, RpcError, SchemaError, explain
 from headrace.feeding import Feeder
 from headrace.freshness import LiveSchema
 from headrace.keyfilter import KeyFilter
@@ -33,6 +34,7 @@ from headrace.state import fresh_name, open_state_dir, target_name
 from headrace.target import Target
 from headrace.throttle import FIRST_BYTES, Limits, Throttle
 from headrace.window import Window
+from headrace.zeros import DIRECTED
 
 __all__ = [
     "Parts",
@@ -41,7 +43,7 @@ __all__ = [
     "make_state_dir",
     "make_throttle",
     "make_window",
-    "open_partitions",
+    "ready_plan",
     "request_size",
     "source_size",
 ]
@@ -184,6 +186,7 @@ def source_size(options: LoadOptions, parts: Parts | None = None, sample: pa.Rec
 
     Indices of 64 bits are half as long in a request, float64 becomes float32, some columns are not sent at all: batches
     that are cut by what they have in memory would make smaller requests, each of which costs as much as a large one.
+    Rows that grow in a request make several of a batch, which is never below a quarter of a request's size.
 
     Args:
         options: How to load; three source batches have to fit into the window, see :func:`request_size`.
@@ -199,11 +202,44 @@ def source_size(options: LoadOptions, parts: Parts | None = None, sample: pa.Rec
         encoded = parts.packer.encoded_len(parts.plan.apply(rows).batch)
     except (SchemaError, CellError):
         return size  # whoever feeds these rows finds that, too, and says where
+    # Beside three of them a request waits, and twice the two that are in flight at first are with the server.
     most = max(size, (options.window_bytes - _copied_bytes(options) - 5 * size) // 3)
     return max(size // 4, min(most, size * decoded_bytes(rows) // max(1, encoded)))
 
 
-def open_partitions(
+def ready_plan(
+    plan: ConformPlan,
+    target: Target,
+    options: LoadOptions,
+    sample: pa.RecordBatch | None,
+    *,
+    run: Callable[[Operation[Any]], Any],
+) -> None:
+    """Have a plan know what only the server tells: partitions, and which vectors are compared by their directions.
+
+    Args:
+        plan: The plan.
+        target: The collection.
+        options: ``create`` and ``dry_run`` count.
+        sample: The first rows.
+        run: Runs an operation.
+
+    Raises:
+        SchemaError: If a column names partitions, and none of the first rows would have one.
+    """
+    if plan.partition_column is not None:
+        _open_partitions(plan.partition_column, target, options, sample, run=run)
+    metrics = {index.field_name: index.metric_type for index in target.indexes}
+    if not target.created:
+        # Who may not ask goes without the note.
+        with contextlib.suppress(MilvusException, RpcError):
+            found = run(ops.describe_index(target.info.name))
+            metrics = {index.field_name: index.metric_type for index in found}
+    dense = (field.name for field in target.info.schema.vector_fields)
+    plan.directed = tuple(name for name in dense if metrics.get(name) == DIRECTED)
+
+
+def _open_partitions(
     column: PartitionColumn,
     target: Target,
     options: LoadOptions,
@@ -211,18 +247,7 @@ def open_partitions(
     *,
     run: Callable[[Operation[Any]], Any],
 ) -> None:
-    """Have a column that names partitions know those of the collection, and make others where that was asked for.
-
-    Args:
-        column: The column.
-        target: The collection.
-        options: ``create`` and ``dry_run`` count.
-        sample: The first rows.
-        run: Runs an operation.
-
-    Raises:
-        SchemaError: If none of the first rows would have a partition.
-    """
+    """Have a column that names partitions know those of the collection, and make others where that was asked for."""
     name, dry = target.info.name, options.dry_run
     known = [] if dry and target.created else run(ops.list_partitions(name))
 

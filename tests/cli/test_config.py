@@ -88,3 +88,16 @@ def test_a_file_that_was_named_has_to_be_there(given):
 def test_a_mistyped_command_is_told_its_likes(given):
     ended = given("sttus")
     assert (ended.exit_code, "Did you mean 'status'?" in ended.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["load", "a.parquet", "--colection", "docs"], "'--collection'"),
+        (["--collection", "docs", "load", "a.parquet"], "Did you mean '--collection' behind it?"),
+        (["--colection", "docs", "load", "a.parquet"], "Did you mean '--collection' behind it?"),
+    ],
+)
+def test_a_mistyped_or_misplaced_option_is_told_its_like(arguments, hint):
+    ended = CliRunner().invoke(cli.command, arguments)
+    assert (ended.exit_code, hint in ended.output) == (2, True)

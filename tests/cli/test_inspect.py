@@ -93,7 +93,7 @@ def test_rows_that_would_be_rejected_are_noted(headrace, tmp_path):
     assert ended.document["notes"][0].startswith(
         "1 of the 10 rows that were looked at would be rejected for 'vector', for example row 2 of nan.parquet: "
     )
-    assert "10 rows were looked at, 1 of which would be rejected; 0 of them have a key" in ended.err
+    assert "10 rows looked at, 1 of which would be rejected; 0 of them have a key" in ended.err
 
 
 def test_several_files_are_listed(headrace, tmp_path):

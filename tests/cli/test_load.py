@@ -69,7 +69,7 @@ def test_a_dry_run_sends_nothing(headrace, fake, source):
     assert account(ended.document) == {"skipped": 100}
     would = ended.document["would_store"]
     assert (would["rows"], would["requests"]) == (100, 1)
-    assert f"100 rows in 1 requests of {would['bytes'] / 1000:.3g} kB in all" in ended.err
+    assert f"100 rows in 1 request of {would['bytes'] / 1000:.3g} kB in all" in ended.err
     assert fake.calls_of("Insert", "Upsert", "CreateCollection") == []
 
 

@@ -13,7 +13,7 @@ def on(fake, *more):
 
 def test_a_source_is_loaded_in_parts_by_commands_of_their_own(headrace, fake, source):
     planned = headrace.run("plan", source, "--parts", "2")
-    assert (planned.status, planned.err) == (0, "headrace: 100 rows of 1 file(s) in 2 part(s)\n")
+    assert (planned.status, planned.err) == (0, "headrace: 100 rows of 1 file in 2 parts\n")
     plan = headrace.directory / "plan.json"
     plan.write_text(planned.out)
     prepared = headrace.run("prepare", "--plan", plan, *on(fake))

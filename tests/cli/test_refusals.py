@@ -57,7 +57,9 @@ def test_a_collection_that_does_not_exist_needs_create(headrace, fake, source):
 @pytest.mark.parametrize("refused", ["none.parquet", "rows.parquet", "rows.jsonl"])
 def test_a_refused_load_leaves_no_state_directory(headrace, fake, source, tmp_path, refused):
     (tmp_path / "rows.jsonl").write_text('{"id": 1}\nno JSON\n')
-    assert load(headrace, fake, refused).status == 2
+    ended = load(headrace, fake, refused)
+    assert ended.status == 2
+    assert "journal, rejects and report" not in ended.err
     assert list(headrace.state.glob("headrace/*")) == []
 
 

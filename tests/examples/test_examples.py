@@ -37,7 +37,7 @@ def test_the_demo_loads_proves_and_searches_and_can_run_again(tmp_path):
 
     second = run("demo.py", "demo.db", "--word", "eagle", directory=tmp_path)
     assert second.returncode == 0, second.stdout + second.stderr
-    assert "upsert: the collection already holds 2000 rows" in second.stdout
+    assert "upsert: the collection already holds 2,000 rows" in second.stdout
     assert "bird of Jove" in second.stdout
 
 

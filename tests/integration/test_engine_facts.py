@@ -10,9 +10,11 @@ import struct
 
 import pytest
 
+import headrace
 from headrace import MilvusException
 from headrace._proto import milvus_pb2, schema_pb2
 from headrace.schema import CollectionSchema, DataType, FieldSchema
+from headrace.zeros import zeros_text
 from tests.integration.edges import KEY
 from tests.integration.readback import connect, count, create
 from tests.integration.writing import call, send
@@ -172,6 +174,24 @@ def test_milvus_refuses_vectors_that_are_not_finite_and_milvus_lite_keeps_them(
         found = outcomes(server, client, collection, columns, lambda data: data.vectors.SerializeToString())
     sent = {case: data.vectors.SerializeToString() for case, (data,) in columns.items()}
     assert found == (sent if are_kept else dict.fromkeys(columns, REFUSED))
+
+
+#: By COSINE: what a search for a vector that has a direction says of one that has none.
+UNRELATED, MISSED = 0.0, None
+
+
+@pytest.mark.parametrize(
+    ("server", "found"),
+    [("lite322", UNRELATED), ("lite251", UNRELATED), ("milvus235", MISSED)],
+    indirect=["server"],
+)
+def test_a_vector_of_zeros_is_by_cosine(server, found, collection):
+    rows = [{"id": key, "v": vector} for key, vector in enumerate(([1.0, 0.0], [0.0, 0.0], [0.0, 1.0]))]
+    report = headrace.load(rows, collection=collection, uri=server.uri, create=True, metric="COSINE")
+    assert report.notes == [f"1 {zeros_text('v')}"]
+    with connect(server) as client:
+        (hits,) = client.search(collection, [[1.0, 0.0]], anns_field="v", limit=3, consistency_level="Strong")
+    assert {hit["id"]: hit["distance"] for hit in hits}.get(1) == found
 
 
 def scalar_outcomes(server, collection, field, values, slot, **options):

@@ -91,7 +91,7 @@ def test_the_same_rows_again_are_upserted_and_leave_the_same_collection(milvus23
     load(milvus235, simple(3_000), collection, create=True)
     other = simple(3_000, seed=1)
     report = load(milvus235, other, collection, verify=level)
-    assert (report.mode, report.mode_reason) == ("upsert", "the collection already holds 3000 rows")
+    assert (report.mode, report.mode_reason) == ("upsert", "the collection already holds 3,000 rows")
     assert (report.exit_status, report.rows_stored) == (0, 3_000)
     # A count cannot tell how many of the rows were there before.
     assert report.verify["status"] == ("not applicable" if level == "count" else "ok")

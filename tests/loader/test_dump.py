@@ -301,6 +301,7 @@ def test_a_file_that_another_dump_finishes_meanwhile_is_kept(fake, tmp_path, mon
     with pytest.raises(ConfigError, match="give --again to replace it"):
         job(fake, path).run()
     assert pq.read_table(path).num_rows == 10
+    assert [path.name for path in tmp_path.iterdir()] == ["docs.parquet"]
 
 
 def test_a_dump_lets_go_of_its_directory_when_nothing_of_its_own_is_there(fake, tmp_path, monkeypatch):

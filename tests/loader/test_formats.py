@@ -85,7 +85,7 @@ def test_damage_in_the_middle_ends_the_load_with_the_account_intact(fake, tmp_pa
     if name == "parquet, page":
         pq.write_table(TABLE, tmp_path / "0.parquet")
     report = load(fake, tmp_path, check=False)
-    assert report.exit_status == 4
+    assert (report.exit_status, report.unreadable) == (4, str(tmp_path / file))
     assert text in report.failure
     assert 0 < report.rows_stored == report.rows_read == fake.collections["docs"].count()
 

@@ -114,7 +114,7 @@ def test_a_dry_run_sends_nothing(fake, tmp_path):
     report = load(fake, source, dry_run=True, vector=("dense",), check=False)
     assert counts(report) == {"skipped": 99, "rejected": 1}
     assert report.dry_run
-    assert report.status == "dry run: nothing was sent; 1 rows would be rejected"
+    assert report.status == "dry run: nothing was sent; 1 row would be rejected"
     assert (report.would_store["rows"], report.reject_reasons) == (99, {"dense: expected finite values": 1})
     assert fake.calls_of("Insert", "Upsert", "CreateCollection") == []
 

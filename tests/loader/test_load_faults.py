@@ -99,6 +99,7 @@ def test_a_source_that_breaks_in_the_middle_keeps_what_was_sent(fake):
     assert counts(report) == {"stored": 100}
     assert (report.source_exhausted, report.exit_status) == (False, 4)
     assert "feed.arrow" in report.failure
+    assert report.unreadable == "feed.arrow"
 
 
 def test_the_same_command_finishes_what_a_failed_one_began(fake):

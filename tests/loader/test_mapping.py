@@ -112,7 +112,7 @@ def test_times_arrive_as_the_moments_that_they_are(fake):
     stored = fake.collections["docs"].dicts()
     assert {(row["written"], row["counted"]) for row in stored} == {(1704067200000000,) * 2}
     notes = {entry["source"]: entry["note"] for entry in report.mapping}
-    assert notes["written"].startswith("cast from string (times without a zone are taken as UTC); ")
+    assert notes["written"].startswith("cast from string (by the offset of each value; UTC for one that has none); ")
     assert notes["counted"].startswith("cast from int64 (milliseconds since 1970-01-01 UTC); ")
 
 

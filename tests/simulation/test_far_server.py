@@ -49,6 +49,11 @@ def test_a_server_that_is_slow_to_answer_whatever_it_gets_is_given_more(wait, le
     assert run(far(0.0005, wait=wait), seconds=180.0).throughput(60.0) >= least
 
 
+def test_requests_that_take_over_a_second_to_be_sent_become_smaller():
+    (load,) = run(far(0.0005, bandwidth=4 * MB), seconds=60.0).loads
+    assert load.throttle.settled.request_bytes <= 2 * MIB
+
+
 @pytest.mark.parametrize("rtt", [0.005, 0.05])
 def test_a_narrow_line_is_used_up(rtt):
     model = far(rtt, bandwidth=125 * MB)

@@ -50,7 +50,7 @@ def test_times_with_and_without_a_zone_are_one_column(kind):
     values, refused = cast(pa.array(written).cast(kind), "timestamp")
     assert refused == []
     assert values == [NEW_YEAR] * 7 + [None]
-    assert note(kind, "timestamp") == f"cast from {kind} (times without a zone are taken as UTC)"
+    assert note(kind, "timestamp") == f"cast from {kind} (by the offset of each value; UTC for one that has none)"
 
 
 def test_text_that_is_no_time_is_refused_by_row():

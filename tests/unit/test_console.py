@@ -1,4 +1,4 @@
-"""Numbers, lines and tables for people."""
+"""Lines and tables for people."""
 
 from __future__ import annotations
 
@@ -14,34 +14,7 @@ import click
 import pytest
 
 from headrace.cli_options import ByteSize
-from headrace.console import Console, count, duration, size, table
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (4194304, "4.19 MB"), (999_600, "1 MB"), (5.5e15, "5,500 TB")],
-)
-def test_bytes_are_shown_in_decimal_units(number, text):
-    assert size(number) == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0.00 s"),
-        (0.421, "0.42 s"),
-        (12.34, "12.3 s"),
-        (59.99, "1 min 00 s"),
-        (125, "2 min 05 s"),
-        (10920, "3 h 02 min"),
-    ],
-)
-def test_durations_are_shown_as_people_say_them(seconds, text):
-    assert duration(seconds) == text
-
-
-def test_numbers_have_separators():
-    assert count(1234567.4) == "1,234,567"
+from headrace.console import Console, table, wrap
 
 
 def test_a_table_aligns_and_goes_on_below_its_last_column():
@@ -122,3 +95,9 @@ def test_sizes_are_read_with_their_units(text, number):
 def test_what_is_no_size_is_refused(text):
     with pytest.raises(click.BadParameter, match="expected a size such as 4MiB"):
         ByteSize().convert(text, None, None)
+
+
+def test_text_is_wrapped_but_words_are_not_broken():
+    assert wrap("one two\nthree", width=9, indent=2) == ["  one two", "  three"]
+    assert wrap("see /a/long/path now", width=9) == ["see", "/a/long/path", "now"]
+    assert (wrap("one\ntwo", indent=1), wrap("")) == ([" one two"], [])

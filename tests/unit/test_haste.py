@@ -39,24 +39,26 @@ def test_then_there_are_fewer_of_them():
     assert Server(work(1 * MIB), in_flight=12).slots(6) == [(12, 2), (12, 1), (8, 1), (5, 1), (4, 1), (4, 1)]
 
 
-def test_a_server_that_was_quick_and_becomes_slow_is_given_less_again():
-    server = Server(work(4 * MIB))
-    assert server.slots(3) == [(2, 2)] * 3
-    server.seconds = work(1 * MIB)
-    assert server.slots(3) == [(2, 1)] * 3
-    assert not server.haste.patient
-
-
 @pytest.mark.parametrize("in_flight", [2, 12])
 def test_what_did_not_make_them_quicker_is_given_back_for_good(in_flight):
     server = Server(lambda _: 3.0, in_flight)
     assert server.slots(5) == [(in_flight, 2), *[(in_flight, 4)] * 4]
     assert server.haste.patient
+    # The search may go on from there.
+    assert server.haste.wanted(server.best, BOUNDS, slot=60.0, trip=3.0, usual=3.0) is None
 
 
-def test_what_was_in_vain_is_given_back_even_if_requests_are_quick_for_a_moment():
-    trips = iter([1.05, 1.0, 1.05, 1.05, 1.05])
-    assert Server(lambda _: next(trips)).slots(5) == [(2, 2), (2, 2), (2, 4), (2, 4), (2, 4)]
+def test_trouble_that_comes_after_less_has_helped_is_new():
+    server = Server(work(4 * MIB))
+    assert server.slots(2) == [(2, 2), (2, 2)]
+    server.seconds = work(1 * MIB)
+    assert server.slots(2) == [(2, 1), (2, 1)]
+    assert not server.haste.patient
+
+
+def test_less_that_helped_too_little_is_remembered():
+    trips = iter([1.04, 0.99, 1.02])
+    assert Server(lambda _: next(trips)).slots(3) == [(2, 2), (2, 2), (2, 4)]
 
 
 def test_quick_requests_are_left_alone():

@@ -227,6 +227,21 @@ def test_no_key_offers_the_columns_that_would_do():
     )
 
 
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("ref", [str(uuid.UUID(int=number)) for number in (1, 2)]),
+        ("docId", ["one", "two"]),
+        ("PK", [7, 8]),
+        ("seq", [7, 8]),
+    ],
+)
+def test_prose_is_not_offered_as_a_key_beside_what_looks_like_one(column, values):
+    vectors = pa.array([[1, 2, 3, 4]] * 2, pa.list_(F32, 4))
+    assert f"({column} would do)" in problem(sample=rows(title=["A title", "Another"], **{column: values}, v=vectors))
+    assert "(title would do)" in problem(sample=rows(title=["A title", "Another"], v=vectors))
+
+
 @pytest.mark.parametrize("kind", [pa.float64(), pa.binary(), pa.bool_()])
 def test_keys_of_other_types_are_refused(kind):
     assert problem(("id", kind), VECTOR) == (

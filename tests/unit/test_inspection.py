@@ -14,10 +14,11 @@ import pytest
 import headrace
 import headrace.inspection
 import headrace.sources.text
-from headrace.config import LoadOptions
+from headrace.config import Endpoint, LoadOptions
 from headrace.inspection import inspect_source
 from headrace.inspection_text import inspection_lines
 from headrace.sources.text import TextReader
+from headrace.zeros import zeros_text
 
 ROWS = 50
 VECTORS = np.arange(1, ROWS * 4 + 1, dtype=np.float32).reshape(ROWS, 4).tolist()
@@ -71,7 +72,7 @@ def test_rows_that_a_load_would_reject_are_counted_by_field(fake, tmp_path, loss
     assert (found.profile["rows"], found.profile["rejected"]) == (ROWS, sum(rejected.values()))
     assert {it["field"]: it["rejected"] for it in found.profile["fields"] if it["rejected"]} == rejected
     assert any(example.replace("PATH", str(path)) in note for note in found.notes)
-    assert f"{ROWS} rows were looked at, {sum(rejected.values())} of which would be rejected" in "\n".join(
+    assert f"{ROWS} rows looked at, {sum(rejected.values())} of which would be rejected" in "\n".join(
         inspection_lines(found)
     )
     words = {"collection": "c", "uri": fake.uri, "create": True, "dry_run": True, "check": False, "max_rejects": ROWS}
@@ -82,6 +83,20 @@ def test_nulls_of_rejected_rows_are_nulls_all_the_same(tmp_path):
     pq.write_table(pa.table(columns(lost(3, 7), note=lost(3, 4, 5, of=["x"] * ROWS))), tmp_path / "rows.parquet")
     found = inspect_source(tmp_path / "rows.parquet", options=LoadOptions())
     assert [it["nulls"] for it in found.profile["fields"]] == [0, 3, 2]
+
+
+def test_vectors_of_zeros_are_noted_where_their_metric_minds_them_as_a_load_does(fake, tmp_path):
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table(columns(lost(3, 7, value=[0.0] * 4))), path)
+    note = f"2 {zeros_text('emb')}"
+    for metric, noted in (("COSINE", [note]), ("L2", [])):
+        words = {"collection": metric, "uri": fake.uri}
+        options = {"options": LoadOptions(metric=metric)}
+        assert inspect_source(path, **options).notes == noted
+        assert headrace.load(path, create=True, metric=metric, **words).notes == noted
+        existing = inspect_source(path, collection=metric, endpoint=Endpoint(uri=fake.uri), options=LoadOptions())
+        assert existing.notes == noted
+        assert headrace.load(path, again=True, **words).notes == noted
 
 
 def test_bytes_on_the_wire_are_those_of_rows_that_would_be_stored(tmp_path):
@@ -113,7 +128,7 @@ def test_text_is_said_to_have_about_so_many_rows(tmp_path, name):
     assert found.rows is None
     assert found.rows_about == pytest.approx(18_000, rel=0.05)
     text = list(inspection_lines(found))
-    assert text[0].startswith(f"{tmp_path / name}: about {found.rows_about:,} rows, 1 file(s) of ")
+    assert text[0].startswith(f"{tmp_path / name}: about {found.rows_about:,} rows, 1 file of ")
     assert any(" per row on the wire, " in line and line.endswith(" in all") for line in text)
     assert any("in the server's memory" in line for line in text)
 

@@ -116,6 +116,7 @@ def test_what_is_noted_of_keys_is_on_the_disk_with_the_rows(store):
     known = journal.key_ranges(spans, pa.array([5, 3, 4, 1, 2]))
     assert known == (KeyRange(0, 3, 3, 5), KeyRange(7, 9, 1, 2))
     assert journal.key_ranges(spans[:1], pa.array([5, 3, 4]), np.array([3, 4, 5])) == known[:1]
+    assert journal.key_ranges(spans, pa.array([5, 3, 4, 1, 2]), np.arange(1, 6)) == known, "of each span its own"
     texts, hashes = pa.array(["b", "a", "c"]), np.array([-7, 0, 7])
     assert journal.key_ranges(spans[:1], texts, hashes) == (KeyRange(0, 3, "a", "c"),), "hashes are no keys"
     journal.settle(spans, Verdict.STORED, known)

@@ -135,3 +135,8 @@ def test_ticks_are_round(most, over, expected):
 )
 def test_times_are_read_at_a_glance(seconds, text):
     assert clock(seconds) == text
+
+
+def test_a_source_that_was_not_read_to_its_end_is_told():
+    assert "the rest was not read" in page(source_exhausted=False, rows_total=None)
+    assert "the rest was not read" not in page()

@@ -65,6 +65,24 @@ def test_slices_of_views_are_no_smaller_than_others(kind):
     assert pa.Table.from_batches(pieces).to_pylist() == batch.to_pylist()
 
 
+@pytest.mark.parametrize("text", [None, "a text of one length"], ids=["fixed", "texts"])
+@pytest.mark.parametrize(
+    ("parts", "lengths"), [(1.0, [1700]), (1.06, [1700]), (2.1, [850] * 2), (2.2, [567] * 3), (3.0, [567] * 3)]
+)
+def test_slices_are_even_and_the_fewest(text, parts, lengths):
+    """A sliver would be joined with the next batch, by a copy."""
+    columns = {"id": pa.array(range(1700))} | ({} if text is None else {"t": pa.array([text] * 1700)})
+    batch = pa.record_batch(columns)
+    found = [piece.num_rows for piece in row_slices(batch, round(decoded_bytes(batch) / parts))]
+    assert found == pytest.approx(lengths, abs=1)
+
+
+def test_a_slice_of_short_rows_is_made_up_for():
+    texts = [""] * 1000 + ["x" * 1000] * 100 + [""] * 1000
+    pieces = list(row_slices(pa.record_batch({"t": texts}), 20_000))
+    assert pieces[-1].num_rows > 500
+
+
 def test_slices_share_the_memory_of_their_batch():
     batch = TABLE.to_batches()[0]
     addresses = {piece.column(0).buffers()[1].address for piece in row_slices(batch, 1000)}

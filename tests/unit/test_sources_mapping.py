@@ -13,7 +13,7 @@ import pytest
 
 from headrace.config import LoadOptions
 from headrace.errors import SourceError
-from headrace.sources import open_source
+from headrace.sources import mapping, open_source
 from headrace.sources.mapping import Mapping
 
 MIB = 1 << 20
@@ -78,15 +78,24 @@ def test_a_file_that_shrank_is_an_error(path):
     mapping = Mapping(str(path))
     os.truncate(path, MIB)
     mapping.fetch([addresses(mapping, 0, MIB)])
-    with pytest.raises(OSError, match="the file ends early"):
-        mapping.fetch([addresses(mapping, MIB, 2 * MIB)])
+    for stop in (MIB + 1, 2 * MIB):
+        with pytest.raises(OSError, match="the file ends early"):
+            mapping.fetch([addresses(mapping, 0, stop)])
 
 
 def test_an_old_kernel_is_asked_in_another_way(path, monkeypatch):
-    monkeypatch.setattr("headrace.sources.mapping._MADV_POPULATE_READ", 9999)
-    mapping = Mapping(str(path))
-    mapping.fetch([addresses(mapping, 0, MIB)])
-    assert bytes(mapping.buffer) == path.read_bytes()
+    asked, advise = [], mapping._advise
+
+    def noted(pages, advice):
+        asked.append(advice)
+        return advise(pages, advice)
+
+    monkeypatch.setattr(mapping, "_MADV_POPULATE_READ", 9999)
+    monkeypatch.setattr(mapping, "_advise", noted)
+    mapped = Mapping(str(path))
+    mapped.fetch([addresses(mapped, 0, MIB)])
+    assert asked == [9999, mmap.MADV_WILLNEED]
+    assert bytes(mapped.buffer) == path.read_bytes()
 
 
 @pytest.mark.parametrize("rows", [40_000, 1000])
@@ -105,6 +114,15 @@ def test_reading_a_large_file_keeps_only_the_last_slices_mapped(tmp_path, rows):
                 most = max(most, resident(path))
     # Texts and other small columns stay mapped for as long as their batch.
     assert MIB <= most <= 9 * MIB
+
+
+def test_rows_of_an_array_are_in_memory_before_they_are_looked_at(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros((40_000, 256), np.float32))
+    batches = next(open_source(path).parts()).batches(max_bytes=4 * MIB)
+    piece = next(batches)
+    assert piece.batch.nbytes >= 3 * MIB
+    assert resident(path) >= piece.batch.nbytes
 
 
 def long_and_short() -> np.ndarray:

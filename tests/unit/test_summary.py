@@ -8,9 +8,10 @@ import pytest
 from headrace.collection_messages import CollectionInfo
 from headrace.config import LoadOptions
 from headrace.conform import plan_conform
+from headrace.journals import FileState, JournalState
 from headrace.report import LoadReport
 from headrace.schema import CollectionSchema, DataType, FieldSchema, IndexParam
-from headrace.summary import file_lines, mapping_table, mismatch_lines, plan_text, report_lines
+from headrace.summary import file_lines, journal_lines, mapping_table, mismatch_lines, plan_text, report_lines
 from headrace.target import Target
 
 VECTOR = pa.list_(pa.float32(), 2)
@@ -94,12 +95,12 @@ def test_everything_that_went_otherwise_has_its_line():
         )
     )
     assert lines == [
-        "headrace: ended early: 700 of 1,000 (900 read) rows in docs at http://localhost:19530, database db",
-        "  rows       900 read = 700 stored + 50 rejected + 50 unknown + 100 unsent",
+        "headrace: ended early: 700 of 1,000 rows (900 read) in docs at http://localhost:19530, database db",
+        "  rows       900 read = 700 stored + 50 rejected + 50 unknown + 100 unsent; the rest was not read",
         "  speed      2.0 s, 500 rows/s, 4 MB sent in 4 requests",
         "  delivery   at-least-once; insert: this load created the collection",
         "  retries    ambiguous 1, throttle 2; throttled for 1.5 s",
-        "  doubles    10 rows were sent again after an unclear answer",
+        "  doubles    10 rows sent again after an unclear answer",
         "  rejects    50 rows with their reasons in /state/docs-1/rejects.parquet",
         "  note       column 'x' is narrowed",
         "  stopped    no request succeeded for 120 s",
@@ -168,8 +169,59 @@ def test_a_dry_run_that_ended_early_is_not_to_be_run_again_as_it_is():
             failure=failure,
         )
     )
-    assert lines[0].startswith("headrace: dry run ended early: 899 of 1,000 (1,000 read) rows would go to docs")
+    assert lines[0].startswith("headrace: dry run ended early: 899 of 1,000 rows (1,000 read) would go to docs")
     assert lines[-1] == "  next       mend the rows that would be rejected"
+
+
+DAMAGE = "docs.jsonl, line 9: expected one JSON object, found damage; correct the line or leave it out"
+
+
+def test_a_dry_run_that_was_stopped_is_not_said_to_be_resumed():
+    failure = "a.jsonl, from row 8 on: column 'new': expected a field of the collection"
+    dry = {
+        "dry_run": True,
+        "rows_stored": 0,
+        "rows_skipped": 1000,
+        "would_store": {"rows": 9, "requests": 1, "bytes": 1},
+    }
+    lines = report_lines(report(**dry, source_exhausted=False, failure=failure))
+    assert lines[-1] == "  next       see to what stopped it, and check again"
+
+
+def test_a_damaged_source_is_told_from_one_that_was_read_to_its_end():
+    damaged = {
+        "status": f"ended early: {DAMAGE}",
+        "source_exhausted": False,
+        "rows_total": None,
+        "failure": DAMAGE,
+        "unreadable": "docs.jsonl",
+        "files": [{"source": "more.jsonl", "rows": 400, "stored": 400}, {"source": "docs.jsonl", "rows": 600}],
+    }
+    lines = report_lines(report(**damaged))
+    assert lines[:2] == [
+        "headrace: ended early: 1,000 of 1,000 rows (the rest was not read) in docs at http://localhost:19530",
+        "  rows       1,000 read = 1,000 stored; the rest of docs.jsonl could not be read",
+    ]
+    assert lines[4:6] == [
+        "  files      2, 1 of them with rows to look into",
+        "             docs.jsonl: 600 read; the rest could not be read",
+    ]
+    again = "run the same command again; a mended file needs --changed reload"
+    assert lines[-1] == f"  next       mend docs.jsonl, or leave it out, and {again}"
+    dry = {
+        "dry_run": True,
+        "rows_stored": 0,
+        "rows_skipped": 1000,
+        "would_store": {"rows": 1, "requests": 1, "bytes": 1},
+    }
+    assert (
+        report_lines(report(**damaged, **dry))[-1] == "  next       mend docs.jsonl, or leave it out, and check again"
+    )
+
+
+def test_a_load_that_sent_nothing_has_no_speed():
+    complete = report(status="already complete", rows_resumed=1000, batches=0, bytes_sent=0, rows_per_second=0.0)
+    assert report_lines(complete)[2] == "  speed      2.0 s, nothing was sent"
 
 
 def test_verification_names_the_first_cells_that_differ():
@@ -251,3 +303,47 @@ def test_a_load_says_of_which_collection_its_columns_become_fields(changes, line
         f"headrace: {line}",
         "column  type                             field  type             note",
     ]
+
+
+LONG = "/var/lib/headrace/state/of a name with spaces/and-more-than-eighty-characters-in-all/docs-1"
+FAILED = "ended early: " + "no request succeeded " * 12
+
+
+def journals():
+    """Loads into two servers, the second of which failed, and a journal that cannot be read."""
+    file = FileState("/data/a.parquet", 12345, {"stored": 12345}, True)
+    done = {"verdicts": {"stored": 12345}, "files": [file], "finished": True, "runs": 1, "status": "done", "age": 5.0}
+    left = {"verdicts": {"stored": 5, "unclear": 2}, "runs": 2, "status": FAILED, "age": 90.0, "database": "db"}
+    return [
+        JournalState(LONG, "docs", "http://one:19530", **done),
+        JournalState("/state/docs-2", "docs", "http://two:19530", **left),
+        JournalState("/state/other-3", problem="/state/other-3/journal.sqlite: damage", age=1.0),
+    ]
+
+
+def test_journals_are_told_apart_by_their_servers_and_shown_whole():
+    assert journal_lines(journals()) == [
+        "headrace: 3 journals",
+        "",
+        "docs at http://one:19530",
+        f"  {LONG}",
+        "  finished: 12,345 stored in 1 run; last written to 5.0 s ago",
+        "",
+        "docs at http://two:19530, database db",
+        "  /state/docs-2",
+        "  unfinished: 5 stored, 2 unclear in 2 runs; last written to 1 min 30 s ago",
+        f"  the last run: {FAILED.strip()}",
+        "",
+        "no collection",
+        "  /state/other-3",
+        "  not readable; last written to 1.0 s ago",
+        "  /state/other-3/journal.sqlite: damage",
+    ]
+    assert journal_lines(journals()[:1], files=True)[-2:] == ["  /data/a.parquet", "    finished: 12,345 stored"]
+
+
+def test_journals_fit_a_terminal_but_for_their_paths():
+    lines = journal_lines(journals(), width=80)
+    assert f"  {LONG}" in lines
+    assert max(len(line) for line in lines if line != f"  {LONG}") <= 80
+    assert " ".join(" ".join(lines).split()) == " ".join(" ".join(journal_lines(journals())).split())

@@ -19,6 +19,8 @@ from headrace.config import Endpoint, LoadOptions, Mode, VerifyLevel
 from headrace.errors import HeadraceError
 from headrace.job import LoadJob
 from headrace.plans import PlanPart
+from headrace.progress import Rate, describe
+from headrace.quantities import number_of
 from headrace.rejects import RejectLimit
 from headrace.report import EXIT_DIFFERENT, EXIT_DONE, EXIT_REJECTED, LoadReport, Progress
 from headrace.transport import SyncTransport
@@ -191,25 +193,27 @@ class MilvusLoadOperator(MilvusOperator):
         if report.exit_status == EXIT_DIFFERENT:
             raise AirflowFailException(f"{report.status}: {report.verify}")
         if report.exit_status not in (EXIT_DONE, EXIT_REJECTED):
-            left = f"{report.rows_unsent} unsent and {report.rows_unknown} unknown of {report.rows_read} rows"
+            left = f"{report.rows_unsent:,} unsent and {report.rows_unknown:,} unknown of {report.rows_read:,} rows"
             raise AirflowException(f"{report.status}; {left}; a retry goes on from {report.journal}")
         if report.rows_rejected:
-            self.log.warning("%d rows were refused, see %s", report.rows_rejected, report.rejects_file)
-        self.log.info("%s: %d rows stored, %s", report.status, report.rows_stored, report.mode_reason)
+            self.log.warning("%s refused, see %s", number_of(report.rows_rejected, "row"), report.rejects_file)
+        stored = f"{number_of(report.rows_stored, 'row')} stored"
+        if report.dry_run:
+            stored = f"{number_of(report.would_store['rows'], 'row')} would be stored"
+        self.log.info("%s: %s, %s", report.status, stored, report.mode_reason)
 
 
 def _logged(log: Callable[..., None], interval: float) -> Callable[[Progress], None]:
     """Write a line of progress into the log every ``interval`` seconds."""
-    last = time.monotonic()
+    last, rate = time.monotonic(), Rate()
 
     def show(progress: Progress) -> None:
         nonlocal last
+        rate.update(progress)
         if time.monotonic() - last < interval:
             return
         last = time.monotonic()
-        total = "" if progress.rows_total is None else f" of {progress.rows_total:,}"
-        speed = progress.rows_stored / progress.seconds if progress.seconds else 0.0
-        log("%s: %s%s rows stored, %s rows/s", progress.phase, f"{progress.rows_stored:,}", total, f"{speed:,.0f}")
+        log("%s", describe(progress, rate))
 
     return show
 

@@ -13,6 +13,7 @@ from headrace.config import LoadOptions
 from headrace.errors import HeadraceError
 from headrace.plans import plan
 from headrace.preparing import prepare_collection
+from headrace.quantities import number_of
 
 __all__ = ["MilvusPlanOperator"]
 
@@ -106,7 +107,7 @@ class MilvusPlanOperator(MilvusOperator):
                 self.log.info("%s", made.sentence())
         except HeadraceError as error:
             raise failure(error) from error
-        self.log.info(
-            "plan %s: %s rows of %d files in %d parts", found.id, found.rows, len(found.files), len(found.parts)
-        )
+        rows = "rows unknown" if found.rows is None else number_of(found.rows, "row")
+        files, parts = number_of(len(found.files), "file"), number_of(len(found.parts), "part")
+        self.log.info("plan %s: %s of %s in %s", found.id, rows, files, parts)
         return [part.to_dict() for part in found.parts]

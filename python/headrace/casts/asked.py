@@ -57,6 +57,7 @@ _DATE = r"^\d{4}-\d{2}-\d{2}$"
 #: A time with an offset behind it, in the forms that Arrow reads.
 _WITH_ZONE = r"[T ]\d.*(Z|[+-]\d{2}(:?\d{2})?)$"
 _IN_UTC = "times without a zone are taken as UTC"
+_OFFSETS = "by the offset of each value; UTC for one that has none"
 _SHOWN = 60
 
 #: A plain column in, the same rows as another type out; ArrowInvalid where one of them cannot be.
@@ -144,7 +145,9 @@ def _unsaid(kind: pa.DataType, target: pa.DataType) -> str:
     if pa.types.is_timestamp(target):
         if pa.types.is_integer(kind):
             return f"{_UNITS[target.unit]} since 1970-01-01 UTC"
-        return _IN_UTC if is_text(kind) or (pa.types.is_timestamp(kind) and kind.tz is None) else ""
+        if is_text(kind):
+            return _OFFSETS
+        return _IN_UTC if pa.types.is_timestamp(kind) and kind.tz is None else ""
     if pa.types.is_integer(target) and pa.types.is_timestamp(kind):
         return f"to {_UNITS[kind.unit]} since 1970-01-01 UTC"
     if pa.types.is_integer(target) and pa.types.is_duration(kind):

@@ -23,6 +23,7 @@ __all__ = [
     "SourceBatch",
     "SourceFile",
     "decoded_bytes",
+    "even_step",
     "row_bits",
     "row_slices",
     "select",
@@ -342,10 +343,10 @@ def row_slices(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch
     rows, most = batch.num_rows, max_bytes + max_bytes // 16
     bits = [row_bits(column) for column in batch.columns]
     if None not in bits:
-        step = _even(rows, 8 * most // max(1, sum(filter(None, bits))))
+        step = even_step(rows, 8 * most // max(1, sum(filter(None, bits))))
         yield from (batch.slice(offset, step) for offset in range(0, rows, step))
         return
-    start, likely = 0, _even(rows, rows * most // max(1, decoded_bytes(batch)))
+    start, likely = 0, even_step(rows, rows * most // max(1, decoded_bytes(batch)))
     while start < rows:
         taken = min(likely, rows - start)
         piece = batch.slice(start, taken)
@@ -361,6 +362,7 @@ def row_slices(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch
             likely = max(1, taken * most // max(1, size))
 
 
-def _even(rows: int, most: int) -> int:
-    """How many of ``rows`` each of the fewest parts has that hold ``most`` of them at most, but the last."""
-    return max(1, -(-rows // max(1, -(-rows // max(1, most)))))
+def even_step(rows: int, most: int) -> int:
+    """The length of each piece where ``rows`` are cut into the fewest of at most ``most``, or of one, but the last."""
+    pieces = max(1, -(-rows // max(1, most)))
+    return max(1, -(-rows // pieces))

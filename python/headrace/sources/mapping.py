@@ -59,9 +59,9 @@ class Mapping:
             raise OSError(errno.EFAULT, _SHORTER)
 
     def fetch(self, addresses: Iterable[range]) -> None:
-        """Have the bytes at these addresses in memory when this returns. Releases the GIL while it reads.
+        """Have the bytes at these addresses in memory when this returns; a kernel without this call reads them later.
 
-        Left to page faults it would be whoever packs that waits for the disk, for 128 KiB at a time.
+        Left to page faults it would be whoever packs that waits for the disk, for 128 KiB at a time. Releases the GIL.
 
         Raises:
             OSError: If the file became shorter, or cannot be read.
@@ -82,7 +82,7 @@ class Mapping:
 def _pages(addresses: Iterable[range], *, whole: bool) -> list[range]:
     """The pages of ranges in ascending order, neighbours as one; the last of each only where the ``whole`` is wanted.
 
-    A page that two ranges share belongs to the second of them then.
+    Otherwise a page that two ranges share belongs to the second of them.
     """
     found: list[range] = []
     size = mmap.PAGESIZE

@@ -16,7 +16,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from headrace.sources.base import Part
+from headrace.sources.base import Part, even_step
 from headrace.sources.mapping import Mapping
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged
 
@@ -137,9 +137,7 @@ class RangeReader(ABC):
     ) -> Iterator[pa.RecordBatch]:
         wanted = names if columns is None else columns
         # Even batches: a few rows that were left over, of a part or a batch, would be joined with the next, by a copy.
-        most = max(1, max_bytes // max(1, self.row_bytes))
-        count = max(1, -(-len(rows) // most))
-        step = max(1, -(-len(rows) // count))
+        step = even_step(len(rows), max_bytes // max(1, self.row_bytes))
         for first in rows[::step]:
             try:
                 batch = self.read_rows(first, min(first + step, rows.stop), wanted, opened.file())

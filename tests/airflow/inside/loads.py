@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import threading
@@ -15,10 +16,13 @@ import pytest
 from headrace.airflow import loading
 from headrace.airflow.compat import AirflowException, AirflowFailException
 from headrace.airflow.operators import MilvusFinishOperator, MilvusLoadOperator, MilvusPlanOperator
+from headrace.report import Progress
 from headrace.state import StateLock
 from tests.airflow.inside.surroundings import NOBODY, SMALL, context, load, states
 from tests.fake.behaviours import ok, refuse_rows, stall_forever, vanish_and_die
 from tests.loader.rows import age, rows_sent, writes
+
+NUMBERS = {field.name for field in dataclasses.fields(Progress)} - {"phase", "rows_total", "seconds"}
 
 
 def test_a_task_loads_and_returns_its_report(fake, source, tmp_path, caplog):
@@ -42,7 +46,7 @@ def test_a_retry_goes_on_where_the_task_ended(fake, source, tmp_path):
     for method in ("Insert", "Upsert"):
         fake.script(method, ok, ok, ok, vanish_and_die)
     task = load(tmp_path, source=source)
-    with pytest.raises(AirflowException, match=r"unknown of \d+ rows; a retry goes on from") as caught:
+    with pytest.raises(AirflowException, match=r"unknown of [\d,]+ rows; a retry goes on from") as caught:
         task.execute(context())
     assert not isinstance(caught.value, AirflowFailException)
     for method in ("Insert", "Upsert"):
@@ -128,9 +132,21 @@ def test_a_line_of_progress_is_written_every_ten_seconds(monkeypatch):
     show = loading._logged(lambda text, *args: lines.append((now[0], text % args)), 10.0)
     for quarter in range(1, 121):
         now[0] = quarter / 4
-        show(SimpleNamespace(phase="sending", rows_stored=1000 * quarter, rows_total=None, seconds=now[0]))
+        rows = {"rows_read": 1000 * quarter, "rows_settled": 1000 * quarter, "rows_stored": 1000 * quarter}
+        show(Progress(**{**dict.fromkeys(NUMBERS, 0), **rows}, phase="sending", rows_total=None, seconds=now[0]))
     assert [when for when, _ in lines] == [10.0, 20.0, 30.0]
-    assert lines[0][1] == "sending: 40,000 rows stored, 4,000 rows/s"
+    assert lines[0][1].startswith("sending: 40,000 rows stored, 4,000 rows/s")
+
+
+def test_a_dry_run_counts_no_row_as_stored(fake, source, tmp_path, monkeypatch):
+    lines = []
+    log = SimpleNamespace(info=lambda text, *args: lines.append(text % args), warning=lambda *_: None)
+    task = load(tmp_path, source=source, progress_interval=0.0, options={**SMALL, "dry_run": True})
+    monkeypatch.setattr(type(task), "log", log)
+    task.execute(context())
+    assert lines[-1].startswith("dry run: nothing was sent: 1,000 rows would be stored, ")
+    assert not [line for line in lines if "rows stored" in line]
+    assert not writes(fake)
 
 
 def test_a_task_that_is_killed_before_it_sends_sends_nothing(fake, source, tmp_path):
