@@ -53,11 +53,11 @@ def test_slices_of_views_are_no_smaller_than_others(kind):
     column = {
         "list_view<float>": lambda: pa.ListViewArray.from_arrays(offsets[:-1], sizes, numbers),
         "large_list_view<string>": lambda: pa.LargeListViewArray.from_arrays(long_offsets, long_sizes, texts),
-        "list<string_view>": lambda: pa.ListArray.from_arrays(offsets, texts.cast(pa.string_view())),
+        "list<string_view>": lambda: pa.ListArray.from_arrays(offsets, pa.array(texts.to_pylist(), pa.string_view())),
         "struct<list<binary_view>>": lambda: pa.StructArray.from_arrays(
-            [pa.ListArray.from_arrays(offsets, texts.cast(pa.binary_view()))], names=["b"]
+            [pa.ListArray.from_arrays(offsets, pa.array(texts.to_pylist(), pa.binary_view()))], names=["b"]
         ),
-        "fixed_size_list": lambda: pa.FixedSizeListArray.from_arrays(texts.cast(pa.string_view()), 16),
+        "fixed_size_list": lambda: pa.FixedSizeListArray.from_arrays(pa.array(texts.to_pylist(), pa.string_view()), 16),
     }[kind]()
     batch = pa.record_batch({"v": column.slice(100, 800)})
     pieces = list(row_slices(batch, decoded_bytes(batch) // 10))
