@@ -105,14 +105,15 @@ class _MappedSlices:
 
     def hold(self, batch: pa.RecordBatch) -> bool:
         """Whether all values of a batch lie in the file as they are."""
-        return all(self._mapping.holds(buffer) or not buffer.size for buffer in _buffers(batch))
+        return all(self._mapping.holds(buffer) or not buffer.size for buffer in _buffers(batch.columns))
 
     def of(self, batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
         """The slices of a batch; see :func:`row_slices`."""
-        # All of a column may have been looked at, to validate it.
-        self._mapping.drop(sorted(map(_addresses, _buffers(batch)), key=_start))
+        # All of these was looked at, to validate it.
+        deep = [column for column in batch.columns if _is_deep(column.type)]
+        self._mapping.drop(sorted(map(_addresses, _buffers(deep)), key=_start))
         # Those by which slices are measured, of texts for example, are among the small ones.
-        self._mapping.fetch(sorted(map(_addresses, filter(_is_small, _buffers(batch))), key=_start))
+        self._mapping.fetch(sorted(map(_addresses, filter(_is_small, _buffers(batch.columns))), key=_start))
         start = 0
         for piece in row_slices(batch, max_bytes):
             stop = start + piece.num_rows
@@ -125,8 +126,8 @@ class _MappedSlices:
             start = stop
 
 
-def _buffers(batch: pa.RecordBatch) -> Iterator[pa.Buffer]:
-    return (buffer for column in batch.columns for buffer in column.buffers() if buffer is not None)
+def _buffers(columns: Iterable[pa.Array]) -> Iterator[pa.Buffer]:
+    return (buffer for column in columns for buffer in column.buffers() if buffer is not None)
 
 
 def _is_small(buffer: pa.Buffer) -> bool:
