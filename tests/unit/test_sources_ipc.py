@@ -162,6 +162,30 @@ def test_offsets_beyond_the_values_are_found_not_followed(tmp_path, write):
     assert caught.value.position == "record batch 0"
 
 
+@pytest.mark.parametrize("kind", [pa.list_(pa.string()), pa.map_(pa.string(), pa.int32())])
+def test_damaged_lists_are_found_before_their_values_are_measured(tmp_path, kind):
+    """What a slice of lists holds is told by offsets into offsets; wrong ones lead anywhere."""
+    lists = [[(f"k{row}", row)] if pa.types.is_map(kind) else [f"k{row}"] for row in range(100)]
+    path = write_file(tmp_path / "t.arrow", pa.table({"t": pa.array(lists, kind)}))
+    data = path.read_bytes()
+    right = np.arange(30, 60, dtype=np.int32)
+    for wrong in (-1, -(2**31), 2**31 - 1):
+        path.write_bytes(data.replace(right.tobytes(), np.where(right == 44, wrong, right).astype(np.int32).tobytes()))
+        with pytest.raises(SourceError, match="record batch 0"):
+            read(open_source(path), 64)
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_unions_without_values_are_no_crash(tmp_path, rows):
+    none = pa.UnionArray.from_sparse(pa.array([], pa.int8()), [pa.array([], pa.int32()), pa.array([], pa.string())])
+    lists = pa.ListArray.from_arrays(pa.array([0] * (rows + 1), pa.int32()), none)
+    path = write_file(tmp_path / "t.arrow")
+    with pa.ipc.new_file(path, pa.schema({"u": lists.type})) as writer:
+        writer.write_batch(pa.record_batch({"u": lists}))
+    found = [piece.batch.num_rows for part in open_source(path).parts() for piece in part.batches(max_bytes=1000)]
+    assert sum(found) == rows
+
+
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("write", [write_file, write_stream])
 def test_random_damage_is_an_error_or_harmless_never_a_crash(tmp_path, write, seed):

@@ -125,15 +125,54 @@ def test_rows_of_an_array_are_in_memory_before_they_are_looked_at(tmp_path):
     assert resident(path) >= piece.batch.nbytes
 
 
-def test_a_file_that_shrinks_while_it_is_read_is_damaged(tmp_path):
+def long_and_short() -> np.ndarray:
+    """Offsets of texts, of which the first twentieth is nearly all that there is."""
+    return np.concatenate([np.arange(1000) * 32_768, 1000 * 32_768 + np.arange(19_001)]).astype(np.int32)
+
+
+def texts(offsets: np.ndarray) -> pa.Array:
+    data = pa.py_buffer(np.full(offsets[-1], ord("x"), np.uint8))
+    return pa.Array.from_buffers(pa.string(), len(offsets) - 1, [None, pa.py_buffer(offsets), data])
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        lambda: texts(long_and_short()),
+        lambda: pa.StructArray.from_arrays([texts(long_and_short())], names=["t"]),
+        lambda: pa.ListArray.from_arrays(
+            pa.array(long_and_short()), pa.array(np.zeros(long_and_short()[-1], np.int8), pa.int8())
+        ),
+        lambda: pa.ListArray.from_arrays(
+            pa.array(np.arange(20_001) * 50, pa.int32()), texts(np.arange(1_000_001, dtype=np.int32) * 32)
+        ),
+    ],
+    ids=["texts", "structs", "lists", "lists of texts"],
+)
+def test_rows_of_any_size_keep_only_the_last_slices_mapped(tmp_path, column):
+    path = tmp_path / "t.arrow"
+    batch = pa.record_batch({"t": column()})
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    most, rows = 0, 0
+    for part in open_source(path).parts():
+        for piece in part.batches(max_bytes=MIB):
+            most, rows = max(most, resident(path)), rows + piece.batch.num_rows
+    assert rows == 20_000
+    assert most <= 12 * MIB
+
+
+@pytest.mark.parametrize("rows", [40_000, 1000])
+@pytest.mark.parametrize("left", [20 * MIB, 0])
+def test_a_file_that_shrinks_while_it_is_read_is_damaged(tmp_path, rows, left):
     path = tmp_path / "t.arrow"
     table = pa.table({"v": pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(40_000 * 256, np.float32)), 256)})
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table, max_chunksize=40_000)
+        writer.write_table(table, max_chunksize=rows)
     batches = next(open_source(path).parts()).batches(max_bytes=MIB)
     next(batches)
-    os.truncate(path, 20 * MIB)
-    with pytest.raises(SourceError, match=r"record batch 0: .* the file ends early"):
+    os.truncate(path, left)
+    with pytest.raises(SourceError, match=r"record batch \d+: .* the file ends early"):
         list(batches)
 
 

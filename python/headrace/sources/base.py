@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from headrace.errors import SourceError, explain
 from headrace.sources.identity import FileIdentity
@@ -285,6 +286,8 @@ def decoded_bytes(batch: pa.RecordBatch) -> int:
 
 
 def _array_bytes(array: pa.Array) -> int:
+    if isinstance(array.type, pa.BaseExtensionType):
+        return _array_bytes(array.storage)
     if pa.types.is_dictionary(array.type):
         values = array.dictionary
         return int(array.indices.nbytes + len(array) * _array_bytes(values) // max(1, len(values)))
@@ -294,11 +297,32 @@ def _array_bytes(array: pa.Array) -> int:
         views = array.buffers()[1]
         shown = len(array) * 16 / views.size if views is not None and views.size else 0.0
         return int(buffers * min(1.0, shown))
-    try:
-        return int(array.nbytes)
-    except pa.ArrowException:
-        # Views inside nested types, in pyarrow 16.
+    kind = array.type
+    # The name of a type spells out those that it is made of.
+    if "_view" in str(kind):
+        return _nested_view_bytes(array)
+    if "_union<" in str(kind):
+        # .nbytes ends the process where a union has no values, as it does in empty lists.
         return int(array.get_total_buffer_size())
+    return int(array.nbytes)
+
+
+def _nested_view_bytes(array: pa.Array) -> int:
+    """As :func:`_array_bytes`, of views of lists, and of lists and structs of views: .nbytes counts all behind them."""
+    kind = array.type
+    if not len(array):
+        return 0
+    if pa.types.is_struct(kind):
+        return sum(_array_bytes(array.field(index)) for index in range(kind.num_fields))
+    if pa.types.is_fixed_size_list(kind):
+        return _array_bytes(array.values.slice(array.offset * kind.list_size, len(array) * kind.list_size))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        first, last = array.offsets[0].as_py(), array.offsets[-1].as_py()
+        return int(array.offsets.nbytes) + _array_bytes(array.values.slice(first, last - first))
+    if pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+        shown = (pc.sum(array.sizes).as_py() or 0) / max(1, len(array.values))
+        return 2 * int(array.sizes.nbytes) + int(_array_bytes(array.values) * min(1.0, shown))
+    return int(array.get_total_buffer_size())
 
 
 def row_bits(array: pa.Array) -> int | None:

@@ -7,10 +7,11 @@ in use are in memory. Compressed batches, and those of streams and of other file
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 
 from headrace.sources.base import Part, row_slices, select
@@ -25,6 +26,8 @@ _NARROW = 1024
 _SLICES_KEPT = 4
 #: Larger buffers of a mapped batch are fetched slice by slice.
 _SMALL_BUFFER = 4 << 20
+#: Types whose values follow one another as their offsets say.
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
 
 
 class IpcFileReader:
@@ -59,6 +62,8 @@ class IpcFileReader:
                 reader = self._reader(stack) if mapped is None else pa.ipc.open_file(pa.BufferReader(mapped.buffer))
                 for index in range(self._batches):
                     position = f"record batch {index}"
+                    if mapped is not None:
+                        mapped.check()
                     batch = reader.get_batch(index)
                     # Lengths against buffers first: even to measure a slice its offsets are followed.
                     batch.validate()
@@ -66,8 +71,13 @@ class IpcFileReader:
                     if mapped is not None and not mapped.hold(batch):
                         # It was decoded into memory, as those that follow will be.
                         mapped, reader = None, self._reader(stack)
+                    deep = {name for name in batch.schema.names if _is_deep(batch.schema.field(name).type)}
+                    for name in deep:
+                        batch.column(name).validate(full=True)
                     for piece in row_slices(batch, max_bytes) if mapped is None else mapped.of(batch, max_bytes):
-                        piece.validate(full=True)
+                        for name, column in zip(piece.schema.names, piece.columns, strict=True):
+                            if name not in deep:
+                                column.validate(full=True)
                         yield piece
             except READ_ERRORS as error:
                 raise damaged(self.ref, "a readable Arrow IPC file", error, position) from error
@@ -76,30 +86,39 @@ class IpcFileReader:
         return stack.enter_context(pa.ipc.open_file(stack.enter_context(self.ref.open())))
 
 
+def _is_deep(kind: pa.DataType) -> bool:
+    """Whether values have parts that are validated whole with every slice, and followed to measure one."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _is_deep(kind.storage_type)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return not bool(pa.types.is_primitive(kind.value_type))
+    return bool(pa.types.is_nested(kind) or pa.types.is_dictionary(kind))
+
+
 class _MappedSlices:
     """Slices of the batches of a mapped file, which are fetched before they are handed out, and dropped some later."""
 
     def __init__(self, path: str) -> None:
         self._mapping = Mapping(path)
-        self.buffer = self._mapping.buffer
+        self.buffer, self.check = self._mapping.buffer, self._mapping.check
         self._kept: deque[list[range]] = deque()
 
     def hold(self, batch: pa.RecordBatch) -> bool:
         """Whether all values of a batch lie in the file as they are."""
-        return all(self._mapping.holds(buffer) or not buffer.size for buffer in _buffers(batch))
+        return all(self._mapping.holds(buffer) or not buffer.size for buffer in _buffers(batch.columns))
 
     def of(self, batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
         """The slices of a batch; see :func:`row_slices`."""
-        found = (range(each.address, each.address + each.size) for each in _buffers(batch))
-        buffers = sorted(found, key=lambda each: each.start)
+        # All of these was looked at, to validate it.
+        deep = [column for column in batch.columns if _is_deep(column.type)]
+        self._mapping.drop(sorted(map(_addresses, _buffers(deep)), key=_start))
         # Those by which slices are measured, of texts for example, are among the small ones.
-        self._mapping.fetch(each for each in buffers if len(each) <= _SMALL_BUFFER)
+        self._mapping.fetch(sorted(map(_addresses, filter(_is_small, _buffers(batch.columns))), key=_start))
         start = 0
         for piece in row_slices(batch, max_bytes):
             stop = start + piece.num_rows
-            # Where values differ in length, about the slice's.
-            parts = [_share(each, start, stop, batch.num_rows) for each in buffers]
-            self._mapping.fetch(part for each, part in zip(buffers, parts, strict=True) if len(each) > _SMALL_BUFFER)
+            parts = sorted((part for column in batch.columns for part in _parts(column, start, stop)), key=_start)
+            self._mapping.fetch(parts)
             yield piece
             self._kept.append(parts)
             if len(self._kept) > _SLICES_KEPT:
@@ -107,14 +126,61 @@ class _MappedSlices:
             start = stop
 
 
-def _buffers(batch: pa.RecordBatch) -> Iterator[pa.Buffer]:
-    return (buffer for column in batch.columns for buffer in column.buffers() if buffer is not None)
+def _buffers(columns: Iterable[pa.Array]) -> Iterator[pa.Buffer]:
+    return (buffer for column in columns for buffer in column.buffers() if buffer is not None)
 
 
-def _share(addresses: range, start: int, stop: int, rows: int) -> range:
-    """The part of a buffer that rows ``start`` to ``stop`` of ``rows`` take, where all take the same."""
-    first, size = addresses.start, len(addresses)
-    return range(first + size * start // rows, first + size * stop // rows)
+def _is_small(buffer: pa.Buffer) -> bool:
+    return int(buffer.size) <= _SMALL_BUFFER
+
+
+def _addresses(buffer: pa.Buffer) -> range:
+    return range(buffer.address, buffer.address + buffer.size)
+
+
+def _start(addresses: range) -> int:
+    return addresses.start
+
+
+def _parts(array: pa.Array, start: int, stop: int) -> Iterator[range]:
+    """Where the values of rows ``start`` to ``stop`` lie; about, where they are views, or of several kinds.
+
+    Offsets, which say it of texts and of lists, may be anything in a damaged file: the parts are within the array.
+    """
+    kind, buffers = array.type, array.buffers()
+    if isinstance(kind, pa.BaseExtensionType):
+        yield from _parts(array.storage, start, stop)
+    elif pa.types.is_struct(kind):
+        yield from _shares(buffers[:1], start, stop, len(array))
+        for index in range(kind.num_fields):
+            yield from _parts(array.field(index), start, stop)
+    elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        yield from _shares(buffers[:2], start, stop, len(array))
+        yield from _parts(array.values, *_limits(array, start, stop, len(array.values)))
+    elif any(is_kind(kind) for is_kind in _TEXTS) and buffers[2] is not None:
+        yield from _shares(buffers[:2], start, stop, len(array))
+        yield from _shares(buffers[2:], *_limits(array, start, stop, buffers[2].size), buffers[2].size)
+    else:
+        yield from _shares(buffers, start, stop, len(array))
+
+
+def _limits(array: pa.Array, start: int, stop: int, most: int) -> tuple[int, int]:
+    """Where the values of rows ``start`` to ``stop`` begin and end by their offsets, up to ``most``."""
+    if start == stop:
+        return 0, 0  # an array without rows may be without offsets, too
+    large = pa.types.is_large_list(array.type) or pa.types.is_large_string(array.type)
+    wide = large or pa.types.is_large_binary(array.type)
+    offsets = np.frombuffer(array.buffers()[1], np.int64 if wide else np.int32)[array.offset :]
+    first = min(max(0, int(offsets[start])), most)
+    return first, min(max(first, int(offsets[stop])), most)
+
+
+def _shares(buffers: Iterable[pa.Buffer | None], start: int, stop: int, rows: int) -> Iterator[range]:
+    """The parts of buffers that rows ``start`` to ``stop`` of ``rows`` take, where all take the same."""
+    for each in buffers:
+        if each is not None and rows:
+            first, size = each.address, each.size
+            yield range(first + size * start // rows, first + size * stop // rows)
 
 
 def _open(ref: FileRef) -> pa.NativeFile:

@@ -1,7 +1,7 @@
 """Local files in memory maps, of which only the pages in use are in memory.
 
 A mapped file that shrinks while it is loaded ends the process (SIGBUS), as with every reader of memory maps, unless
-:meth:`Mapping.fetch` meets the new end first: that is an error like any other.
+:meth:`Mapping.fetch` or :meth:`Mapping.check` meets the new end first: that is an error like any other.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ __all__ = ["Mapping"]
 
 #: Linux 5.14's request to read pages and to map them; Python has no name for it.
 _MADV_POPULATE_READ = 22
+_SHORTER = "the file ends early, or a page of it cannot be read"
 
 
 class Mapping:
@@ -38,14 +39,24 @@ class Mapping:
         before = offset % mmap.ALLOCATIONGRANULARITY
         with Path(path).open("rb") as file:
             size = 0 if length is None else before + length
-            whole = pa.py_buffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ, offset=offset - before))
+            self._map = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ, offset=offset - before)
+        self._end = offset - before + len(self._map)
         #: The bytes.
-        self.buffer: pa.Buffer = whole.slice(before)
+        self.buffer: pa.Buffer = pa.py_buffer(self._map).slice(before)
 
     def holds(self, buffer: pa.Buffer) -> bool:
         """Whether ``buffer`` is a part of it."""
         first, mine = int(buffer.address), int(self.buffer.address)
         return mine <= first and first + int(buffer.size) <= mine + int(self.buffer.size)
+
+    def check(self) -> None:
+        """Look whether all of the bytes are in the file still, before some are read without :meth:`fetch`.
+
+        Raises:
+            OSError: If the file became shorter.
+        """
+        if self._map.size() < self._end:
+            raise OSError(errno.EFAULT, _SHORTER)
 
     def fetch(self, addresses: Iterable[range]) -> None:
         """Have the bytes at these addresses in memory when this returns; a kernel without this call reads them later.
@@ -58,7 +69,7 @@ class Mapping:
         for pages in _pages(addresses, whole=True):
             fault = _advise(pages, _MADV_POPULATE_READ) if sys.platform == "linux" else errno.EINVAL
             if fault == errno.EFAULT:
-                raise OSError(fault, "the file ends early, or a page of it cannot be read")
+                raise OSError(fault, _SHORTER)
             if fault == errno.EINVAL:
                 _advise(pages, mmap.MADV_WILLNEED)
 
