@@ -205,7 +205,7 @@ def source_size(options: LoadOptions, parts: Parts | None = None, sample: pa.Rec
         return size  # whoever feeds these rows finds that, too, and says where
     if not sent.num_rows:
         return size
-    decoded = decoded_bytes(rows) * sent.num_rows // rows.num_rows
+    decoded = decoded_bytes(rows) * int(sent.num_rows) // int(rows.num_rows)
     # Beside three of them a request waits, and twice the two that are in flight at first are with the server.
     most = max(size, (options.window_bytes - _copied_bytes(options) - 5 * size) // 3)
     return max(size // 4, min(most, size * decoded // max(1, encoded)))

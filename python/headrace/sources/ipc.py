@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from headrace.sources.base import Part, row_slices, select
+from headrace.sources.base import Part, row_bits, row_slices, select
 from headrace.sources.mapping import Mapping
 from headrace.sources.paths import READ_ERRORS, FileRef, damaged
 
@@ -24,7 +24,7 @@ __all__ = ["IpcFileReader", "IpcStreamReader"]
 _NARROW = 1024
 #: Slices of a mapped file whose pages stay mapped: about as many are read, packed and looked at by others at once.
 _SLICES_KEPT = 4
-#: Larger buffers of a mapped batch are fetched slice by slice.
+#: Larger buffers of a mapped batch are not fetched before it is sliced.
 _SMALL_BUFFER = 4 << 20
 #: Types whose values follow one another as their offsets say.
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
@@ -112,8 +112,9 @@ class _MappedSlices:
         # All of these was looked at, to validate it.
         deep = [column for column in batch.columns if _is_deep(column.type)]
         self._mapping.drop(sorted(map(_addresses, _buffers(deep)), key=_start))
-        # Those by which slices are measured, of texts for example, are among the small ones.
-        self._mapping.fetch(sorted(map(_addresses, filter(_is_small, _buffers(batch.columns))), key=_start))
+        # Those by which slices are measured, the offsets of texts for example, are among the small ones.
+        measured = [column for column in batch.columns if row_bits(column) is None]
+        self._mapping.fetch(sorted(map(_addresses, filter(_is_small, _buffers(measured))), key=_start))
         start = 0
         for piece in row_slices(batch, max_bytes):
             stop = start + piece.num_rows
