@@ -23,7 +23,8 @@ def pytest_collection_modifyitems(items):
     """Mark what needs an installed server, before pytest chooses by marker."""
     for item in items:
         params = item.callspec.params if hasattr(item, "callspec") else {}
-        if _INSTALLED & {*getattr(item, "fixturenames", ()), params.get("server")}:
+        # Of all tests, not only those of this directory: elsewhere a parameter of that name may be anything.
+        if _INSTALLED & {*getattr(item, "fixturenames", ()), str(params.get("server"))}:
             item.add_marker(pytest.mark.long)
 
 
