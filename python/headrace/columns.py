@@ -186,6 +186,9 @@ def _one_piece(value: pa.Array | pa.ChunkedArray, name: str) -> pa.Array:
 
 
 def _combined(value: pa.ChunkedArray, name: str) -> pa.Array | pa.ChunkedArray:
+    if pa.types.is_dictionary(value.type) and pa.types.is_floating(value.type.value_type):
+        # Arrow makes one of the pieces' dictionaries, and takes -0.0 for 0.0.
+        value = value.cast(value.type.value_type)
     try:
         return value.combine_chunks()
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):

@@ -372,3 +372,13 @@ def test_frames_are_told_from_columns():
     assert is_frame(StreamOnly(pa.table({"a": [1]})))
     assert not is_frame(pa.array([1]))
     assert not is_frame({"a": [1]})
+
+
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+def test_dictionaries_of_several_pieces_keep_the_sign_of_zero(kind):
+    pieces = [
+        pa.DictionaryArray.from_arrays(pa.array(indices, pa.int32()), pa.array(values, kind))
+        for indices, values in (([0], [-0.0]), ([None, 0], [0.0]))
+    ]
+    batch = to_batch({"id": [1, 2, 3], "f": pa.chunked_array(pieces)})
+    assert [str(value) for value in batch.column("f").to_pylist()] == ["-0.0", "None", "0.0"]
