@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from headrace.ordering import KeyOrder
 from headrace.packing import Packer
 from headrace.partitions import PartitionColumn, Partitions
 from headrace.plans import PlanPart
-from headrace.schema import DYNAMIC_FIELD_NAME
+from headrace.schema import DYNAMIC_FIELD_NAME, IndexParam
 from headrace.sending import Sender
 from headrace.sources import decoded_bytes
 from headrace.state import fresh_name, open_state_dir, target_name
@@ -233,14 +233,13 @@ def ready_plan(
     """
     if plan.partition_column is not None:
         _open_partitions(plan.partition_column, target, options, sample, run=run)
-    metrics = {index.field_name: index.metric_type for index in target.indexes}
+    indexes: Sequence[IndexParam | ops.IndexInfo] = target.indexes
     if not target.created:
         # Who may not ask goes without the note.
         with contextlib.suppress(MilvusException, RpcError):
-            found = run(ops.describe_index(target.info.name))
-            metrics = {index.field_name: index.metric_type for index in found}
-    dense = (field.name for field in target.info.schema.vector_fields)
-    plan.directed = tuple(name for name in dense if metrics.get(name) == DIRECTED)
+            indexes = run(ops.describe_index(target.info.name))
+    directed = {index.field_name for index in indexes if index.metric_type == DIRECTED}
+    plan.directed = tuple(field.name for field in target.info.schema.vector_fields if field.name in directed)
 
 
 def _open_partitions(

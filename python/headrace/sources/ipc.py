@@ -56,6 +56,7 @@ class IpcFileReader:
     def _read(self, names: Sequence[str], max_bytes: int, columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
         wanted = names if columns is None else columns
         position = "footer"
+        deep = {field.name for field in self.schema if _is_deep(field.type)}
         with ExitStack() as stack:
             try:
                 mapped = _MappedSlices(self.ref.path) if self.ref.is_local else None
@@ -71,19 +72,23 @@ class IpcFileReader:
                     if mapped is not None and not mapped.hold(batch):
                         # It was decoded into memory, as those that follow will be.
                         mapped, reader = None, self._reader(stack)
-                    deep = {name for name in batch.schema.names if _is_deep(batch.schema.field(name).type)}
-                    for name in deep:
-                        batch.column(name).validate(full=True)
-                    for piece in row_slices(batch, max_bytes) if mapped is None else mapped.of(batch, max_bytes):
-                        for name, column in zip(piece.schema.names, piece.columns, strict=True):
-                            if name not in deep:
-                                column.validate(full=True)
+                    whole = [name for name in batch.schema.names if name in deep]
+                    _validate(batch.select(whole))
+                    slices = row_slices(batch, max_bytes) if mapped is None else mapped.of(batch, max_bytes, whole)
+                    flat = [name for name in batch.schema.names if name not in deep]
+                    for piece in slices:
+                        _validate(piece.select(flat))
                         yield piece
             except READ_ERRORS as error:
                 raise damaged(self.ref, "a readable Arrow IPC file", error, position) from error
 
     def _reader(self, stack: ExitStack) -> pa.ipc.RecordBatchFileReader:
         return stack.enter_context(pa.ipc.open_file(stack.enter_context(self.ref.open())))
+
+
+def _validate(batch: pa.RecordBatch) -> None:
+    for column in batch.columns:
+        column.validate(full=True)
 
 
 def _is_deep(kind: pa.DataType) -> bool:
@@ -107,11 +112,9 @@ class _MappedSlices:
         """Whether all values of a batch lie in the file as they are."""
         return all(self._mapping.holds(buffer) or not buffer.size for buffer in _buffers(batch.columns))
 
-    def of(self, batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
-        """The slices of a batch; see :func:`row_slices`."""
-        # All of these was looked at, to validate it.
-        deep = [column for column in batch.columns if _is_deep(column.type)]
-        self._mapping.drop(sorted(map(_addresses, _buffers(deep)), key=_start))
+    def of(self, batch: pa.RecordBatch, max_bytes: int, whole: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The slices of a batch, of which these columns were validated whole; see :func:`row_slices`."""
+        self._mapping.drop(sorted(map(_addresses, _buffers(batch.select(list(whole)).columns)), key=_start))
         # Those by which slices are measured, the offsets of texts for example, are among the small ones.
         measured = [column for column in batch.columns if row_bits(column) is None]
         self._mapping.fetch(sorted(map(_addresses, filter(_is_small, _buffers(measured))), key=_start))
